@@ -1,0 +1,148 @@
+"""Every error that mnistkit raises on purpose.
+
+::
+
+    MnistkitError
+    ├── UsageError (ValueError)            an argument, option or name that can't be right
+    │   ├── UnknownNameError (LookupError) no dataset, backend or option of that name; lists the valid ones
+    │   ├── InvalidNameError               a model, alias or file name that breaks the naming rule
+    │   ├── ConfigError                    mnistkit.toml or an environment variable can't be understood
+    │   └── SpecError (TypeError)          an estimator that can't be trained here or can't travel as JSON
+    ├── MissingExtraError (ImportError)    an optional dependency isn't installed; names the extra
+    ├── NotFoundError (LookupError)        a file, run or model that isn't there
+    │   ├── RunNotFoundError
+    │   └── ModelNotFoundError
+    ├── StorageError (OSError)             a folder that can't be written or read; names the variable that moves it
+    ├── DataError                          data that can't be had or can't be trusted
+    │   ├── DataFormatError (ValueError)   the bytes aren't what the format says
+    │   ├── ChecksumError                  the bytes aren't the pinned ones
+    │   └── DownloadError                  no mirror delivered; lists each one and why it failed
+    ├── RunError                           a run that can't do what was asked of it
+    │   ├── RunFailedError                 it ended as Failed or Canceled
+    │   ├── RunStateError                  it isn't in the state that this needs
+    │   └── RunTimeoutError (TimeoutError) it did not end in time
+    └── ModelError                         a registered model that can't be used
+        ├── IntegrityError                 its files aren't the ones that were registered
+        └── UnsafeModelError               loading it could run code that nobody agreed to
+
+Each message says what happened, to what, and what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ChecksumError",
+    "ConfigError",
+    "DataError",
+    "DataFormatError",
+    "DownloadError",
+    "IntegrityError",
+    "InvalidNameError",
+    "MissingExtraError",
+    "MnistkitError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NotFoundError",
+    "RunError",
+    "RunFailedError",
+    "RunNotFoundError",
+    "RunStateError",
+    "RunTimeoutError",
+    "SpecError",
+    "StorageError",
+    "UnknownNameError",
+    "UnsafeModelError",
+    "UsageError",
+]
+
+
+class MnistkitError(Exception):
+    """The parent of every error that mnistkit raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message as written: ``KeyError``-like parents would quote it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class UsageError(MnistkitError, ValueError):
+    """An argument, option or name that can't be right."""
+
+
+class UnknownNameError(UsageError, LookupError):
+    """No dataset, backend or option has that name; the message lists the valid ones."""
+
+
+class InvalidNameError(UsageError):
+    """A model, alias or file name that breaks the naming rule; the message states the rule."""
+
+
+class ConfigError(UsageError):
+    """A configuration file or environment variable that can't be understood."""
+
+
+class SpecError(UsageError, TypeError):
+    """An estimator that can't be trained here, or can't be written as JSON; names the parameter."""
+
+
+class MissingExtraError(MnistkitError, ImportError):
+    """An optional dependency isn't installed; the message names the extra."""
+
+
+class NotFoundError(MnistkitError, LookupError):
+    """A file, run or model that isn't there."""
+
+
+class RunNotFoundError(NotFoundError):
+    """No run has that id."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """No registered model, version or alias has that name."""
+
+
+class StorageError(MnistkitError, OSError):
+    """A folder that can't be written or read; names the variable that moves it."""
+
+
+class DataError(MnistkitError):
+    """Data that can't be had or can't be trusted."""
+
+
+class DataFormatError(DataError, ValueError):
+    """The bytes aren't what the format says; names file, field, expected and got."""
+
+
+class ChecksumError(DataError):
+    """The bytes aren't the pinned ones."""
+
+
+class DownloadError(DataError):
+    """No mirror delivered; the message lists each one and why it failed."""
+
+
+class RunError(MnistkitError):
+    """A run that can't do what was asked of it."""
+
+
+class RunFailedError(RunError):
+    """The run ended as Failed or Canceled; the message holds its error."""
+
+
+class RunStateError(RunError):
+    """The run isn't in the state that this needs."""
+
+
+class RunTimeoutError(RunError, TimeoutError):
+    """The run did not end in time; it goes on."""
+
+
+class ModelError(MnistkitError):
+    """A registered model that can't be used."""
+
+
+class IntegrityError(ModelError):
+    """The files of a model version aren't the ones that were registered."""
+
+
+class UnsafeModelError(ModelError):
+    """Loading the model could run code that nobody agreed to."""

@@ -1,0 +1,119 @@
+"""Files that are whole or not there: hashing, and temp -> verify -> move."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from mnistkit.errors import StorageError
+
+__all__ = ["FileInfo", "ensure_folder", "file_info", "regular_files", "sha256_hex", "sync", "write_atomically"]
+
+_CHUNK = 1 << 20
+
+
+@frozen
+class FileInfo:
+    """Size and content of one file.
+
+    Attributes:
+        size: In bytes.
+        sha256: 64 lower-case hexadecimal digits.
+    """
+
+    size: int
+    sha256: str
+
+
+def sha256_hex(data: bytes | memoryview) -> str:
+    """The sha256 of ``data`` in lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_info(path: Path) -> FileInfo:
+    """Read ``path`` once, in constant memory, and return its size and sha256."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return FileInfo(size, digest.hexdigest())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader, or a crash, sees the old file or the new one, never a part.
+
+    Raises:
+        OSError: As the system says; no temporary file stays behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.part")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk. Windows can't open folders: there it does nothing for them."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if os.name == "nt":
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def ensure_folder(path: Path, variable: str) -> Path:
+    """Create the folder ``path`` with its parents, if need be, and return it.
+
+    Args:
+        path: The folder.
+        variable: The environment variable that moves it, for the message.
+
+    Raises:
+        StorageError: It can't be created or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise StorageError(
+            f"Can't write to {path}: {error.strerror or error}. "
+            f"Make it writable, or set {variable} to a folder that is."
+        ) from error
+    return path
+
+
+def regular_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield ``(relative POSIX path, path)`` of each regular file below ``root``, sorted.
+
+    Symbolic links, hard links, pipes and devices are left out: a job may have left them to be followed.
+    """
+    for folder, names, files in os.walk(root, followlinks=False):
+        names.sort()
+        for file in sorted(files):
+            path = Path(folder, file)
+            try:
+                status = path.lstat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                yield path.relative_to(root).as_posix(), path

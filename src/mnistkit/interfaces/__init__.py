@@ -1,0 +1,7 @@
+"""The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
+
+from mnistkit.interfaces.compute_backend import ComputeBackend
+from mnistkit.interfaces.data_source import DataSource
+from mnistkit.interfaces.model_registry import ModelRegistry
+
+__all__ = ["ComputeBackend", "DataSource", "ModelRegistry"]

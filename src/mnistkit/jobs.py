@@ -1,0 +1,149 @@
+"""What to run, as values that go to JSON and back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+from typing import Final, Literal
+
+from attrs import field, frozen
+
+from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.names import check_file, check_name
+from mnistkit.spec import ModelSpec
+
+__all__ = ["DATA_FOLDER", "Environment", "Job", "ScriptJob", "TrainingJob", "library_versions"]
+
+DATA_FOLDER: Final = "${DATA_FOLDER}"
+"""Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
+
+_LIBRARIES = ("mnistkit", "numpy", "scipy", "scikit-learn", "joblib", "skops")
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that a trained model depends on, by name."""
+    return {"python": python_version(), **_installed()}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    versions = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
+
+
+def _experiment(value: str) -> str:
+    return check_name(value, "experiment name")
+
+
+def _limit(value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UsageError(f"limit={value}: use at least 1 training image, or None for all.")
+    return value
+
+
+def _arguments(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _entry(value: str) -> str:
+    return str(check_file(value, "entry script"))
+
+
+@frozen(kw_only=True)
+class Environment:
+    """What a remote job needs installed. Backends that run on this machine take only `variables` from it.
+
+    Attributes:
+        name: For people and for reuse.
+        python: The version, such as ``"3.11"``.
+        pip: Requirements for pip.
+        conda: Requirements for conda.
+        variables: Environment variables to set for the job.
+    """
+
+    name: str = "mnistkit"
+    python: str = ""
+    pip: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def current(cls) -> Environment:
+        """The versions installed here, pinned."""
+        versions = library_versions()
+        python = versions.pop("python")
+        return cls(python=python, pip=tuple(f"{name}=={version}" for name, version in versions.items()))
+
+
+@frozen(kw_only=True)
+class TrainingJob:
+    """Fit this scikit-learn classifier on the data that it is submitted with.
+
+    Attributes:
+        model: The classifier, or a pipeline that ends in one.
+        seed: Reaches every ``random_state`` that isn't set.
+        limit: Train on a stratified subset of so many images; None for all.
+        model_format: ``"skops"``, or ``"joblib"`` for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
+        experiment: Groups runs.
+        tags: Free text by key.
+    """
+
+    model: ModelSpec
+    seed: int = 42
+    limit: int | None = field(default=None, converter=_limit)
+    model_format: Literal["skops", "joblib"] = "skops"
+    experiment: str = field(default="default", converter=_experiment)
+    tags: Mapping[str, str] = field(factory=dict)
+    kind: Literal["training"] = field(default="training", repr=False)
+
+
+@frozen
+class ScriptJob:
+    """Run a Python script of the user's, with its folder.
+
+    The script runs in a copy of the folder, as its working directory. What it writes to ``./outputs`` is kept
+    with the run; `mnistkit.get_context` in it logs metrics to the run.
+
+    Attributes:
+        source_directory: The folder with the script and whatever it imports.
+        entry_script: The script, relative to that folder.
+        arguments: Its command line; `DATA_FOLDER` stands for the data. Values are turned into text.
+        environment: What it needs; None for what is installed here.
+        experiment: Groups runs.
+        tags: Free text by key.
+    """
+
+    source_directory: str = field(converter=os.fspath)
+    entry_script: str = field(default="train.py", converter=_entry)
+    arguments: tuple[str, ...] = field(default=(), converter=_arguments)
+    environment: Environment | None = field(default=None, kw_only=True)
+    experiment: str = field(default="default", converter=_experiment, kw_only=True)
+    tags: Mapping[str, str] = field(factory=dict, kw_only=True)
+    kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
+
+    def check(self) -> None:
+        """Make sure that the folder and the script are there.
+
+        Raises:
+            NotFoundError: They aren't.
+        """
+        folder = Path(self.source_directory)
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder.absolute()} is not a folder: name the folder that holds {self.entry_script}.")
+        if not (folder / self.entry_script).is_file():
+            scripts = sorted(path.name for path in folder.glob("*.py"))
+            raise NotFoundError(
+                f"{folder.absolute()} holds no {self.entry_script}; its scripts: {', '.join(scripts) or 'none'}."
+            )
+
+
+Job = TrainingJob | ScriptJob
+"""What a backend can run."""

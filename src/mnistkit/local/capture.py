@@ -1,0 +1,108 @@
+"""What a thread writes, caught: standard output, standard error and the run's own log lines."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TextIO
+
+__all__ = ["captured"]
+
+_sink: ContextVar[TextIO] = ContextVar("mnistkit_run_log")
+_lock = threading.Lock()
+_active = 0
+
+
+class _ByThread(io.TextIOBase):
+    """Stands for a standard stream: writes to the run's log in a run's thread, to the stream elsewhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return _sink.get(self.stream).write(text)
+
+    def flush(self) -> None:
+        _sink.get(self.stream).flush()
+
+    def isatty(self) -> bool:
+        return _sink.get(None) is None and self.stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class _WarningByThread:
+    """Stands for `warnings.showwarning` in the same way."""
+
+    def __init__(self, show: Callable[..., None]) -> None:
+        self.show = show
+
+    def __call__(self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        sink = _sink.get(None)
+        if sink is None:
+            self.show(message, category, filename, lineno, *rest)
+        else:
+            sink.write(warnings.formatwarning(message, category, filename, lineno))
+
+
+class _RunHandler(logging.Handler):
+    """Writes the lines of the run's logger to the log of the thread that logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sink = _sink.get(None)
+        if sink is not None:
+            sink.write(self.format(record) + "\n")
+
+
+@contextmanager
+def captured(path: Path) -> Iterator[None]:
+    """Append to ``path`` whatever this thread writes while the block runs: print, warnings, log lines."""
+    with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as sink:
+        token = _sink.set(sink)
+        _install()
+        try:
+            yield
+        finally:
+            _uninstall()
+            _sink.reset(token)
+
+
+def _install() -> None:
+    global _active  # noqa: PLW0603 - the standard streams are global too
+    with _lock:
+        _active += 1
+        if _active > 1:
+            return
+        sys.stdout, sys.stderr = _ByThread(sys.stdout), _ByThread(sys.stderr)
+        warnings.showwarning = _WarningByThread(warnings.showwarning)  # type: ignore[assignment]  # same arguments
+        logger = logging.getLogger("mnistkit.run")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        handler = _RunHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+
+
+def _uninstall() -> None:
+    global _active  # noqa: PLW0603 - the standard streams are global too
+    with _lock:
+        _active -= 1
+        if _active:
+            return
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if isinstance(stream, _ByThread):  # else somebody replaced it since: theirs stays
+                setattr(sys, name, stream.stream)
+        if isinstance(warnings.showwarning, _WarningByThread):
+            warnings.showwarning = warnings.showwarning.show
+        logger = logging.getLogger("mnistkit.run")
+        for handler in [h for h in logger.handlers if isinstance(h, _RunHandler)]:
+            logger.removeHandler(handler)

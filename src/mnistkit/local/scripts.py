@@ -1,0 +1,177 @@
+"""A user's script in its own interpreter: its folder copied, its output caught, its process group ended on request."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mnistkit.context import RUN_FOLDER_VARIABLE
+from mnistkit.errors import RunFailedError
+from mnistkit.files import regular_files
+from mnistkit.jobs import DATA_FOLDER, ScriptJob
+
+__all__ = ["run_script", "snapshot"]
+
+CODE = "code"
+"""The folder of a run that holds the copy of the script's folder."""
+
+_MAX_SNAPSHOT = 300 * 2**20
+_IGNORED = shutil.ignore_patterns(
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "*.pyc",
+    ".mnistkit",
+    ".venv",
+    "venv",
+    ".tox",
+    ".ipynb_checkpoints",
+    "outputs",
+    "logs",
+)
+_GRACE = 5.0
+_PASSED = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "PYTHONPATH",
+        "PYTHONHASHSEED",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "XDG_CACHE_HOME",
+        "MPLBACKEND",
+        "SYSTEMROOT",
+        "USERPROFILE",
+        "APPDATA",
+        "LOCALAPPDATA",
+        "PATHEXT",
+    ]
+)
+_PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "MNISTKIT_")
+
+
+def snapshot(job: ScriptJob, run_folder: Path) -> None:
+    """Copy the script's folder into the run, so that later edits don't change what ran.
+
+    Version control, caches, virtual environments and earlier outputs are left out; links are not followed.
+
+    Raises:
+        RunFailedError: The folder is larger than 300 MiB.
+    """
+    source = Path(job.source_directory)
+    store = run_folder.parent.resolve()
+    total = 0
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        paths = {name: Path(folder, name) for name in names}
+        return set(_IGNORED(folder, names)) | {n for n, p in paths.items() if p.is_symlink() or p.resolve() == store}
+
+    def copy(origin: str, target: str) -> str:
+        nonlocal total
+        total += Path(origin).stat().st_size
+        if total > _MAX_SNAPSHOT:
+            raise RunFailedError(
+                f"{source} holds more than {_MAX_SNAPSHOT >> 20} MiB: keep data out of the script's folder, "
+                "and pass it as the job's data."
+            )
+        return str(shutil.copy2(origin, target))
+
+    shutil.copytree(source, run_folder / CODE, ignore=ignored, copy_function=copy)
+
+
+def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]) -> int:
+    """Run the script until it ends, or until ``should_stop``; return its exit code, negative for a signal.
+
+    Args:
+        job: What to run; its folder was copied by `snapshot`.
+        data_folder: What `DATA_FOLDER` in the arguments stands for.
+        run_folder: Where the run is kept.
+        log: Gets what the script writes, standard output and error together.
+        should_stop: Asked several times a second.
+    """
+    code = run_folder / CODE
+    arguments = [argument.replace(DATA_FOLDER, str(data_folder)) for argument in job.arguments]
+    variables = dict(job.environment.variables) if job.environment else {}
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - running the user's script is the purpose
+            [sys.executable, "-u", job.entry_script, *arguments],
+            cwd=code,
+            env={**_environment(os.environ), **variables, RUN_FOLDER_VARIABLE: str(run_folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        pause = 0.005
+        while (returncode := process.poll()) is None:
+            if should_stop():
+                break
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+    finally:
+        _end(process)
+    return process.returncode if returncode is None else returncode
+
+
+def collect(run_folder: Path) -> None:
+    """Move what the script left in ``./outputs`` and ``./logs`` into the run; only regular files count."""
+    for part in ("outputs", "logs"):
+        for file, path in list(regular_files(run_folder / CODE / part)):
+            target = run_folder / part / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
+
+def describe_exit(job: ScriptJob, returncode: int) -> str:
+    """One line on how the script ended."""
+    if returncode < 0:
+        try:
+            name = signal.Signals(-returncode).name
+        except ValueError:
+            name = f"signal {-returncode}"
+        return f"{job.entry_script} was killed by {name}."
+    return f"{job.entry_script} exited with code {returncode}."
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a job may see of this process's environment: no credentials by accident."""
+    return {k: v for k, v in environ.items() if k.upper() in _PASSED or k.upper().startswith(_PASSED_PREFIXES)}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the script's whole process group: politely, then not."""
+    for number, grace in ((signal.SIGTERM, _GRACE), (getattr(signal, "SIGKILL", signal.SIGTERM), _GRACE)):
+        if process.poll() is None:
+            _signal(process, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
+    _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))  # what the script started and left behind
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+    elif process.poll() is None:
+        process.terminate()

@@ -1,0 +1,133 @@
+"""Backends by name: for the command line and configuration files. Objects come first; names are looked up here.
+
+A name leads to ``"module:callable"``; nothing is imported before it is asked for. Other packages add names
+through the entry-point groups below; the built-in names stay what they are.
+
+- ``mnistkit.data_sources``: called with the whole uri, ``"idx:/data"``; the name is the part before ``:`` or ``?``.
+- ``mnistkit.compute_backends`` and ``mnistkit.model_registries``: called with the home folder, and the options of
+  the configuration file as keyword arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, cast
+
+from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
+from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
+
+__all__ = [
+    "COMPUTE_BACKENDS",
+    "DATA_SOURCES",
+    "MODEL_REGISTRIES",
+    "compute_backend",
+    "data_source",
+    "model_registry",
+    "names",
+]
+
+_WEB = "mnistkit.web:WebSource.from_uri"
+
+DATA_SOURCES: Mapping[str, str] = {
+    "digits": "mnistkit.local.data:DigitsSource.from_uri",
+    "idx": "mnistkit.local.data:FolderSource.from_uri",
+    "mnist": _WEB,
+    "fashion-mnist": _WEB,
+    "kmnist": _WEB,
+    "qmnist": _WEB,
+    "emnist-balanced": _WEB,
+    "emnist-byclass": _WEB,
+    "emnist-bymerge": _WEB,
+    "emnist-digits": _WEB,
+    "emnist-letters": _WEB,
+    "emnist-mnist": _WEB,
+}
+COMPUTE_BACKENDS: Mapping[str, str] = {"in-process": "mnistkit.local.compute:InProcessCompute"}
+MODEL_REGISTRIES: Mapping[str, str] = {"folder": "mnistkit.local.registry:FolderRegistry"}
+
+_GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "dataset": ("mnistkit.data_sources", DATA_SOURCES),
+    "compute backend": ("mnistkit.compute_backends", COMPUTE_BACKENDS),
+    "model registry": ("mnistkit.model_registries", MODEL_REGISTRIES),
+}
+
+
+def data_source(uri: str) -> DataSource:
+    """The source that a uri such as ``"mnist"`` or ``"idx:/data/mine"`` stands for.
+
+    Raises:
+        UnknownNameError: No source has that name; lists the ones there are.
+        MissingExtraError: It needs a package that isn't installed.
+    """
+    name = re.split("[:?]", uri, maxsplit=1)[0]
+    source = _load("dataset", name)(uri)
+    return cast("DataSource", source)
+
+
+def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ComputeBackend:
+    """The compute backend of that name, with its runs in ``home``.
+
+    Raises:
+        UnknownNameError: There is no such backend, or it has no such option; lists the ones there are.
+        MissingExtraError: It needs a package that isn't installed.
+    """
+    return cast("ComputeBackend", _make("compute backend", name, home, options or {}))
+
+
+def model_registry(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ModelRegistry:
+    """The model registry of that name, with its models in ``home``.
+
+    Raises:
+        UnknownNameError: There is no such registry, or it has no such option; lists the ones there are.
+        MissingExtraError: It needs a package that isn't installed.
+    """
+    return cast("ModelRegistry", _make("model registry", name, home, options or {}))
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """All names of a kind: ``"dataset"``, ``"compute backend"`` or ``"model registry"``. Built-in ones first."""
+    group, builtin = _GROUPS[kind]
+    return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
+
+
+def _make(kind: str, name: str, home: Path, options: Mapping[str, Any]) -> object:
+    factory = _load(kind, name)
+    valid = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in valid:
+            raise UnknownNameError(
+                f"The {kind} {name!r} has no option {option!r}; it has {', '.join(valid) or 'none'}."
+            )
+    try:
+        return factory(home, **options)
+    except TypeError as error:
+        raise UsageError(f"The {kind} {name!r} can't be made with {dict(options)}: {error}.") from error
+
+
+def _load(kind: str, name: str) -> Any:
+    group, builtin = _GROUPS[kind]
+    if name in builtin:
+        module, _, path = builtin[name].partition(":")
+        try:
+            return attrgetter(path)(importlib.import_module(module))
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"The {kind} {name!r} needs the package {error.name!r}, which isn't installed."
+            ) from error
+    for point in entry_points(group=group, name=name):
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise MissingExtraError(f"The {kind} {name!r}, from {point.value}, can't be loaded: {error}.") from error
+    valid = names(kind)
+    close = get_close_matches(name, valid, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    shown = ", ".join(f"{each}:FOLDER" if each == "idx" else each for each in valid)
+    raise UnknownNameError(f"There is no {kind} {name!r}; there are {shown}.{hint}")

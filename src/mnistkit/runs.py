@@ -1,0 +1,315 @@
+"""Runs: their states, their records as values, and the handle that users hold."""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from attrs import field, frozen
+
+from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
+from mnistkit.jobs import Job
+
+if TYPE_CHECKING:  # the interface speaks of records, the handle of the interface
+    from mnistkit.interfaces.compute_backend import ComputeBackend
+
+__all__ = ["MetricPoint", "Run", "RunRecord", "RunState", "Transition", "best_run", "utc_now"]
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class RunState(str, enum.Enum):
+    """Where a run is on its way. The words are Azure ML's."""
+
+    QUEUED = "Queued"
+    PREPARING = "Preparing"
+    RUNNING = "Running"
+    FINALIZING = "Finalizing"
+    CANCEL_REQUESTED = "CancelRequested"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can follow."""
+        return self in {RunState.COMPLETED, RunState.FAILED, RunState.CANCELED}
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@frozen
+class Transition:
+    """The moment at which a run entered a state.
+
+    Attributes:
+        state: The state.
+        at: When, UTC.
+    """
+
+    state: RunState
+    at: datetime
+
+
+@frozen
+class MetricPoint:
+    """One logged value.
+
+    Attributes:
+        name: Such as ``"accuracy"``.
+        value: A float; may be NaN or infinite.
+        step: The iteration, if the logger said.
+        time: When, UTC.
+    """
+
+    name: str
+    value: float
+    step: int | None
+    time: datetime
+
+
+@frozen(kw_only=True)
+class RunRecord:
+    """A snapshot of one run.
+
+    Attributes:
+        id: Unique within its backend.
+        job: What it runs.
+        data: The uri of its data.
+        transitions: The states it went through, with times, oldest first; at least one.
+        points: All metrics logged so far, in order.
+        files: What it has written, as paths for `Run.download`: ``outputs/...`` and ``logs/...``.
+        tags: The job's tags, and those set while it ran.
+        error: One line, if it failed.
+        traceback: Where it failed, if that is known.
+        url: Where a person can look at it: a folder or a web page.
+        versions: Of Python and the libraries that ran it.
+    """
+
+    id: str
+    job: Job
+    data: str
+    transitions: tuple[Transition, ...]
+    points: tuple[MetricPoint, ...] = ()
+    files: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(factory=dict)
+    error: str | None = None
+    traceback: str | None = None
+    url: str = ""
+    versions: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def experiment(self) -> str:
+        """The group that the run belongs to."""
+        return self.job.experiment
+
+    @property
+    def state(self) -> RunState:
+        """The last state."""
+        return self.transitions[-1].state
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was submitted, UTC."""
+        return self.transitions[0].at
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its code began to run, UTC; None if it hasn't."""
+        return next((t.at for t in self.transitions if t.state is RunState.RUNNING), None)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it reached its terminal state, UTC; None if it hasn't."""
+        return self.transitions[-1].at if self.state.is_terminal else None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return {point.name: point.value for point in self.points}
+
+
+class Run:
+    """A handle on one run of any backend: thin, cheap, and nothing happens when it goes away.
+
+    ``state``, ``metrics`` and the like are those of the last look; `refresh`, `wait` and `logs` look again.
+    """
+
+    __slots__ = ("_backend", "_record")
+
+    def __init__(self, backend: ComputeBackend, record: RunRecord) -> None:
+        self._backend = backend
+        self._record = record
+
+    @property
+    def record(self) -> RunRecord:
+        """The record as of the last look."""
+        return self._record
+
+    @property
+    def id(self) -> str:
+        """Unique within the backend."""
+        return self._record.id
+
+    @property
+    def state(self) -> RunState:
+        """The state as of the last look."""
+        return self._record.state
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return self._record.metrics
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the run has written: ``outputs/...`` and ``logs/...``."""
+        return self._record.files
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, in one line."""
+        return self._record.error
+
+    def series(self, metric: str) -> tuple[MetricPoint, ...]:
+        """Every value logged for ``metric``, in order.
+
+        Raises:
+            NotFoundError: The run hasn't logged it; lists what it has.
+        """
+        points = tuple(point for point in self._record.points if point.name == metric)
+        if not points:
+            raise NotFoundError(f"Run {self.id} has no metric {metric!r}; it has {_listing(self.metrics)}.")
+        return points
+
+    def refresh(self) -> Run:
+        """Look again; returns itself."""
+        self._record = self._backend.get(self.id)
+        return self
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until the run has ended, however it ends; returns itself.
+
+        Interrupting the wait (Ctrl-C) leaves the run going.
+
+        Args:
+            timeout: Seconds to wait at most; None for ever.
+
+        Raises:
+            RunTimeoutError: It hasn't ended by then; it goes on.
+        """
+        for _ in self._looks(timeout):
+            pass
+        return self
+
+    def result(self, timeout: float | None = None) -> dict[str, float]:
+        """Wait, and return the metrics of the completed run.
+
+        Raises:
+            RunFailedError: It ended as Failed or Canceled.
+            RunTimeoutError: It hasn't ended in time.
+        """
+        self.wait(timeout)
+        self.raise_for_state()
+        return self.metrics
+
+    def raise_for_state(self) -> None:
+        """Do nothing if the run, as of the last look, is going well or completed.
+
+        Raises:
+            RunFailedError: It ended as Failed or Canceled; the message holds its error and its traceback's tail.
+        """
+        if self.state in {RunState.FAILED, RunState.CANCELED}:
+            detail = f": {self.error}" if self.error else ""
+            raise RunFailedError(f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().")
+
+    @overload
+    def logs(self, *, follow: Literal[False] = False) -> str: ...
+    @overload
+    def logs(self, *, follow: Literal[True]) -> Iterator[str]: ...
+    def logs(self, *, follow: bool = False) -> str | Iterator[str]:
+        """What the run has written so far; with ``follow``, an iterator of text until it ends.
+
+        Interrupting the iteration (Ctrl-C) leaves the run going.
+        """
+        return self._follow() if follow else self._backend.logs(self.id)
+
+    def cancel(self) -> None:
+        """Ask the run to stop; idempotent, and nothing happens if it has ended."""
+        self._backend.cancel(self.id)
+        self.refresh()
+
+    def download(self, file: str, into: str | Path = ".") -> Path:
+        """Copy one of `files` into the folder ``into`` and return where it is.
+
+        Raises:
+            NotFoundError: The run has no such file; lists the ones it has.
+        """
+        return self._backend.download(self.id, file, Path(into))
+
+    def _looks(self, timeout: float | None) -> Iterator[None]:
+        """Refresh until the run has ended, ever less often, yielding after each look."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        pause = 0.01
+        while True:
+            self.refresh()
+            yield
+            if self.state.is_terminal:
+                return
+            if time.monotonic() >= deadline:
+                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
+            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+            pause = min(pause * 1.5, 1.0)
+
+    def _follow(self) -> Iterator[str]:
+        position = 0
+        for _ in self._looks(None):
+            text = self._backend.logs(self.id, start=position)
+            position += len(text)
+            if text:
+                yield text
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        return f"Run({self.id!r}, {self.state}{', ' + metrics if metrics else ''})"
+
+
+def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = "max") -> Run:
+    """The completed run with the best last value of ``metric``.
+
+    NaN and infinite values never win; ties go to the run that was submitted first.
+
+    Args:
+        runs: Of any backend.
+        metric: Such as ``"accuracy"``.
+        mode: ``"max"`` if higher is better, ``"min"`` if lower is.
+
+    Raises:
+        NotFoundError: No completed run has a finite value of it.
+        UsageError: ``mode`` is neither.
+    """
+    if mode not in {"max", "min"}:
+        raise UsageError(f"mode={mode!r}: use 'max' or 'min'.")
+    runs = tuple(runs)
+    sign = 1 if mode == "max" else -1
+    candidates = [
+        run for run in runs if run.state is RunState.COMPLETED and math.isfinite(run.metrics.get(metric, math.nan))
+    ]
+    if not candidates:
+        states = ", ".join(f"{run.id} is {run.state} with {_listing(run.metrics)}" for run in runs) or "there are none"
+        raise NotFoundError(f"No completed run has a finite {metric!r}: {states}.")
+    candidates.sort(key=lambda run: run.record.created_at)
+    return max(candidates, key=lambda run: sign * run.metrics[metric])
+
+
+def _listing(metrics: Mapping[str, float]) -> str:
+    return ", ".join(metrics) or "no metrics"

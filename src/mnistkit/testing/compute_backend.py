@@ -1,0 +1,278 @@
+"""The contract of `ComputeBackend`, as tests to subclass."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from mnistkit.errors import InvalidNameError, NotFoundError, RunNotFoundError, SpecError
+from mnistkit.interfaces import ComputeBackend, DataSource
+from mnistkit.jobs import DATA_FOLDER, Job, ScriptJob, TrainingJob
+from mnistkit.runs import Run, RunRecord, RunState
+from mnistkit.spec import ModelSpec
+
+__all__ = ["ComputeBackendSuite"]
+
+_LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20})
+_UNKNOWN = "20000101-000000-ffffff"
+
+
+class _NoData(DataSource):
+    """A source that never delivers."""
+
+    @property
+    def uri(self) -> str:
+        return "no-data"
+
+    def fetch(self, into: Path) -> Path:
+        raise NotFoundError(f"there is no data for {into.name}: planted by the test")
+
+
+class ComputeBackendSuite:
+    """Subclass it with a fixture ``backend`` that returns a backend without runs.
+
+    ::
+
+        class TestMyBackend(ComputeBackendSuite):
+            @pytest.fixture
+            def backend(self, tmp_path):
+                return MyBackend(tmp_path)
+
+    Attributes:
+        deadline: Seconds within which any of these small runs must end.
+        runs_scripts: Whether the backend takes a `ScriptJob`; its tests are skipped if not.
+    """
+
+    deadline: float = 60.0
+    runs_scripts: bool = True
+
+    @pytest.fixture
+    def backend(self) -> ComputeBackend:
+        """The backend under test."""
+        raise NotImplementedError("define a fixture 'backend' in the subclass")
+
+    @pytest.fixture
+    def source(self, tiny_mnist: DataSource) -> DataSource:
+        """What jobs are fitted on; the default is fixture ``tiny_mnist``."""
+        return tiny_mnist
+
+    @pytest.fixture
+    def script(self, tmp_path: Path) -> Path:
+        """A folder for a script; skips the test where the backend takes none."""
+        if not self.runs_scripts:
+            pytest.skip("this backend takes no ScriptJob")
+        folder = tmp_path / "script"
+        folder.mkdir()
+        return folder
+
+    def finished(self, backend: ComputeBackend, job: Job, source: DataSource) -> Run:
+        """Submit, and wait for the end."""
+        return Run(backend, backend.submit(job, source)).wait(self.deadline)
+
+    # A run's way
+
+    def test_a_training_job_completes(self, backend: ComputeBackend, source: DataSource) -> None:
+        """A training job ends as Completed, with its accuracy, its evaluation and its model."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC, experiment="contract"), source)
+        assert run.state is RunState.COMPLETED, run.error
+        assert 0.5 < run.metrics["accuracy"] <= 1
+        assert run.metrics["regularization rate"] == 1
+        assert {"outputs/model.skops", "outputs/evaluation.json"} <= set(run.files)
+        assert run.error is None
+
+    def test_submit_returns_a_whole_record(self, backend: ComputeBackend, source: DataSource) -> None:
+        """`submit` returns the record of the new run: its id, job, data and first state."""
+        job = TrainingJob(model=_LOGISTIC, experiment="contract", tags={"a": "b"})
+        record = backend.submit(job, source)
+        assert isinstance(record, RunRecord)
+        assert record.job == job
+        assert record.data == source.uri
+        assert record.tags["a"] == "b"
+        assert Run(backend, record).wait(self.deadline).id == record.id
+
+    def test_states_come_in_order_and_end_once(self, backend: ComputeBackend, source: DataSource) -> None:
+        """Transitions go forward in time and through the states in order; one terminal state ends them."""
+        record = self.finished(backend, TrainingJob(model=_LOGISTIC), source).record
+        order = list(RunState)
+        positions = [order.index(transition.state) for transition in record.transitions]
+        assert positions == sorted(set(positions))
+        assert [transition.state.is_terminal for transition in record.transitions].count(True) == 1
+        times = [transition.at for transition in record.transitions]
+        assert times == sorted(times)
+        assert record.started_at is not None
+        assert record.finished_at is not None
+
+    def test_the_same_seed_gives_the_same_result(self, backend: ComputeBackend, source: DataSource) -> None:
+        """Two runs of one job agree in every metric of the model."""
+        forest = ModelSpec("sklearn.linear_model.SGDClassifier", {"max_iter": 5, "tol": None})
+        results = [self.finished(backend, TrainingJob(model=forest, seed=7), source).metrics for _ in range(2)]
+        assert results[0]["accuracy"] == results[1]["accuracy"]
+
+    def test_a_failing_job_is_a_failed_run(self, backend: ComputeBackend) -> None:
+        """A job whose data can't be had is a Failed run that says why, not an exception."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), _NoData())
+        assert run.state is RunState.FAILED
+        assert run.error is not None
+        assert "planted by the test" in run.error
+
+    def test_an_error_in_training_is_kept(self, backend: ComputeBackend, source: DataSource) -> None:
+        """An exception in training is a Failed run with the error's line and its traceback."""
+        bad = ModelSpec("sklearn.linear_model.LogisticRegression", {"C": -1})
+        run = self.finished(backend, TrainingJob(model=bad), source)
+        assert run.state is RunState.FAILED
+        assert run.error is not None
+        assert "C" in run.error
+        assert "Traceback" in (run.record.traceback or "")
+
+    def test_a_regressor_is_refused(self, backend: ComputeBackend, source: DataSource) -> None:
+        """An estimator that can't predict classes is refused before anything runs."""
+        with pytest.raises(SpecError, match="can't predict classes"):
+            backend.submit(TrainingJob(model=ModelSpec("sklearn.linear_model.Ridge")), source)
+        assert backend.runs() == ()
+
+    # Records
+
+    def test_unknown_runs_are_not_found(self, backend: ComputeBackend, tmp_path: Path) -> None:
+        """Every method answers an unknown run, or a hostile run id, with `RunNotFoundError`."""
+        for run_id in (_UNKNOWN, "../../etc", "", "a/b", "x" * 300):
+            for call in (
+                backend.get,
+                backend.cancel,
+                backend.logs,
+                lambda run: backend.download(run, "outputs/evaluation.json", tmp_path),
+            ):
+                with pytest.raises(RunNotFoundError):
+                    call(run_id)
+
+    def test_runs_are_listed_newest_first(self, backend: ComputeBackend, source: DataSource) -> None:
+        """`runs` lists all runs, or one experiment's, newest first."""
+        runs = [self.finished(backend, TrainingJob(model=_LOGISTIC, experiment=e), source) for e in ("a", "b", "a")]
+        assert [record.id for record in backend.runs()] == [run.id for run in reversed(runs)]
+        assert [record.id for record in backend.runs("a")] == [runs[2].id, runs[0].id]
+        assert backend.runs("none") == ()
+
+    def test_get_agrees_with_the_listing(self, backend: ComputeBackend, source: DataSource) -> None:
+        """`get` and `runs` tell the same of a run that has ended, every time."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
+        assert backend.get(run.id) == run.record
+        assert backend.runs() == (run.record,)
+
+    # Cancelling
+
+    def test_cancel_after_the_end_changes_nothing(self, backend: ComputeBackend, source: DataSource) -> None:
+        """Cancelling a completed run, also twice, leaves it as it is."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
+        backend.cancel(run.id)
+        backend.cancel(run.id)
+        assert backend.get(run.id) == run.record
+
+    def test_cancel_ends_a_running_script(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script that would run for long ends as Canceled, however often it is asked to."""
+        (script / "train.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+        run = Run(backend, backend.submit(ScriptJob(str(script)), source))
+        self.wait_for_log(run, "begun")
+        run.cancel()
+        run.cancel()
+        assert run.wait(self.deadline).state is RunState.CANCELED
+
+    def wait_for_log(self, run: Run, text: str) -> None:
+        """Wait until the run's log holds ``text``."""
+        end = time.monotonic() + self.deadline
+        while text not in run.logs():
+            assert time.monotonic() < end, f"{text!r} never came; the log is {run.logs()!r}"
+            assert not run.refresh().state.is_terminal, run.error
+            time.sleep(0.02)
+
+    # Logs and files
+
+    def test_logs_can_be_read_in_pieces(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """What `logs` returned doesn't change: text from ``start`` on is the rest."""
+        (script / "train.py").write_text("print('one')\nprint('two')\n")
+        run = self.finished(backend, ScriptJob(str(script)), source)
+        text = run.logs()
+        assert "one\ntwo\n" in text.replace("\r\n", "\n")
+        for start in (0, 1, len(text) - 1, len(text), len(text) + 10):
+            assert backend.logs(run.id, start=start) == text[start:]
+
+    def test_odd_bytes_in_logs_never_raise(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """Bytes that aren't UTF-8 come as backslash escapes."""
+        (script / "train.py").write_text("import sys\nsys.stdout.buffer.write(b'caf\\xe9 \\xff\\x00 ok\\n')\n")
+        text = self.finished(backend, ScriptJob(str(script)), source).logs()
+        assert "caf\\xe9 \\xff\x00 ok" in text
+
+    def test_files_can_be_downloaded(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
+        """`download` copies a file under its own name, creating the folder, and again over an earlier copy."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
+        for _ in range(2):
+            path = backend.download(run.id, "outputs/evaluation.json", tmp_path / "a" / "b")
+            assert path == tmp_path / "a" / "b" / "evaluation.json"
+            assert json.loads(path.read_text())["accuracy"] == run.metrics["accuracy"]
+
+    def test_files_that_arent_there(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
+        """A file that the run doesn't have is `NotFoundError` and lists those it has; a hostile name is refused."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
+        with pytest.raises(NotFoundError, match=r"outputs/model\.skops"):
+            backend.download(run.id, "outputs/nothing.txt", tmp_path / "into")
+        for hostile in ("../job.json", "/etc/passwd", "outputs/../../x", "outputs\\..\\x", ""):
+            with pytest.raises((InvalidNameError, NotFoundError)):
+                backend.download(run.id, hostile, tmp_path / "into")
+
+    # Scripts
+
+    def test_a_script_gets_arguments_and_data(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script runs with its arguments, `DATA_FOLDER` replaced, and imports what lies next to it."""
+        (script / "helper.py").write_text("WORD = 'from next door'\n")
+        (script / "train.py").write_text(
+            "import glob, sys\nfrom helper import WORD\n"
+            "print(WORD, sys.argv[1], sys.argv[3])\n"
+            "print(len(glob.glob(sys.argv[2] + '/**/*-ubyte*', recursive=True)), 'files')\n"
+        )
+        run = self.finished(backend, ScriptJob(str(script), "train.py", ("--data-folder", DATA_FOLDER, 0.5)), source)
+        assert run.state is RunState.COMPLETED, run.error
+        assert "from next door --data-folder 0.5" in run.logs()
+        assert "4 files" in run.logs()
+
+    def test_a_script_logs_and_leaves_files(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """What a script logs through `get_context` and writes to ``./outputs`` is the run's."""
+        (script / "train.py").write_text(
+            "import os\nfrom mnistkit import get_context\ncontext = get_context()\n"
+            "for step in range(3):\n    context.log('loss', 1 / (step + 1), step=step)\n"
+            "context.log('accuracy', float('nan'))\ncontext.tag('colour', 'grey')\n"
+            "os.makedirs('outputs/deep', exist_ok=True)\n"
+            "open('outputs/deep/model.txt', 'w').write('the model')\n"
+        )
+        run = self.finished(backend, ScriptJob(str(script)), source)
+        assert run.state is RunState.COMPLETED, run.error
+        assert [(point.step, point.value) for point in run.series("loss")] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+        assert run.metrics["accuracy"] != run.metrics["accuracy"]
+        assert run.record.tags["colour"] == "grey"
+        assert "outputs/deep/model.txt" in run.files
+
+    def test_a_script_that_exits_badly_failed(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script that exits with a code is a Failed run that tells the code, and keeps the log's end."""
+        (script / "train.py").write_text("import sys\nprint('last words')\nsys.exit(3)\n")
+        run = self.finished(backend, ScriptJob(str(script)), source)
+        assert run.state is RunState.FAILED
+        assert run.error is not None
+        assert "3" in run.error
+        assert "last words" in (run.record.traceback or run.error)
+
+    def test_later_edits_dont_reach_a_script(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script runs as it was when it was submitted, and the user's folder stays as it was."""
+        (script / "train.py").write_text("import time, helper\nprint('begun', flush=True)\n")
+        (script / "helper.py").write_text("")
+        run = Run(backend, backend.submit(ScriptJob(str(script)), source))
+        (script / "train.py").write_text("raise SystemExit('edited')\n")
+        assert run.wait(self.deadline).state is RunState.COMPLETED, run.error
+        assert sorted(path.name for path in script.iterdir()) == ["helper.py", "train.py"]
+
+    def test_a_missing_script_is_refused(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script that isn't there is refused before anything runs."""
+        with pytest.raises(NotFoundError, match=r"nowhere\.py"):
+            backend.submit(ScriptJob(str(script), "nowhere.py"), source)
+        with pytest.raises(NotFoundError, match="no-such-folder"):
+            backend.submit(ScriptJob(str(script / "no-such-folder")), source)
+        assert backend.runs() == ()

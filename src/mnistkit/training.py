@@ -1,0 +1,151 @@
+"""The one way a `TrainingJob` is carried out, whatever the backend: load, fit, evaluate, log, write."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from mnistkit.codec import to_json
+from mnistkit.context import RunContext
+from mnistkit.dataset import Dataset
+from mnistkit.errors import SpecError
+from mnistkit.evaluation import Evaluation, score
+from mnistkit.interfaces import DataSource
+from mnistkit.jobs import TrainingJob
+from mnistkit.persistence import save_model
+from mnistkit.settings import cache_folder
+
+__all__ = ["EVALUATION_FILE", "Stopped", "check_classifier", "dataset_folder", "fetch_dataset", "train"]
+
+EVALUATION_FILE = "evaluation.json"
+
+_log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
+
+
+class Stopped(BaseException):
+    """Raised in a run that was asked to stop, at the next moment at which it can."""
+
+
+def dataset_folder(source: DataSource) -> Path:
+    """The folder in the user's cache that ``source`` may fill. Not created.
+
+    Raises:
+        StorageError: The cache can't be written.
+    """
+    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.uri)
+    return cache_folder() / "datasets" / name[:64].strip(".")
+
+
+def fetch_dataset(source: DataSource) -> Dataset:
+    """Fetch what ``source`` stands for through the user's cache, and read it.
+
+    Raises:
+        DataError: It can't be had, or isn't what it should be.
+        NotFoundError: The place that the source names doesn't exist.
+        StorageError: The cache can't be written.
+    """
+    return Dataset.from_folder(source.fetch(dataset_folder(source)), uri=source.uri)
+
+
+def check_classifier(estimator: Any) -> None:
+    """Make sure that ``estimator`` can learn classes, before anything is spent on it.
+
+    Raises:
+        SpecError: It is no scikit-learn classifier, nor a pipeline that ends in one.
+    """
+    from sklearn.base import is_classifier
+
+    name = type(estimator).__name__
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+        raise SpecError(
+            f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
+        )
+    if not is_classifier(estimator):
+        raise SpecError(
+            f"{name} can't predict classes: give a scikit-learn classifier such as LogisticRegression(), "
+            "or a Pipeline that ends in one."
+        )
+
+
+def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation:
+    """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
+
+    Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
+    are probabilities) and ``training seconds``; writes the model and ``evaluation.json`` into ``context.outputs``.
+
+    Args:
+        job: What to fit.
+        dataset: What to fit it on.
+        context: Where to write.
+
+    Raises:
+        SpecError: The estimator can't be built or can't predict classes.
+        Stopped: ``context.should_stop`` was found set.
+    """
+    estimator = job.model.build()
+    check_classifier(estimator)
+    _seed(estimator, job.seed)
+    if job.limit is not None:
+        dataset = dataset.subset(job.limit, seed=job.seed)
+    estimator = _one_vs_rest(estimator, len(dataset.class_names))
+    (X_train, y_train), (X_test, y_test) = dataset.as_sklearn()
+    _log.info("data: %s, %d to train on, %d to test on, %d classes",
+              dataset.name, len(y_train), len(y_test), len(dataset.class_names))  # fmt: skip
+    _stop_if_asked(context)
+
+    rate = _regularization_rate(estimator)
+    if rate is not None:
+        context.log("regularization rate", rate)
+    _log.info("fitting %s", job.model)
+    start = time.monotonic()
+    estimator.fit(X_train, y_train)
+    seconds = time.monotonic() - start
+    _log.info("fitted in %.1f s", seconds)
+    _stop_if_asked(context)
+
+    evaluation = score(estimator, X_test, y_test, dataset.class_names)
+    _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
+    context.log("accuracy", evaluation.accuracy)
+    if evaluation.log_loss is not None:
+        context.log("log loss", evaluation.log_loss)
+    context.log("training seconds", round(seconds, 3))
+    (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
+    save_model(estimator, context.outputs, format=job.model_format)
+    return evaluation
+
+
+def _stop_if_asked(context: RunContext) -> None:
+    if context.should_stop:
+        raise Stopped
+
+
+def _seed(estimator: Any, seed: int) -> None:
+    """Give ``seed`` to every ``random_state``, however deep, that the user left open."""
+    params = estimator.get_params(deep=True)
+    open_ones = {k: seed for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None}
+    if open_ones:
+        estimator.set_params(**open_ones)
+
+
+def _one_vs_rest(estimator: Any, n_classes: int) -> Any:
+    """Wrap a liblinear logistic regression: today's scikit-learn refuses it for more than two classes."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return estimator.set_params(**{name: _one_vs_rest(last, n_classes)})
+    if isinstance(estimator, LogisticRegression) and estimator.solver == "liblinear" and n_classes > 2:  # noqa: PLR2004
+        return OneVsRestClassifier(estimator)
+    return estimator
+
+
+def _regularization_rate(estimator: Any) -> float | None:
+    """1/C as the tutorial calls it, if the classifier has one ``C`` somewhere."""
+    rates = [v for k, v in estimator.get_params(deep=True).items() if k.rpartition("__")[2] == "C"]
+    if len(rates) != 1 or not isinstance(rates[0], (int, float)) or not rates[0] > 0:
+        return None
+    return float(f"{1 / rates[0]:.12g}")  # 1/(1/0.49) is not quite 0.49

@@ -1,0 +1,48 @@
+"""What importing costs, and what the package offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import mnistkit
+
+HEAVY = ("numpy", "scipy", "sklearn", "skops", "joblib", "urllib3", "matplotlib", "typer", "rich", "attrs", "cattrs")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Which heavy packages a fresh interpreter has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    """``import mnistkit`` loads no other package."""
+    assert loaded_after("import mnistkit") == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["mnistkit.plugins", "mnistkit.trainer", "mnistkit.web", "mnistkit.local.compute", "mnistkit.local.registry"],
+)
+def test_modules_load_the_heavy_ones_late(module: str) -> None:
+    """scikit-learn and friends are imported when something is trained or loaded, not before."""
+    assert not loaded_after(f"import {module}") & {"sklearn", "scipy", "skops", "joblib", "urllib3", "matplotlib"}
+
+
+def test_the_pytest_plugin_is_light() -> None:
+    """Every pytest run with mnistkit installed loads the plugin: it loads nothing heavy."""
+    assert loaded_after("import mnistkit.testing.plugin") == set()
+
+
+def test_every_public_name_is_there() -> None:
+    """All names of ``__all__`` exist, are listed by ``dir``, and others raise AttributeError."""
+    assert set(mnistkit.__all__) == {"__version__", *mnistkit._MODULES}
+    for name in mnistkit.__all__:
+        assert getattr(mnistkit, name) is not None
+    assert set(mnistkit.__all__) <= set(dir(mnistkit))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        mnistkit.nothing  # noqa: B018 - the access is the test

@@ -45,7 +45,7 @@ def from_json(data: bytes | str, as_type: type[T] | Any, source: str | Path) -> 
         return _converter().structure(plain, as_type)
     except BaseValidationError as error:
         raise DataFormatError(f"{source}: {'; '.join(transform_error(error))}.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataFormatError(f"{source}: {type(error).__name__}: {error}.") from error
 
 

@@ -22,7 +22,7 @@ __all__ = ["MANIFEST", "ROLES", "Dataset", "DatasetManifest", "Split", "find_idx
 MANIFEST = "dataset.json"
 ROLES = ("train-images", "train-labels", "test-images", "test-labels")
 
-_FILE = re.compile(r"((?:.*[-_.])?(train|t10k|test)-(images|labels)[-.]idx[1-4]-ubyte)(\.gz)?", re.IGNORECASE)
+_FILE = re.compile(r"((?:.*[-_.])?(train|t10k|test)-(images|labels)[-.]idx[1-4]-ubyte)(?:\.gz)?", re.IGNORECASE)
 _MAX_BYTES = 2**30
 
 
@@ -215,10 +215,9 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
         match = _FILE.fullmatch(path.name)
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if match and not hidden and path.is_file():
-            stem, part, kind, zipped = match.groups()
+            stem, part, kind = match.groups()
             role = f"{'train' if part.lower() == 'train' else 'test'}-{kind.lower()}"
-            if path.with_name(stem) not in found[role] or not zipped:
-                found[role][path.with_name(stem)] = path
+            found[role].setdefault(path.with_name(stem), path)  # sorted: a plain file comes before its .gz
     missing = [role for role, paths in found.items() if not paths]
     if missing:
         examples = ", ".join(_example(role) for role in missing)

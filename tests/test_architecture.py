@@ -23,6 +23,7 @@ LAYERS = (
     {"plugins"},
     {"trainer"},
     {"cli", "testing"},
+    {"__main__"},
 )
 PROVIDERS = {"local", "web"}
 

@@ -1,0 +1,28 @@
+"""The command line, ``mnistkit``. What it needs beyond the library is the extra ``cli``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the program with the arguments of this process, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is
+                stream.reconfigure(errors="backslashreplace")
+    try:
+        from mnistkit.cli.app import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "mnistkit":
+            raise
+        sys.stderr.write(
+            f"The command line needs the package {error.name!r}, which isn't installed. "
+            "Install it with: python -m pip install 'mnistkit[cli]'\n"
+        )
+        raise SystemExit(1) from None
+    app(prog_name="mnistkit")

@@ -1,0 +1,56 @@
+"""The program: its global options, and the commands by noun."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mnistkit.cli import data, doctor, models, output, runs, score, train
+from mnistkit.cli.command import EXIT_CODES, Command, examples
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="mnistkit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "mnistkit train",
+        "mnistkit sweep --regularization 0.1,0.5,1,5",
+        "mnistkit models promote sklearn_mnist champion",
+        "mnistkit score digit.png --model sklearn_mnist@champion",
+    )
+    + f"\n\n{EXIT_CODES}",
+)
+app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
+app.command(cls=Command, epilog=train.SWEEP_EXAMPLES)(train.sweep)
+app.add_typer(runs.app, name="runs")
+app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
+app.command(cls=Command, epilog=score.EXAMPLES)(score.score)
+app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        import mnistkit
+
+        output.say(f"mnistkit {mnistkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the library's log.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and no progress on standard error.")] = False,
+) -> None:
+    """Train, track and register MNIST-like image classifiers."""
+    del version  # its callback has printed it
+    output.configure(debug=debug, quiet=quiet)

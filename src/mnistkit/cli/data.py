@@ -1,0 +1,177 @@
+"""``mnistkit data``: get datasets, and look at them."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mnistkit.cli import output
+from mnistkit.cli.command import Command, JsonOption, examples
+from mnistkit.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.dataset import Dataset
+    from mnistkit.trainer import Trainer
+
+__all__ = ["app", "cached_datasets"]
+
+_LARGE = 16
+
+app = typer.Typer(help="Get datasets, and look at them.", no_args_is_help=True)
+
+UriArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[URI]", help="mnist, digits, idx:FOLDER... ('mnistkit data list').  [default: mnist]"),
+]
+
+
+class Half(str, enum.Enum):
+    """The halves of a dataset."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@app.command("list", cls=Command, epilog=examples("mnistkit data list"))
+def list_datasets(*, as_json: JsonOption = False) -> None:
+    """List the datasets that have a name, and which of them are in the cache."""
+    from mnistkit import plugins
+
+    cached = cached_datasets()
+    entries: list[dict[str, Any]] = []
+    for name in plugins.names("dataset"):
+        folder, size = cached.get(name, (None, 0))
+        if name != "idx":
+            entries.append({"uri": name, "cached": folder is not None, "folder": folder, "bytes": size})
+    if as_json:
+        output.print_json(entries)
+        return
+    rows = [
+        (entry["uri"], f"{entry['bytes'] / 1e6:.1f} MB" if entry["cached"] else "-", entry["folder"] or "-")
+        for entry in entries
+    ]
+    output.print_table(("dataset", "cached#", "folder"), [*rows, ("idx:FOLDER", "-", "your own four IDX files")])
+
+
+@app.command(cls=Command, epilog=examples("mnistkit data fetch", "mnistkit data fetch fashion-mnist"))
+def fetch(uri: UriArgument = None) -> None:
+    """Get a dataset and verify it: once, then it is in the cache."""
+    trainer, dataset = _load(uri)
+    output.note(_summary(dataset))
+    output.say(str(_folder(trainer)))
+
+
+@app.command(cls=Command, epilog=examples("mnistkit data info", "mnistkit data info idx:my/folder --json"))
+def info(uri: UriArgument = None, *, as_json: JsonOption = False) -> None:
+    """Show what a dataset has: how many images of what size, and how many of each class."""
+    import numpy as np
+
+    trainer, dataset = _load(uri)
+    n_classes = len(dataset.class_names)
+    train, test = (np.bincount(split.labels, minlength=n_classes).tolist() for split in (dataset.train, dataset.test))
+    h, w = dataset.train.images.shape[1:]
+    if as_json:
+        classes = [
+            {"label": label, "name": name, "train": train[label], "test": test[label]}
+            for label, name in enumerate(dataset.class_names)
+        ]
+        output.print_json({
+            "name": dataset.name,
+            "version": dataset.version,
+            "uri": dataset.uri,
+            "train": len(dataset.train),
+            "test": len(dataset.test),
+            "height": h,
+            "width": w,
+            "classes": classes,
+            "sha256": dataset.sha256,
+            "folder": str(_folder(trainer)),
+        })  # fmt: skip
+        return
+    output.say(_summary(dataset))
+    output.print_facts({"version": dataset.version, "sha256": dataset.sha256, "folder": str(_folder(trainer))}, {})
+    output.say()
+    rows = [(str(label), name, str(train[label]), str(test[label])) for label, name in enumerate(dataset.class_names)]
+    output.print_table(("label#", "class", "train#", "test#"), rows)
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit data show", "mnistkit data show fashion-mnist -n 12 --seed 1", "mnistkit data show --out digits.png"
+    ),
+)
+def show(
+    uri: UriArgument = None,
+    *,
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
+    split: Annotated[Half, typer.Option(help="Which half of the dataset.")] = Half.TRAIN,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Write a picture instead.")] = None,
+) -> None:
+    """Draw sample images with their labels."""
+    part: Literal["train", "test"] = "train" if split is Half.TRAIN else "test"
+    _, dataset = _load(uri)
+    if out is None:
+        _draw(dataset, n, seed, part)
+        return
+    from mnistkit.plots import sample_grid
+
+    sample_grid(dataset, n=n, seed=seed, split=part).savefig(out)
+    output.say(str(out))
+
+
+def cached_datasets() -> dict[str, tuple[str, int]]:
+    """The folder and size in bytes of each named dataset that is in the cache."""
+    from mnistkit import plugins
+    from mnistkit.dataset import MANIFEST
+    from mnistkit.training import dataset_folder
+
+    found = {}
+    for name in plugins.names("dataset"):
+        try:
+            folder = dataset_folder(plugins.data_source(name))
+        except (UsageError, MissingExtraError):  # it takes more than a name, or a package that isn't there
+            continue
+        if (folder / MANIFEST).is_file():
+            found[name] = (str(folder), sum(path.stat().st_size for path in folder.iterdir() if path.is_file()))
+    return found
+
+
+def _load(uri: str | None) -> tuple[Trainer, Dataset]:
+    from mnistkit.cli.watch import fetched
+    from mnistkit.trainer import Trainer
+
+    trainer = Trainer.from_config(data=uri)
+    return trainer, fetched(trainer)
+
+
+def _folder(trainer: Trainer) -> Path:
+    from mnistkit.training import dataset_folder
+
+    return trainer.data.fetch(dataset_folder(trainer.data))
+
+
+def _summary(dataset: Dataset) -> str:
+    h, w = dataset.train.images.shape[1:]
+    return (
+        f"{dataset.name}: {len(dataset.train)} images to train on, {len(dataset.test)} to test on, "
+        f"{h}x{w}, {len(dataset.class_names)} classes"
+    )
+
+
+def _draw(dataset: Dataset, n: int, seed: int, part: Literal["train", "test"]) -> None:
+    import numpy as np
+
+    from mnistkit.cli.pictures import draw_rows, halved
+
+    split = dataset.train if part == "train" else dataset.test
+    chosen = np.random.default_rng(seed).permutation(len(split))[:n]
+    large = min(split.images.shape[1:]) > _LARGE
+    images = [halved(split.images[i]) if large else split.images[i] for i in chosen]
+    console = output.console()
+    for line in draw_rows(images, [dataset.class_names[split.labels[i]] for i in chosen], console):
+        console.print(line, no_wrap=True, crop=False, overflow="ignore")

@@ -1,0 +1,162 @@
+"""``mnistkit doctor``: what is installed, where things are, and whether they work."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import urllib.parse
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from attrs import asdict, frozen
+
+from mnistkit.cli import output
+from mnistkit.cli.command import FAILED, JsonOption, examples
+from mnistkit.errors import ConfigError, MnistkitError, StorageError
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.trainer import Trainer
+
+__all__ = ["EXAMPLES", "doctor"]
+
+EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
+
+_EXTRAS = {"cli": ("typer", "rich", "PIL"), "plot": ("matplotlib",)}
+_LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
+
+
+@frozen
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: What was looked at.
+        ok: False if something is broken.
+        detail: What there is, or what is wrong and what helps.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Check the installation: libraries, folders, settings, datasets, runs and models.
+
+    Exit code 1 if something is broken.
+    """
+    findings = [finding for check in _CHECKS for finding in _look(check)]
+    if as_json:
+        output.print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok " if finding.ok else "BAD"
+            output.say(f"{mark}  {finding.check + ':':<15}{finding.detail}", "" if finding.ok else "bold red")
+    broken = [finding.check for finding in findings if not finding.ok]
+    if broken:
+        output.complain(f"Something is broken: {', '.join(broken)}.")
+        raise typer.Exit(FAILED)
+
+
+def _look(check: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return check()
+    except (MnistkitError, OSError) as error:
+        return [Finding(check.__name__.strip("_"), ok=False, detail=str(error))]
+
+
+def _versions() -> list[Finding]:
+    from mnistkit.jobs import library_versions
+
+    findings = [Finding("versions", ok=True, detail=", ".join(f"{k} {v}" for k, v in library_versions().items()))]
+    for name in _LIBRARIES:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - a broken library may raise anything
+            findings.append(Finding(name, ok=False, detail=f"can't be imported: {type(error).__name__}: {error}"))
+    return findings
+
+
+def _extras() -> list[Finding]:
+    return [_extra(name, modules) for name, modules in _EXTRAS.items()]
+
+
+def _extra(name: str, modules: tuple[str, ...]) -> Finding:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        detail = f"not installed ({', '.join(missing)}): python -m pip install 'mnistkit[{name}]'"
+        return Finding(f"extra {name}", ok=True, detail=detail)
+    packages = [{"PIL": "pillow"}.get(module, module) for module in modules]
+    return Finding(f"extra {name}", ok=True, detail=", ".join(f"{each} {metadata.version(each)}" for each in packages))
+
+
+def _settings() -> list[Finding]:
+    from mnistkit.config import find_config
+    from mnistkit.settings import home_folder
+
+    config = find_config()
+    home = home_folder(config.home)
+    return [
+        Finding("settings", ok=True, detail=str(config.file or "no mnistkit.toml: the defaults")),
+        _writable("home", home, "MNISTKIT_HOME"),
+    ]
+
+
+def _cache() -> list[Finding]:
+    from mnistkit.cli.data import cached_datasets
+    from mnistkit.settings import cache_folder
+
+    folder = cache_folder()
+    names = ", ".join(cached_datasets()) or "none yet"
+    return [_writable("cache", folder, "MNISTKIT_CACHE"), Finding("datasets", ok=True, detail=f"in the cache: {names}")]
+
+
+def _network() -> list[Finding]:
+    from mnistkit.settings import is_offline, mirror
+
+    where = "forbidden by MNISTKIT_OFFLINE" if is_offline() else "allowed"
+    return [
+        Finding("network", ok=True, detail=f"{where}; MNISTKIT_MIRROR is {_without_password(mirror()) or 'not set'}")
+    ]
+
+
+def _runs() -> list[Finding]:
+    records = _trainer().compute.runs()
+    going = [record.id for record in records if not record.state.is_terminal]
+    return [Finding("runs", ok=True, detail=f"{len(records)}; still going: {', '.join(going) or 'none'}")]
+
+
+def _models() -> list[Finding]:
+    models = _trainer().models
+    counts = [f"{name} ({len(models.versions(name))})" for name in models.names()]
+    return [Finding("models", ok=True, detail=", ".join(counts) or "none yet")]
+
+
+_CHECKS = (_versions, _extras, _settings, _cache, _network, _runs, _models)
+
+
+def _trainer() -> Trainer:
+    from mnistkit.trainer import Trainer
+
+    try:
+        return Trainer.from_config()
+    except ConfigError as error:
+        raise StorageError(f"unknown, as the settings can't be read ({error})") from error
+
+
+def _writable(check: str, folder: Path, variable: str) -> Finding:
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return Finding(check, ok=True, detail=f"{folder}{'' if nearest == folder else ' (not there yet)'}")
+    return Finding(check, ok=False, detail=f"{folder} can't be written. Set {variable} to a folder that can.")
+
+
+def _without_password(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

@@ -1,0 +1,236 @@
+"""``mnistkit runs``: look at runs, stop them, take their files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+
+import typer
+
+from mnistkit.cli import output
+from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
+from mnistkit.errors import RunNotFoundError, RunStateError, UsageError
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.runs import Run, RunRecord
+    from mnistkit.trainer import Trainer
+
+__all__ = ["app", "find_run", "run_json"]
+
+_SHOWN = 20
+
+app = typer.Typer(help="Look at runs, stop them, take their files.", no_args_is_help=True)
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
+]
+
+
+@runtime_checkable
+class _Deletes(Protocol):
+    """A compute backend that can delete runs; not all can."""
+
+    def delete(self, run_id: str) -> None: ...
+
+
+@app.command("list", cls=Command, epilog=examples("mnistkit runs list", "mnistkit runs list --experiment demo --json"))
+def list_runs(
+    *,
+    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_SHOWN}.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first. JSON has all of them."""
+    records = _trainer().compute.runs(experiment)
+    if as_json:
+        output.print_json([run_json(record) for record in records])
+        return
+    shown = records if show_all else records[:_SHOWN]
+    if not records:
+        output.note("There are no runs yet: 'mnistkit train' makes one.")
+        return
+    columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
+    width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
+    output.print_table(columns[:width], [_row(record)[:width] for record in shown])
+    if len(shown) < len(records):
+        output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
+
+
+@app.command(cls=Command, epilog=examples("mnistkit runs show latest", "mnistkit runs show a1b2c3 --json"))
+def show(run: RunArgument, *, as_json: JsonOption = False) -> None:
+    """Show one run: its states, metrics, files, and why it failed."""
+    record = find_run(_trainer(), run).record
+    if as_json:
+        output.print_json({**run_json(record), "traceback": record.traceback, "versions": record.versions})
+        return
+    output.print_facts(_facts(record), _sections(record))
+
+
+@app.command(cls=Command, epilog=examples("mnistkit runs logs latest", "mnistkit runs logs latest --follow"))
+def logs(
+    run: RunArgument,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Print what a run has written. Ctrl-C while following leaves the run going."""
+    found = find_run(_trainer(), run)
+    is_terminal = output.console().is_terminal
+    try:
+        for text in found.logs(follow=True) if follow else (found.logs(),):
+            sys.stdout.write(output.safe(text) if is_terminal else text)
+            sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {found.id}", "Interrupted")
+        raise typer.Exit(INTERRUPTED) from error
+
+
+@app.command(cls=Command, epilog=examples("mnistkit runs cancel latest"))
+def cancel(run: RunArgument) -> None:
+    """Ask a run to stop. Nothing happens to one that has ended."""
+    found = find_run(_trainer(), run)
+    had_ended = found.state.is_terminal
+    found.cancel()
+    if had_ended:
+        output.note(f"Run {found.id} had ended already.")
+    output.say(f"{found.id}\t{found.state}")
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs download latest --into results", "mnistkit runs download latest outputs/model.skops"
+    ),
+)
+def download(
+    run: RunArgument,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Which files; all if none is named.")
+    ] = None,
+    *,
+    into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put them; created if need be.")] = Path(),
+) -> None:
+    """Copy files of a run. All of them keep their folders, a named one comes by its own name."""
+    found = find_run(_trainer(), run)
+    for file in files or found.files:
+        folder = into if files else (into / file).parent
+        output.say(str(found.download(file, folder)))
+
+
+@app.command(cls=Command, epilog=examples("mnistkit runs delete a1b2c3 --yes"))
+def delete(
+    run: RunArgument,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
+) -> None:
+    """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
+    trainer = _trainer()
+    found = find_run(trainer, run)
+    if not isinstance(trainer.compute, _Deletes):
+        raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
+    models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == found.id]
+    if models and not force:
+        raise RunStateError(
+            f"Run {found.id} made {', '.join(models)}: its log and metrics tell where that comes from. "
+            "Delete the model first, or use --force to delete the run and keep the model."
+        )
+    confirm(f"Delete run {found.id} and its {len(found.files)} files?", yes=yes)
+    trainer.compute.delete(found.id)
+    output.note(f"Deleted run {found.id}.")
+
+
+def find_run(trainer: Trainer, text: str) -> Run:
+    """The run that a person means: by id, by the beginning or end of one, or ``latest``.
+
+    Raises:
+        RunNotFoundError: None has such an id; lists recent ones.
+        UsageError: Several have.
+    """
+    try:
+        return trainer.run(text)
+    except RunNotFoundError:
+        records = trainer.compute.runs()
+    if text == "latest":
+        matches = [record.id for record in records[:1]]
+    else:
+        matches = [r.id for r in records if text and (r.id.startswith(text) or r.id.endswith(text))]
+    if len(matches) > 1:
+        raise UsageError(f"{text!r} could be any of {', '.join(matches[:5])}{', ...' * (len(matches) > 5)}.")  # noqa: PLR2004 - enough to see
+    if not matches:
+        recent = ", ".join(f"{record.id} ({record.state})" for record in records[:5])
+        raise RunNotFoundError(
+            f"There is no run {text!r}; the latest are {recent}."
+            if recent
+            else f"There is no run {text!r}: there are none yet. 'mnistkit train' makes one."
+        )
+    return trainer.run(matches[0])
+
+
+def run_json(record: RunRecord) -> dict[str, object]:
+    """A run as ``--json`` shows it."""
+    return {
+        "id": record.id,
+        "experiment": record.experiment,
+        "state": str(record.state),
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "job": _job_text(record),
+        "data": record.data,
+        "metrics": record.metrics,
+        "tags": record.tags,
+        "files": record.files,
+        "error": record.error,
+        "url": record.url,
+    }
+
+
+def _trainer() -> Trainer:
+    from mnistkit.trainer import Trainer
+
+    return Trainer.from_config()
+
+
+def _job_text(record: RunRecord) -> str:
+    from mnistkit.jobs import TrainingJob
+
+    job = record.job
+    return str(job.model) if isinstance(job, TrainingJob) else " ".join((job.entry_script, *job.arguments))
+
+
+def _row(record: RunRecord) -> tuple[str, ...]:
+    return (
+        record.id,
+        str(record.state),
+        output.short_time(record.created_at),
+        output.duration(record.created_at, record.finished_at),
+        output.metric(record.metrics, "accuracy"),
+        _job_text(record),
+        record.experiment,
+    )
+
+
+def _facts(record: RunRecord) -> dict[str, str | None]:
+    return {
+        "run": record.id,
+        "state": str(record.state),
+        "experiment": record.experiment,
+        "job": _job_text(record),
+        "data": record.data,
+        "created": output.local_time(record.created_at),
+        "took": output.duration(record.created_at, record.finished_at),
+        "folder": record.url,
+        "error": record.error,
+    }
+
+
+def _sections(record: RunRecord) -> dict[str, list[str]]:
+    return {
+        "states": [f"{output.local_time(t.at)}  {t.state}" for t in record.transitions],
+        "metrics": [f"{name}: {value:g}" for name, value in record.metrics.items()],
+        "tags": [f"{key}={value}" for key, value in record.tags.items()],
+        "files": list(record.files),
+        "versions": [f"{name} {version}" for name, version in record.versions.items()],
+        "traceback": (record.traceback or "").rstrip().splitlines(),
+    }

@@ -1,0 +1,250 @@
+"""``mnistkit train`` and ``mnistkit sweep``."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnistkit.cli import output
+from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.models import model_json
+from mnistkit.cli.runs import run_json
+from mnistkit.errors import RunFailedError, UsageError
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.dataset import Dataset
+    from mnistkit.jobs import TrainingJob
+    from mnistkit.models import ModelVersion
+    from mnistkit.runs import Run
+    from mnistkit.trainer import Trainer
+
+__all__ = ["SWEEP_EXAMPLES", "TRAIN_EXAMPLES", "sweep", "train"]
+
+TRAIN_EXAMPLES = examples(
+    "mnistkit train",
+    "mnistkit train --regularization 0.8 --solver liblinear",
+    "mnistkit train --data digits --name digits --tag purpose=demo",
+    "mnistkit train --limit 5000 --no-register --json",
+)
+SWEEP_EXAMPLES = examples(
+    "mnistkit sweep --regularization 0.1,0.5,1,5",
+    "mnistkit sweep --regularization 0.5,5 --limit 10000 --parallel 2 --no-register",
+)
+
+
+class Solver(str, enum.Enum):
+    """scikit-learn's solvers for a logistic regression."""
+
+    LBFGS = "lbfgs"
+    LIBLINEAR = "liblinear"
+    NEWTON_CG = "newton-cg"
+    NEWTON_CHOLESKY = "newton-cholesky"
+    SAG = "sag"
+    SAGA = "saga"
+
+
+class ModelFormat(str, enum.Enum):
+    """How the model is written."""
+
+    SKOPS = "skops"
+    JOBLIB = "joblib"
+
+
+SolverOption = Annotated[Solver, typer.Option(help="scikit-learn's solver; liblinear trains one model per class.")]
+MaxIterOption = Annotated[int, typer.Option(min=1, help="At most so many iterations of the solver.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Train on so many images only, each class in proportion.")]
+ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The group of runs that this belongs to.")]
+NameOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The name to register it under.  [default: sklearn_mnist]")
+]
+RegisterOption = Annotated[bool, typer.Option(help="Register the model, or leave it with its run.")]
+FormatOption = Annotated[
+    ModelFormat, typer.Option("--format", help="skops loads safely; joblib is the tutorial's pickle.")
+]
+
+
+def train(
+    *,
+    data: DataOption = None,
+    regularization: Annotated[float, typer.Option(help="The regularization rate, above 0: C is 1/rate.")] = 0.5,
+    solver: SolverOption = Solver.LBFGS,
+    max_iter: MaxIterOption = 100,
+    seed: SeedOption = 42,
+    limit: LimitOption = None,
+    experiment: ExperimentOption = None,
+    name: NameOption = None,
+    register: RegisterOption = True,
+    tag: TagOption = None,
+    model_format: FormatOption = ModelFormat.SKOPS,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a logistic regression, and register it.
+
+    Fetches the data (once: then it is cached), trains, measures on the test images, and keeps a record of the run.
+    Ctrl-C cancels the run.
+    """
+    c = _inverse(regularization)
+    name, tags = _model_name(name), parse_tags(tag)
+    trainer, dataset = _prepared(data, experiment)
+    job = _job(trainer, c, solver, max_iter, seed=seed, limit=limit, tags=tags, model_format=model_format.value)
+    (run,) = _trained(trainer, [job])
+    _check(run)
+    _note_convergence(run, max_iter)
+    model = trainer.register(run, name) if register else None
+    if as_json:
+        output.print_json({**_result_json(run, model), "data": _data_json(dataset)})
+        return
+    _print_metrics(run.metrics)
+    _print_model(model)
+    output.say(f"run: {run.id}")
+    output.say(f"folder: {run.record.url}")
+
+
+def sweep(
+    *,
+    regularization: Annotated[str, typer.Option(metavar="RATES", help="Rates to try, separated by commas.")],
+    data: DataOption = None,
+    solver: SolverOption = Solver.LBFGS,
+    max_iter: MaxIterOption = 100,
+    seed: SeedOption = 42,
+    limit: LimitOption = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help="At most so many runs at a time.")] = None,
+    experiment: ExperimentOption = None,
+    name: NameOption = None,
+    register: RegisterOption = True,
+    tag: TagOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one logistic regression per regularization rate, and register the best.
+
+    The best is the one with the highest accuracy on the test images. Ctrl-C cancels the runs that go on.
+    """
+    from mnistkit.runs import best_run
+
+    cs = [_inverse(rate) for rate in _rates(regularization)]
+    name, tags = _model_name(name), parse_tags(tag)
+    trainer, dataset = _prepared(data, experiment)
+    jobs = [_job(trainer, c, solver, max_iter, seed=seed, limit=limit, tags=tags) for c in cs]
+    runs = _trained(trainer, jobs, parallel)
+    best = best_run(runs, "accuracy")
+    for run in runs:
+        _note_convergence(run, max_iter)
+    model = trainer.register(best, name) if register else None
+    if as_json:
+        listing = [{**run_json(run.record), "best": run is best} for run in runs]
+        output.print_json({"runs": listing, **_result_json(best, model), "data": _data_json(dataset)})
+    else:
+        _print_runs(runs, best)
+        _print_model(model)
+    for run in runs:
+        _check(run)
+
+
+def _inverse(rate: float) -> float:
+    """C, as scikit-learn wants it: 1/rate."""
+    if not (rate > 0 and math.isfinite(rate) and math.isfinite(1 / rate)):
+        raise UsageError(
+            f"--regularization {rate:g}: it must be a finite number above 0, as C is 1/regularization. "
+            "The tutorial uses 0.5; less regularizes less."
+        )
+    return 1 / rate
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--regularization {text!r}: write numbers separated by commas, such as 0.1,0.5,1.") from error
+
+
+def _model_name(name: str | None) -> str:
+    """The name to register under, checked before anything is spent on training."""
+    from mnistkit.config import find_config
+    from mnistkit.names import check_name
+
+    return check_name(find_config().model if name is None else name, "model name")
+
+
+def _prepared(data: str | None, experiment: str | None) -> tuple[Trainer, Dataset]:
+    from mnistkit.cli.watch import fetched
+    from mnistkit.trainer import Trainer
+
+    trainer = Trainer.from_config(data=data, experiment=experiment)
+    dataset = fetched(trainer)
+    h, w = dataset.train.images.shape[1:]
+    output.note(
+        f"{dataset.name}: {len(dataset.train)} images to train on, {len(dataset.test)} to test on, "
+        f"{h}x{w}, {len(dataset.class_names)} classes"
+    )
+    return trainer, dataset
+
+
+def _job(trainer: Trainer, c: float, solver: Solver, max_iter: int, **options: Any) -> TrainingJob:
+    from sklearn.linear_model import LogisticRegression
+
+    return trainer.job(LogisticRegression(C=c, solver=solver.value, max_iter=max_iter), **options)
+
+
+def _trained(trainer: Trainer, jobs: list[TrainingJob], parallel: int | None = None) -> tuple[Run, ...]:
+    from mnistkit.cli.watch import train_all
+
+    return train_all(trainer, jobs, parallel)
+
+
+def _check(run: Run) -> None:
+    from mnistkit.runs import RunState
+
+    if run.state is not RunState.COMPLETED:
+        detail = f": {run.error}" if run.error else ""
+        raise RunFailedError(f"Run {run.id} is {run.state}{detail}. Its log: mnistkit runs logs {run.id}")
+
+
+def _note_convergence(run: Run, max_iter: int) -> None:
+    if "ConvergenceWarning" in run.logs():
+        output.note(
+            f"Note: run {run.id} stopped at {max_iter} iterations, before the solver had converged. "
+            "A higher --max-iter lets it go on."
+        )
+
+
+def _result_json(run: Run, model: ModelVersion | None) -> dict[str, object]:
+    return {"run": run_json(run.record), "metrics": run.metrics, "model": model_json(model) if model else None}
+
+
+def _data_json(dataset: Dataset) -> dict[str, object]:
+    return {"name": dataset.name, "train": len(dataset.train), "test": len(dataset.test)}
+
+
+def _print_metrics(metrics: Mapping[str, float]) -> None:
+    """The tutorial's two as it prints them, then the rest."""
+    first = [name for name in ("regularization rate", "accuracy") if name in metrics]
+    output.say(str({name: metrics[name] for name in first}))
+    for name in sorted(metrics.keys() - set(first)):
+        output.say(f"{name}: {metrics[name]:g}")
+
+
+def _print_model(model: ModelVersion | None) -> None:
+    if model:
+        output.say(f"{model.name}\t{model.id}\t{model.version}")
+
+
+def _print_runs(runs: tuple[Run, ...], best: Run) -> None:
+    columns = ("run", "regularization rate#", "accuracy#", "log loss#", "seconds#", "state", "")
+    rows = [
+        (
+            run.id,
+            f"{run.metrics['regularization rate']:g}" if "regularization rate" in run.metrics else "-",
+            output.metric(run.metrics, "accuracy"),
+            output.metric(run.metrics, "log loss"),
+            f"{run.metrics['training seconds']:.1f}" if "training seconds" in run.metrics else "-",
+            str(run.state),
+            "best" if run is best else "",
+        )
+        for run in runs
+    ]
+    output.print_table(columns, rows, highlight=runs.index(best))

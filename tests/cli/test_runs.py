@@ -1,0 +1,234 @@
+"""``mnistkit runs``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnistkit.jobs import ScriptJob
+from mnistkit.runs import Run, RunState
+from mnistkit.trainer import Trainer
+
+Program = Callable[..., Any]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+DEADLINE = 120
+
+
+@pytest.fixture
+def script_run(tmp_path: Path) -> Callable[[str], Run]:
+    """Submit a script of so many lines as a run."""
+
+    def submit(text: str) -> Run:
+        folder = tmp_path / "script"
+        folder.mkdir()
+        (folder / "train.py").write_text(text, encoding="utf-8")
+        return Trainer.local(data="digits", experiment="scripts").submit(ScriptJob(folder))
+
+    return submit
+
+
+@pytest.fixture
+def endless_run(script_run: Callable[[str], Run]) -> Iterator[Run]:
+    """A run that goes on until it is canceled."""
+    run = script_run("import time\nprint('begun', flush=True)\nwhile True: time.sleep(0.1)\n")
+    while "begun" not in run.logs():
+        assert not run.refresh().state.is_terminal
+    yield run
+    run.cancel()
+    assert run.wait(DEADLINE).state is RunState.CANCELED
+
+
+def test_no_runs_is_no_error(mnistkit: Program) -> None:
+    """Without runs the list is empty, and a note says how to make one."""
+    outcome = mnistkit("runs", "list")
+    assert (outcome.out, mnistkit("runs", "list", "--json").json) == ("", [])
+    assert "mnistkit train" in outcome.err
+
+
+def test_the_list_has_a_row_per_run(mnistkit: Program, trained: Trainer) -> None:
+    """The list shows id, state, accuracy and job of each run."""
+    (run,) = trained.runs()
+    header, row = mnistkit("runs", "list").out.splitlines()
+    assert header.split() == ["run", "state", "created", "took", "accuracy", "job"]
+    assert row.startswith(f"{run.id}  Completed  ")
+    assert f"{run.metrics['accuracy']:.4f}" in row
+    assert row.endswith("LogisticRegression(C=2.0)")
+
+
+def test_the_json_list_has_everything_with_iso_times(mnistkit: Program, trained: Trainer) -> None:
+    """JSON has metrics, files, tags and times with their zone."""
+    (run,) = trained.runs()
+    (found,) = mnistkit("runs", "list", "--json").json
+    assert found["id"] == run.id
+    assert found["metrics"] == run.metrics
+    assert found["files"] == list(run.files)
+    assert found["tags"] == {"purpose": "test"}
+    assert datetime.fromisoformat(found["created_at"]) == run.record.created_at
+
+
+def test_the_list_is_filtered_by_experiment(mnistkit: Program, trained: Trainer) -> None:
+    """--experiment leaves out the runs of other experiments."""
+    assert len(mnistkit("runs", "list", "--experiment", "sklearn-mnist", "--json").json) == 1
+    assert mnistkit("runs", "list", "--experiment", "other", "--json").json == []
+
+
+def test_a_long_list_shows_the_newest_and_says_so(mnistkit: Program, trained: Trainer) -> None:
+    """More than twenty runs are shown with --all; without it a note counts what is left out."""
+    (run,) = trained.runs()
+    folder = Path(run.record.url)
+    import shutil
+
+    for i in range(24):
+        shutil.copytree(folder, folder.with_name(f"{run.id}-{i}"))
+    short = mnistkit("runs", "list")
+    assert len(short.out.splitlines()) == 21
+    assert "20 of 25 runs" in short.err
+    assert len(mnistkit("runs", "list", "--all").out.splitlines()) == 26
+
+
+@pytest.mark.parametrize("spelling", ["latest", "prefix", "suffix", "id"])
+def test_a_run_is_found_by_what_people_type(mnistkit: Program, trained: Trainer, spelling: str) -> None:
+    """A whole id, its beginning, its end, and ``latest`` all mean the run."""
+    (run,) = trained.runs()
+    text = {"latest": "latest", "prefix": run.id[:8], "suffix": run.id[-6:], "id": run.id}[spelling]
+    assert mnistkit("runs", "show", text, "--json").json["id"] == run.id
+
+
+def test_an_unknown_run_lists_recent_ones(mnistkit: Program, trained: Trainer) -> None:
+    """An id that no run has is answered with the latest runs; the exit code is 1."""
+    (run,) = trained.runs()
+    assert (
+        f"There is no run 'nope'; the latest are {run.id} (Completed)." in mnistkit("runs", "show", "nope", code=1).err
+    )
+
+
+def test_an_ambiguous_id_lists_its_runs(mnistkit: Program, trained: Trainer, failed_run: str) -> None:
+    """A beginning that several runs share is refused with their ids; the exit code is 2."""
+    err = mnistkit("runs", "show", "20", code=2).err
+    assert failed_run in err
+    assert trained.runs()[-1].id in err
+
+
+def test_show_tells_why_a_run_failed(mnistkit: Program, failed_run: str) -> None:
+    """A failed run is shown with its error and its traceback."""
+    out = mnistkit("runs", "show", failed_run).out
+    assert "error:       ValueError: " in out
+    assert "traceback:" in out
+    assert mnistkit("runs", "show", failed_run, "--json").json["state"] == "Failed"
+
+
+@pytest.mark.parametrize("options", [(), ("--follow",), ("-f",)])
+def test_logs_are_printed(mnistkit: Program, trained: Trainer, options: tuple[str, ...]) -> None:
+    """The log of an ended run is printed whole, followed or not."""
+    (run,) = trained.runs()
+    assert mnistkit("runs", "logs", "latest", *options).out == run.logs()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
+def test_interrupting_a_follower_leaves_the_run(start: Start, endless_run: Run) -> None:
+    """Ctrl-C while following says how to cancel, exits with 130, and the run goes on."""
+    process = start("runs", "logs", endless_run.id, "-f")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    assert f"mnistkit runs cancel {endless_run.id}" in err
+    assert endless_run.refresh().state is RunState.RUNNING
+
+
+def test_cancel_asks_a_run_to_stop(mnistkit: Program, endless_run: Run) -> None:
+    """Cancel stops a run that goes on; once it has ended, cancel says so and does nothing."""
+    assert mnistkit("runs", "cancel", "latest").out.startswith(f"{endless_run.id}\tCancel")
+    assert endless_run.wait(DEADLINE).state is RunState.CANCELED
+    assert "had ended already" in mnistkit("runs", "cancel", "latest").err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_a_log_cannot_steer_the_terminal(start: Start, script_run: Callable[[str], Run]) -> None:
+    """On a terminal control characters of a log, and what looks like markup, are shown, not obeyed."""
+    run = script_run("print('a\\x1b[2Jb \\u202e [red]c[/red]\\rd')").wait(DEADLINE)
+    assert _on_terminal(start, "runs", "logs", run.id) == "a\\x1b[2Jb \\u202e [red]c[/red]\nd\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_a_file_name_cannot_steer_the_terminal(start: Start, script_run: Callable[[str], Run]) -> None:
+    """On a terminal the names of a run's files are shown with their control characters written out."""
+    run = script_run("open('outputs/x\\x1b[2J[bold]', 'w').close()").wait(DEADLINE)
+    assert "outputs/x\\x1b[2J[bold]" in _on_terminal(start, "runs", "show", run.id)
+
+
+def test_download_takes_all_files_in_their_folders(mnistkit: Program, trained: Trainer, tmp_path: Path) -> None:
+    """Without names all files come, each where it was below the run's folder."""
+    (run,) = trained.runs()
+    out = mnistkit("runs", "download", "latest", "--into", tmp_path / "got").out
+    assert out.splitlines() == [str(tmp_path / "got" / file) for file in run.files]
+    for file in run.files:
+        assert (tmp_path / "got" / file).read_bytes() == Path(run.record.url, file).read_bytes()
+
+
+def test_download_takes_one_file_by_its_name(mnistkit: Program, trained: Trainer) -> None:
+    """A named file comes into the folder itself; one that isn't there lists those that are."""
+    mnistkit("runs", "download", "latest", "outputs/evaluation.json")
+    assert Path("evaluation.json").is_file()
+    assert "outputs/evaluation.json" in mnistkit("runs", "download", "latest", "nope", code=1).err
+
+
+def test_delete_removes_a_run(mnistkit: Program, failed_run: str) -> None:
+    """With --yes a run disappears with its files."""
+    folder = Path(Trainer.local().run(failed_run).record.url)
+    mnistkit("runs", "delete", failed_run, "--yes")
+    assert not folder.exists()
+    assert mnistkit("runs", "list", "--json").json == []
+
+
+def test_delete_wants_agreement(mnistkit: Program, failed_run: str) -> None:
+    """Where nobody can be asked, delete needs --yes and exits with 2."""
+    assert "add --yes" in mnistkit("runs", "delete", failed_run, code=2).err
+    assert len(mnistkit("runs", "list", "--json").json) == 1
+
+
+def test_delete_keeps_what_a_model_came_from(mnistkit: Program, trained: Trainer) -> None:
+    """A run that a registered model names is kept, unless --force; the model stays usable either way."""
+    (run,) = trained.runs()
+    assert "made sklearn_mnist:1" in mnistkit("runs", "delete", run.id, "--yes", code=1).err
+    assert len(trained.runs()) == 1
+    mnistkit("runs", "delete", run.id, "--yes", "--force")
+    assert trained.runs() == ()
+    assert trained.load("sklearn_mnist").n_features_in_ == 64
+
+
+def test_delete_refuses_a_run_that_goes_on(mnistkit: Program, endless_run: Run) -> None:
+    """A run that hasn't ended isn't deleted."""
+    assert endless_run.id in mnistkit("runs", "delete", endless_run.id, "--yes", code=1).err
+    assert endless_run.refresh().state is RunState.RUNNING
+
+
+def _on_terminal(start: Start, *arguments: str) -> str:
+    """What the program writes to standard output if that is a terminal."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = start(*arguments, stdout=theirs, env={**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "200"})
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # Linux says so when the other side has closed
+            break
+        if not part:
+            break
+        written += part
+    os.close(ours)
+    assert process.wait(DEADLINE) == 0
+    return written.decode().replace("\r\n", "\n")

@@ -1,0 +1,146 @@
+"""``mnistkit score``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from mnistkit.interfaces import DataSource
+from mnistkit.trainer import Trainer, load_dataset
+
+Program = Callable[..., Any]
+
+
+def test_a_test_image_is_scored_and_checked(mnistkit: Program, trained: Trainer) -> None:
+    """--index asks for test images of the data that the model was trained on, and says which are right."""
+    labels = load_dataset("digits").test.labels
+    found = mnistkit("score", "--index", "0", "--index", "9", "--json").json
+    assert [(each["source"], each["truth"]) for each in found] == [
+        ("digits test[0]", labels[0]),
+        ("digits test[9]", labels[9]),
+    ]
+    assert all(each["right"] == (each["label"] == each["truth"]) for each in found)
+    assert "right" in mnistkit("score", "--index", "0").out
+
+
+def test_the_three_likeliest_classes_are_told(mnistkit: Program, trained: Trainer) -> None:
+    """The answer has the three most probable classes, most probable first, as the model gives them."""
+    (found,) = mnistkit("score", "--index", "3", "--json").json
+    X = load_dataset("digits").test.X()[3:4]
+    expected = sorted(trained.load("sklearn_mnist").predict_proba(X)[0], reverse=True)[:3]
+    assert [each["probability"] for each in found["top"]] == pytest.approx(expected, abs=1e-6)
+    assert found["top"][0]["name"] == found["name"]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 64)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_arrays_are_scored(mnistkit: Program, trained: Trainer, shape: tuple[int, ...], dtype: str) -> None:
+    """Arrays of several images, flat or not, as bytes or 0..1, give one answer per image."""
+    test = load_dataset("digits").test
+    images = test.images[:3] if dtype == "uint8" else test.images[:3] / 255
+    np.save("digits.npy", images.astype(dtype).reshape(shape))
+    found = mnistkit("score", "digits.npy", "--json").json
+    assert [each["source"] for each in found] == ["digits.npy[0]", "digits.npy[1]", "digits.npy[2]"]
+    assert [each["label"] for each in found] == trained.load("sklearn_mnist").predict(test.X()[:3]).tolist()
+
+
+@pytest.mark.mnist
+def test_a_drawing_is_recognised(mnistkit: Program) -> None:
+    """Digits of the real MNIST, drawn large and dark on light ground, are scored as the digits themselves."""
+    from PIL import Image, ImageOps
+
+    trainer = Trainer.local()
+    trainer.register(trainer.train(LogisticRegression(max_iter=200), limit=3000), "sklearn_mnist")
+    test = trainer.dataset().test
+    predicted = trainer.load("sklearn_mnist").predict(test.X()[:40])
+    for i in range(40):
+        drawing = Image.fromarray(255 - test.images[i]).resize((280, 280))
+        ImageOps.expand(drawing, (10, 20, 90, 40), fill=255).save(f"{i}.png")
+    found = mnistkit("score", *(f"{i}.png" for i in range(40)), "--json").json
+    assert sum(each["label"] == label for each, label in zip(found, predicted, strict=True)) >= 36
+
+
+def test_classes_have_their_names(mnistkit: Program, tmp_path: Path) -> None:
+    """The answer says what the run's data called the class."""
+    from mnistkit.dataset import DatasetManifest
+    from mnistkit.testing.data import write_tiny_mnist
+
+    folder = write_tiny_mnist(tmp_path / "named", n_train=100, n_test=20)
+    DatasetManifest(name="named", class_names=tuple("abcdefghij")).write(folder)
+    mnistkit("train", "--data", f"idx:{folder}")
+    (found,) = mnistkit("score", "--index", "0", "--json").json
+    assert found["name"] == "abcdefghij"[found["label"]]
+
+
+def test_a_pickle_needs_consent(mnistkit: Program) -> None:
+    """A joblib model is refused without --allow-pickle, and scored with it."""
+    mnistkit("train", "--data", "digits", "--format", "joblib")
+    assert "pickle" in mnistkit("score", "--index", "0", code=1).err
+    assert mnistkit("score", "--index", "0", "--allow-pickle", "--json").json[0]["truth"] == 0
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.zeros((28, 28), dtype=np.uint8), "has shape (28, 28): expected (8, 8), (n, 8, 8) or (n, 64)"),
+        (np.zeros((0, 8, 8), dtype=np.uint8), "has shape (0, 8, 8)"),
+        (np.full((8, 8), 255.0), "in 255..255: expected uint8 in 0..255 or floating in 0..1"),
+        (np.full((8, 8), -0.5), "in -0.5..-0.5"),
+        (np.full((8, 8), np.nan), "expected uint8 in 0..255 or floating in 0..1"),
+        (np.zeros((8, 8), dtype=np.int64), "holds int64"),
+        (np.array([{}]), "is no .npy file of numbers"),
+    ],
+)
+def test_an_array_that_cannot_be_scored_says_why(
+    mnistkit: Program, trained: Trainer, array: np.ndarray[Any, Any], expected: str
+) -> None:
+    """A wrong shape, range or type is answered with what was expected and what was found."""
+    np.save("bad.npy", array, allow_pickle=True)
+    assert expected in mnistkit("score", "bad.npy", code=1).err
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "expected"),
+    [
+        ("bad.png", 1, "is no picture that can be read"),
+        ("bad.npy", 1, "is no .npy file of numbers"),
+        ("bad.txt", 2, "use a picture (.png"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    mnistkit: Program, trained: Trainer, name: str, code: int, expected: str
+) -> None:
+    """A file that isn't what its name says is named with what would do."""
+    Path(name).write_bytes(b"anything")
+    err = mnistkit("score", name, code=code).err
+    assert name in err
+    assert expected in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        ((), 2, "Nothing to score"),
+        (("nowhere.png",), 1, "There is no file nowhere.png"),
+        (("--index", "360"), 2, "digits has test images 0 to 359"),
+        (("--index", "-1"), 2, "--index"),
+        (("--index", "0", "--model", "nope"), 1, "No model 'nope'"),
+    ],
+)
+def test_what_cannot_be_scored_is_explained(
+    mnistkit: Program, trained: Trainer, arguments: tuple[str, ...], code: int, expected: str
+) -> None:
+    """Missing files, models and test images are named."""
+    assert expected in mnistkit("score", *arguments, code=code).err
+
+
+def test_data_of_another_size_is_refused(mnistkit: Program, trained: Trainer, tiny_mnist: DataSource) -> None:
+    """Test images of another size than the model's are refused with both sizes."""
+    err = mnistkit("score", "--index", "0", "--data", tiny_mnist.uri, code=2).err
+    assert "takes images of 64 pixels" in err
+    assert "28x28" in err

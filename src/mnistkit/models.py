@@ -19,7 +19,9 @@ __all__ = ["FORMATS", "FORMAT_BY_SUFFIX", "Assignment", "ModelRef", "ModelVersio
 FORMATS: Final = ("skops", "joblib", "files")
 """How the files of a version are loaded: ``skops`` safely, ``joblib`` by unpickling, ``files`` by the caller."""
 
-FORMAT_BY_SUFFIX: Final = MappingProxyType({".skops": "skops", ".pkl": "joblib", ".joblib": "joblib"})
+FORMAT_BY_SUFFIX: Final = MappingProxyType(
+    {".skops": "skops", ".pkl": "joblib", ".joblib": "joblib", ".pickle": "joblib"}
+)
 """The format of a model file, by the ending of its name."""
 
 _REF = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[1-9][0-9]{0,8})|@(?P<alias>[^:@]+))?")

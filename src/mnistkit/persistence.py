@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from mnistkit.errors import IntegrityError, ModelError, UnsafeModelError, UsageError
 from mnistkit.files import FileInfo, sha256_hex, write_atomically
 from mnistkit.interfaces.model_registry import ModelRegistry
-from mnistkit.models import FORMATS, ModelRef, ModelVersion
+from mnistkit.models import FORMAT_BY_SUFFIX, FORMATS, ModelRef, ModelVersion
 from mnistkit.promotion import resolve_model
 
 __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "loads_model", "save_model"]
@@ -42,7 +42,6 @@ Plain Python objects that hold parameters. No trees: scikit-learn doesn't check 
 tree crashes the process.
 """
 
-_SUFFIXES = {"skops": (".skops",), "joblib": (".pkl", ".joblib", ".pickle")}
 _MAX_SIZE = 512 << 20
 _MAX_MEMBERS = 10_000
 
@@ -200,13 +199,13 @@ def _check_archive(data: bytes, source: str) -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
     for member in members:
-        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+        if member.compress_type != zipfile.ZIP_STORED:
             raise UnsafeModelError(
                 f"{source}: its member {member.filename!r:.80} is compressed and could unpack to any size. "
                 "Save the model again, with mnistkit.save_model or without compression."
             )
-    if sum(member.file_size for member in members) > len(data):
-        raise UnsafeModelError(f"{source}: its members overlap, which no honest skops file's do.")
+    if sum(max(member.file_size, member.compress_size) for member in members) > len(data):
+        raise UnsafeModelError(f"{source}: its members claim more bytes than it has: it was forged or damaged.")
 
 
 def _type_names(types: Iterable[str | type]) -> list[str]:
@@ -221,10 +220,11 @@ def _model_file(model: ModelVersion) -> str:
         raise _no_loader(model.id, model.format)
     if MODEL_FILES[model.format] in model.files:
         return MODEL_FILES[model.format]
-    found = [file for file in model.files if file.endswith(_SUFFIXES[model.format])]
+    suffixes = tuple(suffix for suffix, format in FORMAT_BY_SUFFIX.items() if format == model.format)
+    found = [file for file in model.files if file.endswith(suffixes)]
     if len(found) != 1:
         raise ModelError(
-            f"{model.id} should hold {MODEL_FILES[model.format]}, or one other {' or '.join(_SUFFIXES[model.format])} "
+            f"{model.id} should hold {MODEL_FILES[model.format]}, or one other {' or '.join(suffixes)} "
             f"file; its files: {', '.join(sorted(model.files))}. Use registry.download and load it yourself."
         )
     return found[0]

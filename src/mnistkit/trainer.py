@@ -271,19 +271,20 @@ class Trainer:
                 run_id=run.id,
             )
 
-    def load(self, ref: str, *, allow_pickle: bool = False) -> Any:
+    def load(self, ref: str, *, allow_pickle: bool = False, trusted: Iterable[str | type] = ()) -> Any:
         """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
         Args:
             ref: The reference.
             allow_pickle: Also unpickle a joblib file, which can run any code: only for models that you trust.
+            trusted: Types to allow in skops files besides those that are known to be harmless.
 
         Raises:
             ModelNotFoundError: There is no such model.
             IntegrityError: Its files were altered.
             UnsafeModelError: Loading it could run code.
         """
-        return load_model(self.models, ref, allow_pickle=allow_pickle)
+        return load_model(self.models, ref, allow_pickle=allow_pickle, trusted=trusted)
 
 
 class _canceling:  # noqa: N801 - a block, not a noun

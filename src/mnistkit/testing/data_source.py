@@ -19,10 +19,10 @@ class DataSourceSuite:
 
     ::
 
-    class TestMySource(DataSourceSuite):
-        @pytest.fixture
-        def source(self):
-            return MySource("...")
+        class TestMySource(DataSourceSuite):
+            @pytest.fixture
+            def source(self):
+                return MySource("...")
     """
 
     @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timezone
 from pathlib import Path
+from threading import Barrier
 from typing import Final
 
 import pytest
@@ -387,13 +388,23 @@ class ModelRegistrySuite:
 
     def test_threads_register_at_once(self, registry: ModelRegistry, folder: Path) -> None:
         """With 8 threads registering at once every call succeeds, and the numbers are 1 to 80 without a gap."""
-        numbers: list[int] = []
+        together = Barrier(8, timeout=60)
+
+        def register_ten(thread: int) -> list[str | int]:
+            answers: list[str | int] = []
+            for turn in range(10):
+                together.wait()
+                try:
+                    answers.append(_register(registry, folder, thread, turn))
+                except Exception as error:  # noqa: BLE001 - no registration may fail because of another one
+                    answers.append(repr(error))
+            return answers
+
         with ThreadPoolExecutor(8) as pool:
-            for numbers_of_one in pool.map(lambda i: [_register(registry, folder, i, k) for k in range(10)], range(8)):
-                numbers += numbers_of_one
-        assert sorted(numbers) == list(range(1, 81))
-        listed = {(model.version, model.run_id) for model in registry.versions("digits")}
-        assert len(listed) == 80
+            answers = [answer for ten in pool.map(register_ten, range(8)) for answer in ten]
+        assert [answer for answer in answers if isinstance(answer, str)] == []
+        assert sorted(answers, key=int) == list(range(1, 81))
+        assert len({(model.version, model.run_id) for model in registry.versions("digits")}) == 80
 
     def test_threads_assign_at_once(self, registry: ModelRegistry, folder: Path) -> None:
         """With 8 threads assigning one alias at once every assignment is in its history."""

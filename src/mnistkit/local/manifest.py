@@ -1,0 +1,141 @@
+"""The manifest of a registered version: what its files are and all that is said of them."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from mnistkit.codec import from_json, to_json
+from mnistkit.errors import DataFormatError, IntegrityError, UsageError
+from mnistkit.files import FileInfo, sha256_hex
+from mnistkit.jobs import library_versions
+from mnistkit.models import FORMATS, ModelVersion
+from mnistkit.runs import utc_now
+
+__all__ = ["MANIFEST", "Manifest"]
+
+MANIFEST: Final = "manifest.json"
+"""The manifest's file name in the folder of a version."""
+
+_SCHEMA = 1
+
+
+def _format(value: str) -> str:
+    if value not in FORMATS:
+        raise UsageError(f"format={value!r}: use one of {', '.join(FORMATS)}.")
+    return value
+
+
+def _metrics(values: Mapping[str, float] | None) -> dict[str, float]:
+    """Finite numbers only: JSON has no others, and no comparison of models has a use for them."""
+    metrics: dict[str, float] = {}
+    for name, value in _keyed(values, "metric").items():
+        try:
+            metrics[name] = float(value)
+        except (TypeError, ValueError):
+            raise UsageError(f"The metric {name!r} is {value!r}, not a number: register it as a tag.") from None
+        if not math.isfinite(metrics[name]):
+            raise UsageError(f"The metric {name!r} is {value}: registries keep finite numbers only. Leave it out.")
+    return metrics
+
+
+def _tags(values: Mapping[str, str] | None) -> dict[str, str]:
+    tags = _keyed(values, "tag")
+    for name, value in tags.items():
+        if not isinstance(value, str):
+            raise UsageError(f"The tag {name!r} is {value!r}, not a text: write {str(value)!r}.")
+    return tags
+
+
+@frozen(kw_only=True)
+class Manifest:
+    """The content of ``manifest.json``. The version's number isn't in it: that is its folder's name.
+
+    Attributes:
+        schema: The version of this layout.
+        name: The model.
+        nonce: Tells this registration from every other.
+        created_at: UTC.
+        format: One of `mnistkit.models.FORMATS`.
+        files: Each file's size and sha256, by relative POSIX path.
+        versions: Of Python and the libraries that made it.
+        metrics: Finite numbers by name.
+        tags: Free text by key.
+        description: Free text.
+        run_id: The run that made it, if any.
+    """
+
+    name: str
+    format: str = field(converter=_format)
+    files: Mapping[str, FileInfo]
+    metrics: Mapping[str, float] = field(converter=_metrics)
+    tags: Mapping[str, str] = field(converter=_tags)
+    description: str = ""
+    run_id: str | None = None
+    schema: int = _SCHEMA
+    nonce: str = field(factory=lambda: uuid.uuid4().hex)
+    created_at: datetime = field(factory=utc_now)
+    versions: Mapping[str, str] = field(factory=library_versions)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: equal manifests give equal bytes.
+
+        Raises:
+            UsageError: A text in it can't be written as UTF-8.
+        """
+        try:
+            return to_json(self)
+        except ValueError as error:
+            raise UsageError(f"{self.name!r} can't be registered with these tags or description: {error}.") from error
+
+    @classmethod
+    def parse(cls, data: bytes, source: str) -> Manifest:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            IntegrityError: It isn't that.
+        """
+        try:
+            manifest: Manifest = from_json(data, cls, source)
+        except (DataFormatError, UsageError) as error:
+            raise IntegrityError(
+                f"{error} The manifest was damaged or edited, or a newer mnistkit wrote it."
+            ) from error
+        if manifest.schema != _SCHEMA:
+            raise IntegrityError(f"{source}: schema {manifest.schema}, expected {_SCHEMA}: a newer mnistkit wrote it.")
+        return manifest
+
+    def as_version(self, number: int, data: bytes, location: str) -> ModelVersion:
+        """What users get: this manifest with its number.
+
+        Args:
+            number: The version.
+            data: The bytes that the manifest was read from or written as.
+            location: Where the files are.
+        """
+        return ModelVersion(
+            name=self.name,
+            version=number,
+            created_at=self.created_at,
+            format=self.format,
+            files=self.files,
+            digest=sha256_hex(data),
+            metrics=self.metrics,
+            tags=self.tags,
+            description=self.description,
+            run_id=self.run_id,
+            versions=self.versions,
+            location=location,
+        )
+
+
+def _keyed(values: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    for key in values or {}:
+        if not isinstance(key, str):
+            raise UsageError(f"The {what} {key!r} has no text for a name: use {str(key)!r}.")
+    return dict(values or {})

@@ -1,0 +1,226 @@
+"""A model registry in a folder: no server, no database, no locks.
+
+A version is written and flushed in a staging folder, then renamed to the next free number. That one step claims the
+number and publishes the version: none is ever seen in part, and no two processes get the same. `mnistkit.local.layout`
+shows what lies where.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import itertools
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import evolve
+
+from mnistkit.codec import from_json, to_json
+from mnistkit.errors import (
+    DataFormatError,
+    IntegrityError,
+    InvalidNameError,
+    MnistkitError,
+    ModelNotFoundError,
+    StorageError,
+    UsageError,
+)
+from mnistkit.interfaces.model_registry import ModelRegistry
+from mnistkit.local import disk
+from mnistkit.local.contents import copy_in, copy_out, find_sources
+from mnistkit.local.layout import Layout, Numbers
+from mnistkit.local.manifest import MANIFEST, Manifest
+from mnistkit.models import Assignment, ModelVersion
+from mnistkit.names import check_name
+from mnistkit.runs import utc_now
+
+__all__ = ["FolderRegistry"]
+
+_log = logging.getLogger(__name__)
+
+
+class FolderRegistry(ModelRegistry):
+    """Models in a folder that can be read without mnistkit and copied with any tool.
+
+    Args:
+        root: The folder; the first registration creates it.
+    """
+
+    __slots__ = ("_layout",)
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._layout = Layout(Path(root).expanduser().absolute())
+
+    def register(
+        self,
+        name: str,
+        files: Path,
+        *,
+        format: str,  # noqa: A002 - the field's word for it
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+        run_id: str | None = None,
+    ) -> ModelVersion:
+        """Publish the files below a folder as the next version; see `ModelRegistry.register`."""
+        self._numbers(name)
+        draft = Manifest(
+            name=name, format=format, files={}, metrics=metrics, tags=tags, description=description, run_id=run_id
+        )
+        sources = find_sources(Path(files))
+        with self._layout.writing() as staging:
+            stage = staging / uuid.uuid4().hex
+            try:
+                stage.mkdir()
+                manifest = evolve(draft, files=copy_in(sources, stage))
+                data = manifest.to_bytes()
+                disk.write_file(stage / MANIFEST, data)
+                disk.sync(stage)
+                target = self._layout.publish(name, stage, data)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    disk.remove(stage)
+                raise
+        return manifest.as_version(int(target.name), data, str(target))
+
+    def get(self, name: str, version: int | None = None) -> ModelVersion:
+        """One version, or the newest; see `ModelRegistry.get`."""
+        return self._read(name, self._live(name, version))
+
+    def versions(self, name: str) -> tuple[ModelVersion, ...]:
+        """All versions, newest first; see `ModelRegistry.versions`."""
+        found = []
+        for number in sorted(self._numbers(name).live, reverse=True):
+            try:
+                found.append(self._read(name, number))
+            except IntegrityError as error:
+                _log.warning("Left out of the versions of %s: %s", name, error)
+        return tuple(found)
+
+    def names(self) -> tuple[str, ...]:
+        """The models that have versions; see `ModelRegistry.names`."""
+        found = []
+        for name in sorted(self._layout.entries("models")):
+            with contextlib.suppress(InvalidNameError, IntegrityError):
+                if self._numbers(name).live:
+                    found.append(name)
+        return tuple(found)
+
+    def download(self, model: ModelVersion, into: Path) -> Path:
+        """Copy a version's files, verified; see `ModelRegistry.download`."""
+        current = self.get(model.name, model.version)
+        if current.digest != model.digest:
+            raise IntegrityError(
+                f"{model.id} in {self._layout.root} isn't the version that was asked for: "
+                f"the sha256 of its manifest is {current.digest}, expected {model.digest}."
+            )
+        into = Path(into)
+        is_new = not into.exists()
+        partial = into / f".{uuid.uuid4().hex}.part"
+        try:
+            partial.mkdir(parents=True)
+            copy_out(current, self._layout.path("models", current.name, "versions", str(current.version)), partial)
+            for file in current.files:
+                (into / file).parent.mkdir(parents=True, exist_ok=True)
+                (partial / file).replace(into / file)
+            disk.remove(partial)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                disk.remove(into if is_new else partial)
+            if isinstance(error, OSError) and not isinstance(error, MnistkitError):
+                raise StorageError(
+                    f"Can't copy {model.id} to {into}: {error}. Use a folder with room to write."
+                ) from error
+            raise
+        return into
+
+    def delete(self, name: str, version: int) -> None:
+        """Forget a version's files, for ever; see `ModelRegistry.delete`."""
+        numbers = self._numbers(name)
+        if version not in numbers.taken:
+            raise self._missing(name, version, numbers)
+        aliases = [alias for alias, history in self.aliases(name).items() if history[-1].version == version]
+        if aliases and version in numbers.live:
+            raise UsageError(
+                f"{name}@{aliases[0]} is version {version}: assign {aliases[0]!r} to another version first."
+            )
+        folder = self._layout.path("models", name, "versions", str(version))
+        event = self._layout.path("models", name, "deleted", f"{version}.json")
+        with self._layout.writing() as staging:
+            disk.make_folder(event.parent)
+            disk.put_if_absent(event, to_json({"deleted_at": utc_now().isoformat(), "by": _user()}), staging)
+            for entry in self._layout.entries("models", name, "versions", str(version)) - {MANIFEST}:
+                disk.remove(folder / entry)
+
+    def assign(self, name: str, alias: str, version: int, *, reason: str = "") -> None:
+        """Point an alias to a version; see `ModelRegistry.assign`."""
+        check_name(alias, "alias")
+        self.get(name, version)
+        data = to_json(Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=_user()))
+        with self._layout.writing() as staging:
+            folder = self._layout.claim("models", name, "aliases", alias, what="alias")
+            for number in itertools.count(max(self._layout.sequence(name, alias), default=0) + 1):
+                if disk.put_if_absent(folder / f"{number:012d}.json", data, staging):
+                    return
+
+    def aliases(self, name: str) -> Mapping[str, tuple[Assignment, ...]]:
+        """Each alias with its history; see `ModelRegistry.aliases`."""
+        self._numbers(name)
+        histories = {
+            alias: tuple(self._assignment(name, alias, number) for number in self._layout.sequence(name, alias))
+            for alias in sorted(self._layout.entries("models", name, "aliases"))
+        }
+        return {alias: history for alias, history in histories.items() if history}
+
+    def _numbers(self, name: str) -> Numbers:
+        check_name(name, "model name")
+        self._layout.check_format()
+        return self._layout.numbers(name)
+
+    def _live(self, name: str, version: int | None) -> int:
+        """The number of a version that is there: this one, or the newest if None."""
+        numbers = self._numbers(name)
+        number = max(numbers.live, default=0) if version is None else version
+        if number not in numbers.live:
+            raise self._missing(name, version, numbers)
+        return number
+
+    def _missing(self, name: str, version: int | None, numbers: Numbers) -> ModelNotFoundError:
+        if not numbers.taken:
+            known = ", ".join(self.names()) or "none yet"
+            return ModelNotFoundError(f"No model {name!r} in {self._layout.root}. Its models: {known}.")
+        known = ", ".join(map(str, sorted(numbers.live))) or "none"
+        lost = "were deleted" if version is None else "was deleted" if version in numbers.deleted else "never was"
+        what = "All versions" if version is None else f"Version {version}"
+        return ModelNotFoundError(f"{what} of model {name!r} {lost}. The versions there are: {known}.")
+
+    def _read(self, name: str, number: int) -> ModelVersion:
+        folder = self._layout.path("models", name, "versions", str(number))
+        source = f"{name}:{number}: {self._layout.path('models', name, 'versions', str(number), MANIFEST)}"
+        try:
+            with disk.open_regular(folder / MANIFEST) as stream:
+                data = stream.read()
+        except OSError as error:
+            raise IntegrityError(f"{source} can't be read: {error}. Restore it, or delete this version.") from error
+        manifest = Manifest.parse(data, source)
+        if manifest.name != name:
+            raise IntegrityError(f"{source} is that of {manifest.name!r}: the folder was moved here.")
+        return manifest.as_version(number, data, str(folder))
+
+    def _assignment(self, name: str, alias: str, number: int) -> Assignment:
+        path = self._layout.path("models", name, "aliases", alias, f"{number:012d}.json")
+        try:
+            assignment: Assignment = from_json(path.read_bytes(), Assignment, path)
+        except (OSError, DataFormatError) as error:
+            raise IntegrityError(f"{name}@{alias}: {error} Restore {path}, or remove it to forget it.") from error
+        return assignment
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may have no name for its user
+        return ""

@@ -80,7 +80,7 @@ def read_config(file: Path) -> Config:
         if not isinstance(value, kinds[key]):
             expected = "text" if kinds[key] is str else 'a table such as { backend = "..." }'
             raise ConfigError(f"{_place(file, text, key)}: {key!r} must be {expected}, got {value!r:.80}.")
-        if kinds[key] is dict and not isinstance(dict(value).get("backend"), str):
+        if isinstance(value, dict) and not isinstance(value.get("backend"), str):
             raise ConfigError(f'{_place(file, text, key)}: {key!r} lacks a backend, as in {{ backend = "..." }}.')
     if os.environ.get("MNISTKIT_HOME"):
         table.pop("home", None)

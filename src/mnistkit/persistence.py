@@ -220,7 +220,7 @@ def _model_file(model: ModelVersion) -> str:
         raise _no_loader(model.id, model.format)
     if MODEL_FILES[model.format] in model.files:
         return MODEL_FILES[model.format]
-    suffixes = tuple(suffix for suffix, format in FORMAT_BY_SUFFIX.items() if format == model.format)
+    suffixes = tuple(suffix for suffix, kind in FORMAT_BY_SUFFIX.items() if kind == model.format)
     found = [file for file in model.files if file.endswith(suffixes)]
     if len(found) != 1:
         raise ModelError(

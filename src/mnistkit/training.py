@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from pathlib import Path
@@ -58,7 +59,7 @@ def check_classifier(estimator: Any) -> None:
     from sklearn.base import is_classifier
 
     name = type(estimator).__name__
-    if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+    if inspect.isclass(estimator) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise SpecError(
             f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
         )

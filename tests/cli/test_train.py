@@ -52,7 +52,7 @@ def test_options_reach_the_run_and_the_model(mnistkit: Program, tiny_mnist: Data
     ).json  # fmt: skip
     job = Trainer.local().run(found["run"]["id"]).record.job
     assert (job.kind, job.seed, job.limit, job.experiment) == ("training", 7, 100, "trial")
-    assert job.model.params == {"C": 0.5, "solver": "liblinear", "max_iter": 77}
+    assert job.model.params == {"C": 0.5, "solver": "liblinear", "max_iter": 77, "tol": 0.001}
     assert found["run"]["tags"] == found["model"]["tags"] == {"a": "b=c", "d": ""}
     assert found["model"]["id"] == "other:1"
     assert found["model"]["format"] == "joblib"

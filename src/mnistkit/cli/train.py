@@ -56,6 +56,7 @@ class ModelFormat(str, enum.Enum):
 
 SolverOption = Annotated[Solver, typer.Option(help="scikit-learn's solver; liblinear trains one model per class.")]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="At most so many iterations of the solver.")]
+TolOption = Annotated[float, typer.Option(min=0, help="The solver stops below this; scikit-learn's own is 1e-4.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Train on so many images only, each class in proportion.")]
 ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The group of runs that this belongs to.")]
@@ -74,6 +75,7 @@ def train(
     regularization: Annotated[float, typer.Option(help="The regularization rate, above 0: C is 1/rate.")] = 0.5,
     solver: SolverOption = Solver.LBFGS,
     max_iter: MaxIterOption = 100,
+    tol: TolOption = 1e-3,
     seed: SeedOption = 42,
     limit: LimitOption = None,
     experiment: ExperimentOption = None,
@@ -91,7 +93,8 @@ def train(
     c = _inverse(regularization)
     name, tags = _model_name(name), parse_tags(tag)
     trainer, dataset = _prepared(data, experiment)
-    job = _job(trainer, c, solver, max_iter, seed=seed, limit=limit, tags=tags, model_format=model_format.value)
+    options = {"solver": solver.value, "max_iter": max_iter, "tol": tol}
+    job = _job(trainer, c, options, seed=seed, limit=limit, tags=tags, model_format=model_format.value)
     (run,) = _trained(trainer, [job])
     _check(run)
     _note_convergence(run, max_iter)
@@ -111,6 +114,7 @@ def sweep(
     data: DataOption = None,
     solver: SolverOption = Solver.LBFGS,
     max_iter: MaxIterOption = 100,
+    tol: TolOption = 1e-3,
     seed: SeedOption = 42,
     limit: LimitOption = None,
     parallel: Annotated[int | None, typer.Option(min=1, help="At most so many runs at a time.")] = None,
@@ -129,7 +133,8 @@ def sweep(
     cs = [_inverse(rate) for rate in _rates(regularization)]
     name, tags = _model_name(name), parse_tags(tag)
     trainer, dataset = _prepared(data, experiment)
-    jobs = [_job(trainer, c, solver, max_iter, seed=seed, limit=limit, tags=tags) for c in cs]
+    options = {"solver": solver.value, "max_iter": max_iter, "tol": tol}
+    jobs = [_job(trainer, c, options, seed=seed, limit=limit, tags=tags) for c in cs]
     runs = _trained(trainer, jobs, parallel)
     best = best_run(runs, "accuracy")
     for run in runs:
@@ -184,10 +189,10 @@ def _prepared(data: str | None, experiment: str | None) -> tuple[Trainer, Datase
     return trainer, dataset
 
 
-def _job(trainer: Trainer, c: float, solver: Solver, max_iter: int, **options: Any) -> TrainingJob:
+def _job(trainer: Trainer, c: float, options: Mapping[str, Any], **rest: Any) -> TrainingJob:
     from sklearn.linear_model import LogisticRegression
 
-    return trainer.job(LogisticRegression(C=c, solver=solver.value, max_iter=max_iter), **options)
+    return trainer.job(LogisticRegression(C=c, **options), **rest)
 
 
 def _trained(trainer: Trainer, jobs: list[TrainingJob], parallel: int | None = None) -> tuple[Run, ...]:
@@ -208,7 +213,7 @@ def _note_convergence(run: Run, max_iter: int) -> None:
     if "ConvergenceWarning" in run.logs():
         output.note(
             f"Note: run {run.id} stopped at {max_iter} iterations, before the solver had converged. "
-            "A higher --max-iter lets it go on."
+            "A higher --max-iter lets it go on, a higher --tol ends it sooner."
         )
 
 

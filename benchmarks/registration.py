@@ -1,0 +1,65 @@
+"""How many versions a second the folder registry takes: one writer, and eight processes on one model."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from harness import Result
+
+from mnistkit.local.registry import FolderRegistry
+
+__all__ = ["results"]
+
+_WRITERS = 8
+_MODEL_BYTES = 40_000  # a logistic regression of MNIST
+
+
+def results(*, quick: bool) -> Iterator[Result]:
+    """One comparison: the rate of one writer with that of eight together."""
+    n, each = (1, 20) if quick else (5, 100)
+    pairs = [(_rate(1, each * 2), _rate(_WRITERS, each)) for _ in range(n + 1)][1:]
+    one, eight = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    yield Result(
+        what="registrations of a 40 KB model, flushed to the disk",
+        a="1 writer",
+        b=f"{_WRITERS} processes",
+        a_value=one,
+        b_value=eight,
+        unit="per s",
+        n=n,
+    )
+
+
+def _rate(writers: int, each: int) -> float:
+    """Registrations a second of all writers together, from the common start to the last one's end."""
+    context = multiprocessing.get_context("spawn")
+    start_line = context.Barrier(writers + 1)
+    with tempfile.TemporaryDirectory(prefix="mnistkit-") as temporary:
+        root, files = Path(temporary, "registry"), Path(temporary, "files")
+        files.mkdir()
+        (files / "model.bin").write_bytes(bytes(_MODEL_BYTES))
+        processes = [context.Process(target=_write, args=(root, files, each, start_line)) for _ in range(writers)]
+        for process in processes:
+            process.start()
+        start_line.wait()
+        start = time.perf_counter()
+        for process in processes:
+            process.join()
+        seconds = time.perf_counter() - start
+        n = len(FolderRegistry(root).versions("model"))
+    if n != writers * each:
+        raise RuntimeError(f"{n} of {writers * each} versions were registered")
+    return n / seconds
+
+
+def _write(root: Path, files: Path, n: int, start_line: Barrier) -> None:
+    registry = FolderRegistry(root)
+    start_line.wait()
+    for _ in range(n):
+        registry.register("model", files, format="files")

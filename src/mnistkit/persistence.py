@@ -35,6 +35,8 @@ TRUSTED_TYPES: Final = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.utils._bunch.Bunch",
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
 )
 """What is trusted beyond skops's own list: parts of calibrated classifiers, perceptrons, ensembles and searches.
 

@@ -14,11 +14,11 @@ ROOT = Path(mnistkit.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"names", "progress", "files", "idx"},
+    {"names", "progress", "files", "idx", "decoded"},
     {"settings", "codec", "spec", "config"},
     {"dataset", "jobs", "models", "runs", "context"},
     {"interfaces"},
-    {"promotion", "persistence", "evaluation", "training", "plots"},
+    {"estimators", "promotion", "persistence", "evaluation", "training", "plots"},
     {"local", "web"},
     {"plugins"},
     {"trainer"},

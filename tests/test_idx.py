@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import random
 import struct
+import sys
 import time
 import tracemalloc
 import zlib
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
+from mnistkit import idx
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.idx import DEFAULT_MAX_BYTES, encode_idx, parse_idx, read_idx, read_idx_bytes, write_idx
 
@@ -30,6 +33,23 @@ TINY = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
 arrays = st.sampled_from(DTYPES).flatmap(
     lambda dtype: npst.arrays(np.dtype(dtype), npst.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5))
 )
+
+
+INFLATERS = {"isal": "isal.isal_zlib", "zlib-ng": "zlib_ng.zlib_ng", "zlib": "zlib"}
+
+
+@pytest.fixture(params=INFLATERS, autouse=True, scope="module")
+def inflater(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test runs on each inflater that is installed: the others are made as if they weren't."""
+    module = INFLATERS[request.param]
+    if not importlib.util.find_spec(module.partition(".")[0]):
+        pytest.skip(f"{request.param} isn't installed")
+    with pytest.MonkeyPatch.context() as patch:
+        for other in set(INFLATERS.values()) - {module, "zlib"}:
+            patch.setitem(sys.modules, other, None)
+        idx._inflater.cache_clear()
+        yield module
+    idx._inflater.cache_clear()
 
 
 def zipped(data: bytes, level: int = 9) -> bytes:
@@ -178,7 +198,7 @@ def test_zero_size(shape: tuple[int, ...], dtype: str) -> None:
         (zipped(TINY)[:-8], "s: gzip stream: expected its end and checksum, got the end of the file after"),
         (zipped(b""), "s: magic number: expected 00 00, type, dimensions (an IDX file), got no bytes."),
         (zipped(TINY[:-6]) + zipped(TINY[-6:]), "s: gzip stream: expected one member"),
-        (b"\x1f\x8b\x07" + bytes(20), "s: gzip stream: expected an intact one, got Error -3"),
+        (b"\x1f\x8b\x07" + bytes(20), "s: gzip stream: expected an intact one, got "),
     ],
 )
 def test_refusal_names_source_field_expected_and_got(data: bytes, message: str) -> None:

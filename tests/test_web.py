@@ -37,7 +37,7 @@ from mnistkit.files import FileInfo, file_info
 from mnistkit.idx import encode_idx, parse_idx
 from mnistkit.interfaces.data_source import DataSource
 from mnistkit.settings import cache_folder
-from mnistkit.training import dataset_folder
+from mnistkit.training import dataset_folder, fetch_dataset
 from mnistkit.web import CATALOG, Patience, PinnedFile, PinnedWheel, WebDataset, WebSource
 
 QUICK = Patience(deadline=30, attempts=2, backoff=0.001)
@@ -543,6 +543,21 @@ def test_a_fetch_writes_a_manifest_and_the_dataset_can_be_read(mirror: Mirror, c
     assert dataset.name == "tiny"
     assert dataset.class_names == tuple("0123456789")
     assert np.array_equal(dataset.train.images, make_arrays()["train-images-idx3-ubyte"])
+
+
+def test_what_a_cached_gz_holds_is_kept_for_later_reads(mirror: Mirror) -> None:
+    """It is kept, hidden, in the cache; a damaged .gz is still fetched again, and a damaged kept file made anew."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    expected = fetch_dataset(source).sha256
+    folder = dataset_folder(source)
+    kept = sorted((folder / ".decoded").iterdir())
+    assert [path.stem for path in kept] == sorted(info(data).sha256 for data in FILES.values())
+    for path in (folder / FIRST, kept[0]):
+        path.unlink()
+        path.write_bytes(b"damaged")
+        assert fetch_dataset(source).sha256 == expected
+        assert path.read_bytes() != b"damaged"
+    assert len(mirror.requests) == len(FILES) + 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from attrs import field, frozen
 from numpy.typing import DTypeLike, NDArray
 
 from mnistkit.codec import from_json, to_json
+from mnistkit.decoded import DECODED, keeping, open_kept, tidy
 from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
-from mnistkit.files import FileInfo, sha256_hex, write_atomically
-from mnistkit.idx import encode_idx, parse_idx, read_idx_bytes
+from mnistkit.files import FileInfo, mapped, sha256_hex, write_atomically
+from mnistkit.idx import encode_idx, parse_idx, read_idx, read_idx_bytes
 
 __all__ = ["MANIFEST", "ROLES", "Dataset", "DatasetManifest", "Split", "find_idx_files"]
 
@@ -113,15 +115,21 @@ class Dataset:
     test: Split
 
     @classmethod
-    def from_folder(cls, folder: Path, *, uri: str | None = None, max_bytes: int = _MAX_BYTES) -> Dataset:
+    def from_folder(
+        cls, folder: Path, *, uri: str | None = None, max_bytes: int = _MAX_BYTES, owned: bool = False
+    ) -> Dataset:
         """Read the four IDX files below ``folder``; verify them if there is a ``dataset.json``.
 
-        It is verified that the bytes are those that ``dataset.json`` speaks of, not that it speaks the truth.
+        It is verified that the bytes are those that ``dataset.json`` speaks of, not that it speaks the truth. Every
+        byte is hashed on every read; of an ``owned`` folder's ``.gz`` that was read before, those that it holds are,
+        and the ``.gz`` itself isn't looked at.
 
         Args:
             folder: Holds the files at any depth, plain or ``.gz``.
             uri: What to remember as the dataset's uri; the folder's own if None.
             max_bytes: The most bytes of data that one file may declare; the largest EMNIST file has 547 million.
+            owned: The folder is mnistkit's cache, not the user's, so that its files are only ever replaced as a whole:
+                those that ``dataset.json`` lists are memory-mapped, and what a ``.gz`` holds is kept in ``.decoded``.
 
         Raises:
             NotFoundError: There is no such folder.
@@ -131,8 +139,10 @@ class Dataset:
         """
         paths = find_idx_files(folder)
         manifest = _read_manifest(folder)
-        arrays = {role: _read(path, folder, manifest, max_bytes) for role, path in paths.items()}
+        arrays = {role: _read(path, folder, manifest, max_bytes, owned=owned) for role, path in paths.items()}
         _check(arrays, paths)
+        if owned:
+            tidy(folder / DECODED, {info.sha256 for info in manifest.files.values()})
         return cls(
             name=manifest.name,
             version=manifest.version,
@@ -246,22 +256,50 @@ def _read_manifest(folder: Path) -> DatasetManifest:
     return manifest
 
 
-def _read(path: Path, folder: Path, manifest: DatasetManifest, max_bytes: int) -> NDArray[np.uint8]:
-    data = read_idx_bytes(path, max_bytes=max_bytes)
-    if manifest.files:
-        expected, got = manifest.files.get(path.relative_to(folder).as_posix()), FileInfo(len(data), sha256_hex(data))
-        if expected is None:
-            listed = ", ".join(sorted(manifest.files))
-            raise ChecksumError(
-                f"{path} isn't among the files that {folder / MANIFEST} speaks of ({listed}): "
-                "remove the one or the other, or fetch the data again."
-            )
-        if got != expected:
-            raise ChecksumError(
-                f"{path} isn't the file that {folder / MANIFEST} speaks of: expected {expected.size} bytes with sha256 "
-                f"{expected.sha256}, got {got.size} bytes with sha256 {got.sha256}. Fetch the data again."
-            )
+def _read(path: Path, folder: Path, manifest: DatasetManifest, max_bytes: int, *, owned: bool) -> NDArray[np.uint8]:
+    if not manifest.files:
+        return read_idx(path, max_bytes=max_bytes)
+    expected = manifest.files.get(path.relative_to(folder).as_posix())
+    if expected is None:
+        listed = ", ".join(sorted(manifest.files))
+        raise ChecksumError(
+            f"{path} isn't among the files that {folder / MANIFEST} speaks of ({listed}): "
+            "remove the one or the other, or fetch the data again."
+        )
+    if owned and path.suffix.lower() == ".gz":
+        return _read_gz(path, folder, expected, max_bytes)
+    data = _mapped_or_read(path, max_bytes) if owned else read_idx_bytes(path, max_bytes=max_bytes)
+    _verify(path, folder, FileInfo(len(data), sha256_hex(data)), expected)
     return parse_idx(data, source=str(path), max_bytes=max_bytes)
+
+
+def _read_gz(path: Path, folder: Path, expected: FileInfo, max_bytes: int) -> NDArray[np.uint8]:
+    """The array of a ``.gz`` in a folder of ours, inflated only if what it holds isn't kept yet."""
+    kept = open_kept(folder / DECODED, expected.sha256)
+    if kept is not None:
+        return parse_idx(kept, source=str(path), max_bytes=max_bytes)
+    data = read_idx_bytes(path, max_bytes=max_bytes)
+    with ThreadPoolExecutor(1) as pool, keeping(folder / DECODED, expected.sha256) as keep:
+        digest = pool.submit(sha256_hex, data)
+        try:
+            return parse_idx(data, source=str(path), max_bytes=max_bytes, on_inflated=keep)
+        finally:  # also where it is malformed: that it is another file says more
+            _verify(path, folder, FileInfo(len(data), digest.result()), expected)
+
+
+def _mapped_or_read(path: Path, max_bytes: int) -> bytes | memoryview:
+    try:
+        return mapped(path)
+    except OSError:
+        return read_idx_bytes(path, max_bytes=max_bytes)
+
+
+def _verify(path: Path, folder: Path, got: FileInfo, expected: FileInfo) -> None:
+    if got != expected:
+        raise ChecksumError(
+            f"{path} isn't the file that {folder / MANIFEST} speaks of: expected {expected.size} bytes with sha256 "
+            f"{expected.sha256}, got {got.size} bytes with sha256 {got.sha256}. Fetch the data again."
+        )
 
 
 def _check(arrays: Mapping[str, NDArray[np.uint8]], paths: Mapping[str, Path]) -> None:

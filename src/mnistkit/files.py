@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import stat
 import uuid
@@ -14,7 +15,16 @@ from attrs import frozen
 
 from mnistkit.errors import StorageError
 
-__all__ = ["FileInfo", "ensure_folder", "file_info", "regular_files", "sha256_hex", "sync", "write_atomically"]
+__all__ = [
+    "FileInfo",
+    "ensure_folder",
+    "file_info",
+    "mapped",
+    "regular_files",
+    "sha256_hex",
+    "sync",
+    "write_atomically",
+]
 
 _CHUNK = 1 << 20
 
@@ -45,6 +55,21 @@ def file_info(path: Path) -> FileInfo:
             digest.update(chunk)
             size += len(chunk)
     return FileInfo(size, digest.hexdigest())
+
+
+def mapped(path: Path) -> memoryview:
+    """The bytes of ``path``, read-only, memory-mapped: read when they are looked at, and shared between processes.
+
+    For files that are only ever replaced as a whole: what is cut off a mapped file ends the process that looks there.
+
+    Raises:
+        OSError: As the system says, or the file is empty.
+    """
+    with path.open("rb") as stream:
+        try:
+            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        except ValueError as error:
+            raise OSError(f"{path} is empty") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

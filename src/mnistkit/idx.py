@@ -2,18 +2,22 @@
 
 The format is Yann LeCun's, from the page of the MNIST database. A reader of files from strangers goes in this
 order: header first, size limit second, inflate third; so a file costs no more than it says and than is allowed.
+The fastest inflater that is installed is used: isal (the extra ``fast``), else zlib-ng, else Python's own zlib.
 """
 
 from __future__ import annotations
 
+import functools
 import gzip
+import importlib
 import io
 import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +27,7 @@ from numpy.typing import NDArray
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.files import write_atomically
 
-__all__ = ["DEFAULT_MAX_BYTES", "encode_idx", "parse_idx", "read_idx", "read_idx_bytes", "write_idx"]
+__all__ = ["DEFAULT_MAX_BYTES", "encode_idx", "parse_idx", "read_idx", "read_idx_bytes", "read_idx_header", "write_idx"]
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 
@@ -41,9 +45,11 @@ _LONGEST_HEADER = 4 + 4 * _MAX_DIMENSIONS
 _LARGEST_DIMENSION = 2**32 - 1
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_INFLATERS = ("isal.isal_zlib", "zlib_ng.zlib_ng")  # both speak as zlib does
 _GZIP = 31  # zlib's window size for exactly one gzip member, with its checksum
 _SLICE = 64 * 2**10
 _PIECE = 256 * 2**10
+_RUN = 4 * 2**20
 
 
 @frozen
@@ -62,7 +68,13 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def parse_idx(data: bytes, *, source: str = "<bytes>", max_bytes: int = DEFAULT_MAX_BYTES) -> NDArray[Any]:
+def parse_idx(
+    data: bytes | memoryview,
+    *,
+    source: str = "<bytes>",
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    on_inflated: Callable[[bytes | memoryview], object] | None = None,
+) -> NDArray[Any]:
     """The array that IDX bytes hold, plain or gzip (told by the first two bytes).
 
     Takes no more memory than the header declares, whatever the gzip stream would inflate to.
@@ -71,6 +83,9 @@ def parse_idx(data: bytes, *, source: str = "<bytes>", max_bytes: int = DEFAULT_
         data: The whole file.
         source: Where it came from, for the message.
         max_bytes: The most bytes of data that the header may declare.
+        on_inflated: Called with one run of the plain file's bytes after the other, while the rest of a gzip stream is
+            still being inflated, so before its checksum is verified. Their content won't change. Plain data calls
+            nothing.
 
     Returns:
         1 to 4 dimensions of uint8, int8, int16, int32, float32 or float64, in native byte order, C-contiguous
@@ -80,9 +95,12 @@ def parse_idx(data: bytes, *, source: str = "<bytes>", max_bytes: int = DEFAULT_
         DataFormatError: The bytes are anything but exactly one IDX array; names the field, expected and got.
     """
     zipped = data[:2] == _GZIP_MAGIC
-    header = _parse_header(_peek(data, source) if zipped else data[:_LONGEST_HEADER], source)
+    head = _peek(data, source) if zipped else bytes(data[:_LONGEST_HEADER])
+    header = _parse_header(head, source)
     _check_limit(header, max_bytes, source)
-    array = _native(_inflate(data, header, source) if zipped else _view(data, header, source))
+    if zipped and on_inflated:
+        on_inflated(head[: header.size])
+    array = _native(_inflate(data, header, source, on_inflated) if zipped else _view(data, header, source))
     array.flags.writeable = False
     return array
 
@@ -119,6 +137,23 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
         raise NotFoundError(f"{path} isn't there: name an IDX file.") from error
     except OSError as error:
         raise StorageError(f"Can't read {path}: {error.strerror or error}. Name a readable IDX file.") from error
+
+
+def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The type and the dimensions of a plain IDX file, whose data begins ``4 + 4 * len(dimensions)`` bytes in.
+
+    Raises:
+        DataFormatError: It isn't one, is compressed, or doesn't have the size that its header says.
+        OSError: It can't be read.
+    """
+    source = str(path)
+    with Path(path).open("rb") as stream:
+        header = _parse_header(stream.read(_LONGEST_HEADER), source)
+        size = os.fstat(stream.fileno()).st_size
+    expected = header.size + header.nbytes
+    if size != expected:
+        raise _refusal(source, "size", f"{expected} bytes", f"{size} bytes")
+    return header.dtype, header.shape
 
 
 def encode_idx(array: NDArray[Any]) -> bytes:
@@ -196,49 +231,71 @@ def _longest_file(nbytes: int) -> int:
     return nbytes + nbytes // 8 + _SLICE
 
 
-def _view(data: bytes, header: _Header, source: str) -> NDArray[Any]:
+def _view(data: bytes | memoryview, header: _Header, source: str) -> NDArray[Any]:
     got = len(data) - header.size
     if got != header.nbytes:
         raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", f"{got} bytes")
     return np.frombuffer(data, np.uint8)[header.size :].view(header.dtype).reshape(header.shape)
 
 
-def _peek(data: bytes, source: str) -> bytes:
+@functools.cache
+def _inflater() -> ModuleType:
+    """The fastest module with zlib's interface that can be imported."""
+    for name in _INFLATERS:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return zlib
+
+
+def _peek(data: bytes | memoryview, source: str) -> bytes:
     """The first bytes of a gzip stream's content, as far as the first slice of the stream holds them."""
+    module = _inflater()
     try:
-        return zlib.decompressobj(_GZIP).decompress(memoryview(data)[:_SLICE], _LONGEST_HEADER)
-    except zlib.error as error:
+        head: bytes = module.decompressobj(_GZIP).decompress(memoryview(data)[:_SLICE], _LONGEST_HEADER)
+    except module.error as error:
         raise _refusal(source, "gzip stream", "an intact one", error) from error
+    return head
 
 
-def _inflate(data: bytes, header: _Header, source: str) -> NDArray[Any]:
+def _inflate(
+    data: bytes | memoryview,
+    header: _Header,
+    source: str,
+    on_inflated: Callable[[bytes | memoryview], object] | None,
+) -> NDArray[Any]:
     """The array in a gzip stream whose header is known, inflated piece by piece into its final place."""
     longest = _longest_file(header.size + header.nbytes)
     if len(data) > longest:
         raise _refusal(source, "gzip stream", f"at most {longest} bytes for shape {header.shape}", f"{len(data)} bytes")
     array = np.empty(header.shape, header.dtype)
-    target, done, skip = array.reshape(-1).view(np.uint8).data, 0, header.size
+    target, done, told, skip = array.reshape(-1).view(np.uint8).data, 0, 0, header.size
     for piece in _pieces(data, source):  # the first piece holds the header: it was peeked at in the same slice
         end = done + len(piece) - skip
         if end > header.nbytes:
             raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", "more")
         target[done:end] = memoryview(piece)[skip:]
         done, skip = end, 0
+        if on_inflated and (done - told >= _RUN or done == header.nbytes):
+            on_inflated(target[told:done] if header.dtype.itemsize == 1 else bytes(target[told:done]))
+            told = done
     if done != header.nbytes:
         raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", f"{done} bytes")
     return array
 
 
-def _pieces(data: bytes, source: str) -> Iterator[bytes]:
+def _pieces(data: bytes | memoryview, source: str) -> Iterator[bytes]:
     """Yield the content of the one gzip member that ``data`` is; its end, its checksum and what follows are checked."""
-    inflater, view = zlib.decompressobj(_GZIP), memoryview(data)
+    module, view = _inflater(), memoryview(data)
+    inflater = module.decompressobj(_GZIP)
     for start in range(0, len(data), _SLICE):
         rest: bytes | memoryview = view[start : start + _SLICE]
         piece = None
         while piece is None or len(piece) == _PIECE:
             try:
                 piece = inflater.decompress(rest, _PIECE)
-            except zlib.error as error:
+            except module.error as error:
                 raise _refusal(source, "gzip stream", "an intact one", error) from error
             if piece:
                 yield piece

@@ -26,6 +26,7 @@ MODEL_FILES: Final = {"skops": "model.skops", "joblib": "sklearn_mnist_model.pkl
 """The file that `save_model` writes, by format; the second is the tutorial's."""
 
 TRUSTED_TYPES: Final = (
+    "mnistkit.estimators.logistic.FastLogisticRegression",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",

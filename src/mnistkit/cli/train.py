@@ -16,7 +16,6 @@ from mnistkit.cli.runs import run_json
 from mnistkit.errors import RunFailedError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
     from mnistkit.jobs import TrainingJob
     from mnistkit.models import ModelVersion
     from mnistkit.runs import Run
@@ -37,8 +36,9 @@ SWEEP_EXAMPLES = examples(
 
 
 class Solver(str, enum.Enum):
-    """scikit-learn's solvers for a logistic regression."""
+    """mnistkit's own solver, and scikit-learn's, for a logistic regression."""
 
+    FAST = "fast"
     LBFGS = "lbfgs"
     LIBLINEAR = "liblinear"
     NEWTON_CG = "newton-cg"
@@ -54,7 +54,10 @@ class ModelFormat(str, enum.Enum):
     JOBLIB = "joblib"
 
 
-SolverOption = Annotated[Solver, typer.Option(help="scikit-learn's solver; liblinear trains one model per class.")]
+SolverOption = Annotated[
+    Solver,
+    typer.Option(help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class."),
+]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="At most so many iterations of the solver.")]
 TolOption = Annotated[float, typer.Option(min=0, help="The solver stops below this; scikit-learn's own is 1e-4.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")]
@@ -73,7 +76,7 @@ def train(
     *,
     data: DataOption = None,
     regularization: Annotated[float, typer.Option(help="The regularization rate, above 0: C is 1/rate.")] = 0.5,
-    solver: SolverOption = Solver.LBFGS,
+    solver: SolverOption = Solver.FAST,
     max_iter: MaxIterOption = 100,
     tol: TolOption = 1e-3,
     seed: SeedOption = 42,
@@ -92,15 +95,14 @@ def train(
     """
     c = _inverse(regularization)
     name, tags = _model_name(name), parse_tags(tag)
-    trainer, dataset = _prepared(data, experiment)
-    options = {"solver": solver.value, "max_iter": max_iter, "tol": tol}
-    job = _job(trainer, c, options, seed=seed, limit=limit, tags=tags, model_format=model_format.value)
+    trainer, counts = _prepared(data, experiment)
+    job = _job(trainer, c, solver, max_iter, tol, seed=seed, limit=limit, tags=tags, model_format=model_format.value)
     (run,) = _trained(trainer, [job])
     _check(run)
     _note_convergence(run, max_iter)
     model = trainer.register(run, name) if register else None
     if as_json:
-        output.print_json({**_result_json(run, model), "data": _data_json(dataset)})
+        output.print_json({**_result_json(run, model), "data": counts})
         return
     _print_metrics(run.metrics)
     _print_model(model)
@@ -112,7 +114,7 @@ def sweep(
     *,
     regularization: Annotated[str, typer.Option(metavar="RATES", help="Rates to try, separated by commas.")],
     data: DataOption = None,
-    solver: SolverOption = Solver.LBFGS,
+    solver: SolverOption = Solver.FAST,
     max_iter: MaxIterOption = 100,
     tol: TolOption = 1e-3,
     seed: SeedOption = 42,
@@ -132,9 +134,8 @@ def sweep(
 
     cs = [_inverse(rate) for rate in _rates(regularization)]
     name, tags = _model_name(name), parse_tags(tag)
-    trainer, dataset = _prepared(data, experiment)
-    options = {"solver": solver.value, "max_iter": max_iter, "tol": tol}
-    jobs = [_job(trainer, c, options, seed=seed, limit=limit, tags=tags) for c in cs]
+    trainer, counts = _prepared(data, experiment)
+    jobs = [_job(trainer, c, solver, max_iter, tol, seed=seed, limit=limit, tags=tags) for c in cs]
     runs = _trained(trainer, jobs, parallel)
     best = best_run(runs, "accuracy")
     for run in runs:
@@ -142,7 +143,7 @@ def sweep(
     model = trainer.register(best, name) if register else None
     if as_json:
         listing = [{**run_json(run.record), "best": run is best} for run in runs]
-        output.print_json({"runs": listing, **_result_json(best, model), "data": _data_json(dataset)})
+        output.print_json({"runs": listing, **_result_json(best, model), "data": counts})
     else:
         _print_runs(runs, best)
         _print_model(model)
@@ -175,7 +176,8 @@ def _model_name(name: str | None) -> str:
     return check_name(find_config().model if name is None else name, "model name")
 
 
-def _prepared(data: str | None, experiment: str | None) -> tuple[Trainer, Dataset]:
+def _prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[str, object]]:
+    """A trainer whose data is in the cache, and the data's name and sizes: the images aren't held while a run is."""
     from mnistkit.cli.watch import fetched
     from mnistkit.trainer import Trainer
 
@@ -186,13 +188,18 @@ def _prepared(data: str | None, experiment: str | None) -> tuple[Trainer, Datase
         f"{dataset.name}: {len(dataset.train)} images to train on, {len(dataset.test)} to test on, "
         f"{h}x{w}, {len(dataset.class_names)} classes"
     )
-    return trainer, dataset
+    return trainer, {"name": dataset.name, "train": len(dataset.train), "test": len(dataset.test)}
 
 
-def _job(trainer: Trainer, c: float, options: Mapping[str, Any], **rest: Any) -> TrainingJob:
+def _job(trainer: Trainer, c: float, solver: Solver, max_iter: int, tol: float, **rest: Any) -> TrainingJob:
+    """The job of one logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
-    return trainer.job(LogisticRegression(C=c, **options), **rest)
+    from mnistkit.estimators import FastLogisticRegression
+
+    if solver is Solver.FAST:
+        return trainer.job(FastLogisticRegression(C=c, max_iter=max_iter, tol=tol), **rest)
+    return trainer.job(LogisticRegression(C=c, solver=solver.value, max_iter=max_iter, tol=tol), **rest)
 
 
 def _trained(trainer: Trainer, jobs: list[TrainingJob], parallel: int | None = None) -> tuple[Run, ...]:
@@ -219,10 +226,6 @@ def _note_convergence(run: Run, max_iter: int) -> None:
 
 def _result_json(run: Run, model: ModelVersion | None) -> dict[str, object]:
     return {"run": run_json(run.record), "metrics": run.metrics, "model": model_json(model) if model else None}
-
-
-def _data_json(dataset: Dataset) -> dict[str, object]:
-    return {"name": dataset.name, "train": len(dataset.train), "test": len(dataset.test)}
 
 
 def _print_metrics(metrics: Mapping[str, float]) -> None:

@@ -13,7 +13,6 @@ from collections import deque
 from pathlib import Path
 
 from mnistkit.context import FolderContext, using_context
-from mnistkit.dataset import Dataset
 from mnistkit.errors import MnistkitError, RunFailedError, RunStateError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs import Job, ScriptJob, TrainingJob
@@ -21,7 +20,7 @@ from mnistkit.local.capture import captured
 from mnistkit.local.run_store import RunStore
 from mnistkit.local.scripts import collect, describe_exit, run_script, snapshot
 from mnistkit.runs import RunRecord, RunState
-from mnistkit.training import Stopped, check_classifier, dataset_folder, train
+from mnistkit.training import Stopped, check_classifier, dataset_folder, fetch_dataset, train
 
 __all__ = ["InProcessCompute"]
 
@@ -157,14 +156,14 @@ class InProcessCompute(ComputeBackend):
         context = FolderContext(folder)
         self._store.advance(run_id, RunState.PREPARING)
         _stop_if(context.should_stop)
-        data_folder = data.fetch(dataset_folder(data))
         if isinstance(job, TrainingJob):
-            dataset = Dataset.from_folder(data_folder, uri=data.uri)
+            dataset = fetch_dataset(data)
             self._store.advance(run_id, RunState.RUNNING)
             with using_context(context):
                 train(job, dataset, context)
             self._store.advance(run_id, RunState.FINALIZING)
             return
+        data_folder = data.fetch(dataset_folder(data))
         _stop_if(context.should_stop)
         self._store.advance(run_id, RunState.RUNNING)
         log = self._store.log_file(run_id)

@@ -1,0 +1,104 @@
+"""Approximate inverses of the Hessian, from rows drawn where the curvature is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from mnistkit.estimators.passes import Passes, Run
+
+__all__ = ["Inverse", "sampled_inverse"]
+
+Array = NDArray[Any]
+
+_LARGEST = 1 << 26
+
+
+@frozen(eq=False)
+class Inverse:
+    """An approximate inverse of a Hessian, column by column.
+
+    Attributes:
+        columns: ``(d + 1, d + 1)`` per column; None for the identity.
+        centered: Whether to take away what all columns share: a softmax doesn't see it, and the penalty wants none.
+    """
+
+    columns: tuple[Array, ...] | None
+    centered: bool
+
+    def times(self, R: Array, run: Run) -> Array:
+        """The product with ``R``, on the threads of ``run``."""
+        Q = R
+        if self.columns is not None:
+            matrices = self.columns
+            parts = run(lambda k: matrices[k] @ R[:, k].astype(matrices[k].dtype), len(matrices))
+            Q = np.stack(parts, axis=1).astype(float)
+        return Q - Q.mean(axis=1, keepdims=True) if self.centered else Q
+
+
+def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generator) -> Inverse:
+    """Per column the inverse of a Hessian from about ``size`` rows, drawn in proportion to their curvature.
+
+    Where the inverses would take more than 2**26 numbers, there are none: gradients are taken as they are.
+
+    Args:
+        passes: The problem.
+        P: ``(n, k)`` probabilities.
+        size: How many rows to draw per column; all of them, if there are no more.
+        rng: Draws.
+    """
+    problem = passes.problem
+    n, d = passes.shape[0], len(passes.penalty)
+    centered = not problem.objective.independent
+    if problem.columns * d * d > _LARGEST:
+        return Inverse(None, centered)
+    draws = rng.random((problem.columns, n), dtype=np.float32)
+
+    def column(k: int) -> Array:
+        curvature = problem.objective.curvatures(P, problem.weights, k)
+        chance = _chances(curvature, size)
+        chosen = np.flatnonzero(draws[k] < chance)
+        A = np.empty((len(chosen), d), passes.dtype)
+        A[:, :-1] = problem.rows.take(chosen)
+        A[:, :-1] *= problem.rows.scale
+        A[:, -1] = problem.intercept
+        A *= np.sqrt(curvature[chosen] / chance[chosen])[:, None]
+        return _inverse(A.T @ A, passes.penalty[:, 0], has_intercept=problem.intercept)
+
+    return Inverse(tuple(passes.run(column, problem.columns)), centered)
+
+
+def _chances(curvature: Array, size: int) -> Array:
+    """Probabilities proportional to the curvature, at most 1, that sum to ``size`` if there are so many rows."""
+    if len(curvature) <= size:
+        return np.ones(len(curvature))
+    tiny = np.finfo(np.float32).tiny
+    chance = curvature * (size / max(float(curvature.sum()), tiny))
+    for _ in range(3):  # what is capped at 1 leaves room for the others
+        sure = chance >= 1
+        rest = float(chance[~sure].sum())
+        chance = np.where(sure, 1, chance * ((size - sure.sum()) / max(rest, tiny)))
+    clipped: Array = np.clip(chance, tiny, 1)
+    return clipped
+
+
+def _inverse(H: Array, penalty: Array, *, has_intercept: bool) -> Array:
+    """The inverse of ``H`` plus the penalty, and a little more where that isn't enough to invert it."""
+    from scipy.linalg import lapack
+
+    diagonal = np.diagonal(H).astype(float)
+    ridge = penalty + 1e-6 * diagonal.mean() + np.finfo(H.dtype).tiny
+    if not has_intercept:
+        ridge[-1] += 1
+    H[np.diag_indices(len(H))] += ridge.astype(H.dtype)
+    potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (H,))
+    factor, failed = potrf(H, lower=1)
+    half, also_failed = potri(factor, lower=1, overwrite_c=1)
+    if failed or also_failed:
+        return np.diag(1 / (diagonal + ridge)).astype(H.dtype)
+    lower = np.tril(half)
+    inverse: Array = lower + np.tril(lower, -1).T
+    return inverse

@@ -16,6 +16,7 @@ import idx_reader
 import import_time
 import registration
 import run_overhead
+import training
 from harness import Result, table
 
 from mnistkit.jobs import library_versions
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "idx": idx_reader.results,
     "run": run_overhead.results,
     "registry": registration.results,
+    "training": training.results,
 }
 
 

@@ -13,7 +13,7 @@ author = "The mnistkit maintainers"
 copyright = "The mnistkit maintainers"
 release = version = installed_version("mnistkit")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "cli_reference"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "cli_reference"]
 exclude_patterns = ["_build", "_ext"]
 html_theme = "furo"
 html_title = f"mnistkit {release}"
@@ -27,3 +27,4 @@ autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+myst_enable_extensions = ["dollarmath"]

@@ -17,8 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from mnistkit.context import CANCEL_FILE, FolderContext, read_points
 from mnistkit.dataset import Dataset
 from mnistkit.errors import SpecError
+from mnistkit.estimators import FastLogisticRegression
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import TrainingJob
+from mnistkit.persistence import loads_model
 from mnistkit.spec import ModelSpec
 from mnistkit.training import Stopped, check_classifier, dataset_folder, train
 
@@ -122,6 +124,33 @@ def test_liblinear_is_wrapped_in_one_vs_rest(dataset: Dataset, tmp_path: Path, w
     evaluation = train(job(estimator), dataset, FolderContext(tmp_path))
     assert evaluation.accuracy > 0.8
     assert read_points(tmp_path)[0].value == 0.8
+
+
+def test_our_own_estimator_is_followed(dataset: Dataset, tmp_path: Path) -> None:
+    """Each step of the fast solver is logged, falling, and the model is kept without the callback."""
+    train(job(FastLogisticRegression()), dataset, FolderContext(tmp_path))
+    steps = [point for point in read_points(tmp_path) if point.name == "objective"]
+    assert [point.step for point in steps] == list(range(len(steps)))
+    values = [point.value for point in steps]
+    assert len(values) > 2
+    assert values == sorted(values, reverse=True)
+    model = loads_model((tmp_path / "outputs" / "model.skops").read_bytes(), "skops")
+    assert model.callback is None
+    assert model.n_features_in_ == 784
+
+
+def test_our_own_estimator_stops_between_steps(dataset: Dataset, tmp_path: Path) -> None:
+    """A fast fit that is asked to stop while it runs stops at its next step."""
+
+    class AskedLater(FolderContext):
+        def log(self, name: str, value: float, *, step: int | None = None) -> None:
+            super().log(name, value, step=step)
+            if step == 1:
+                (tmp_path / CANCEL_FILE).touch()
+
+    with pytest.raises(Stopped):
+        train(job(FastLogisticRegression(tol=1e-12)), dataset, AskedLater(tmp_path))
+    assert [point.step for point in read_points(tmp_path) if point.name == "objective"] == [0, 1]
 
 
 def test_a_request_to_stop_is_honoured(dataset: Dataset, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,8 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation
     """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
-    are probabilities) and ``training seconds``; writes the model and ``evaluation.json`` into ``context.outputs``.
+    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; writes the model and
+    ``evaluation.json`` into ``context.outputs``.
 
     Args:
         job: What to fit.
@@ -105,7 +108,8 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation
         context.log("regularization rate", rate)
     _log.info("fitting %s", job.model)
     start = time.monotonic()
-    estimator.fit(X, y)
+    with _followed(estimator, context):
+        estimator.fit(X, y)
     seconds = time.monotonic() - start
     del X, y  # the largest arrays there are, not needed beside what the evaluation takes
     _log.info("fitted in %.1f s", seconds)
@@ -129,6 +133,27 @@ def _features(estimator: Any, split: Split) -> Any:
     if isinstance(estimator, FastLogisticRegression):
         return ArrayRows(split.images.reshape(len(split), -1), scale=1 / 255)
     return split.X()
+
+
+@contextmanager
+def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
+    """Log each step of our own estimator, and stop between two if asked to."""
+    from mnistkit.estimators import FastLogisticRegression
+
+    if not isinstance(estimator, FastLogisticRegression) or estimator.callback is not None:
+        yield
+        return
+
+    def follow(step: int, objective: float, gradient: float) -> None:
+        context.log("objective", objective, step=step)
+        _log.info("step %d: objective %.2f, relative gradient %.1e", step, objective, gradient)
+        _stop_if_asked(context)
+
+    estimator.callback = follow
+    try:
+        yield
+    finally:
+        estimator.callback = None  # a model is registered without what it was followed by
 
 
 def _stop_if_asked(context: RunContext) -> None:

@@ -176,7 +176,8 @@ class _Newton:
             H = passes.hessian_times(P, D, XD)
             length = rq / np.maximum(passes.dot(D, H), _TINY)
             S += length * D
-            XS += length.astype(passes.dtype) * XD
+            XD *= length.astype(passes.dtype)
+            XS += XD
             R -= length * H
             Q = precondition.times(R, passes.run)
             previous, rq = rq, passes.dot(R, Q)
@@ -196,7 +197,8 @@ class _Newton:
         length = np.ones_like(f)
         noise = np.finfo(passes.dtype).eps * np.abs(f)
         for _ in range(_MAX_HALVINGS):
-            W_new, Z_new = W + length * S, Z + length.astype(passes.dtype) * XS
+            W_new, Z_new = W + length * S, XS * length.astype(passes.dtype)
+            Z_new += Z
             f_new = passes.value(Z_new, W_new, P)
             bad = f_new > f + 1e-4 * length * slope + noise
             if not bad.any():

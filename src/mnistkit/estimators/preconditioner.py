@@ -55,12 +55,12 @@ def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generato
     centered = not problem.objective.independent
     if problem.columns * d * d > _LARGEST:
         return Inverse(None, centered)
-    draws = rng.random((problem.columns, n), dtype=np.float32)
+    seeds = rng.integers(2**63, size=problem.columns)
 
     def column(k: int) -> Array:
         curvature = problem.objective.curvatures(P, problem.weights, k)
         chance = _chances(curvature, size)
-        chosen = np.flatnonzero(draws[k] < chance)
+        chosen = np.flatnonzero(np.random.default_rng(seeds[k]).random(n, dtype=np.float32) < chance)
         A = np.empty((len(chosen), d), passes.dtype)
         A[:, :-1] = problem.rows.take(chosen)
         A[:, :-1] *= problem.rows.scale
@@ -74,13 +74,14 @@ def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generato
 def _chances(curvature: Array, size: int) -> Array:
     """Probabilities proportional to the curvature, at most 1, that sum to ``size`` if there are so many rows."""
     if len(curvature) <= size:
-        return np.ones(len(curvature))
+        return np.ones_like(curvature)
     tiny = np.finfo(np.float32).tiny
-    chance = curvature * (size / max(float(curvature.sum()), tiny))
+    chance = curvature * curvature.dtype.type(size / max(float(curvature.sum(dtype=np.float64)), tiny))
     for _ in range(3):  # what is capped at 1 leaves room for the others
         sure = chance >= 1
-        rest = float(chance[~sure].sum())
-        chance = np.where(sure, 1, chance * ((size - sure.sum()) / max(rest, tiny)))
+        rest = float(chance[~sure].sum(dtype=np.float64))
+        chance *= chance.dtype.type((size - sure.sum()) / max(rest, tiny))
+        chance[sure] = 1
     clipped: Array = np.clip(chance, tiny, 1)
     return clipped
 

@@ -61,12 +61,14 @@ def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generato
         curvature = problem.objective.curvatures(P, problem.weights, k)
         chance = _chances(curvature, size)
         chosen = np.flatnonzero(np.random.default_rng(seeds[k]).random(n, dtype=np.float32) < chance)
-        A = np.empty((len(chosen), d), passes.dtype)
-        A[:, :-1] = problem.rows.take(chosen)
+        rows = problem.rows.take(chosen)
+        used = np.append(rows.any(axis=0), True)
+        A = np.empty((len(chosen), np.count_nonzero(used)), passes.dtype)
+        A[:, :-1] = rows[:, used[:-1]]
         A[:, :-1] *= problem.rows.scale
         A[:, -1] = problem.intercept
         A *= np.sqrt(curvature[chosen] / chance[chosen])[:, None]
-        return _inverse(A.T @ A, passes.penalty[:, 0], has_intercept=problem.intercept)
+        return _inverse(A.T @ A, used, passes.penalty[:, 0], has_intercept=problem.intercept)
 
     return Inverse(tuple(passes.run(column, problem.columns)), centered)
 
@@ -86,20 +88,22 @@ def _chances(curvature: Array, size: int) -> Array:
     return clipped
 
 
-def _inverse(H: Array, penalty: Array, *, has_intercept: bool) -> Array:
-    """The inverse of ``H`` plus the penalty, and a little more where that isn't enough to invert it."""
+def _inverse(H: Array, used: Array, penalty: Array, *, has_intercept: bool) -> Array:
+    """The inverse of ``H``, which is 0 but for the ``used`` rows and columns, plus the penalty and a little more."""
     from scipy.linalg import lapack
 
     diagonal = np.diagonal(H).astype(float)
-    ridge = penalty + 1e-6 * diagonal.mean() + np.finfo(H.dtype).tiny
+    ridge = penalty + 1e-6 * diagonal.sum() / len(penalty) + np.finfo(H.dtype).tiny
     if not has_intercept:
         ridge[-1] += 1
-    H[np.diag_indices(len(H))] += ridge.astype(H.dtype)
+    H[np.diag_indices(len(H))] += ridge[used].astype(H.dtype)
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (H,))
     factor, failed = potrf(H, lower=1)
     half, also_failed = potri(factor, lower=1, overwrite_c=1)
+    inverse: Array = np.diag(1 / ridge).astype(H.dtype)
     if failed or also_failed:
-        return np.diag(1 / (diagonal + ridge)).astype(H.dtype)
+        inverse[used, used] = 1 / (diagonal + ridge[used])
+        return inverse
     lower = np.tril(half)
-    inverse: Array = lower + np.tril(lower, -1).T
+    inverse[np.ix_(used, used)] = lower + np.tril(lower, -1).T
     return inverse

@@ -22,16 +22,14 @@ class Step:
 
     Attributes:
         task: What is going on, for people: ``"mnist: train-images-idx3-ubyte.gz"``.
-        done: How much is done, in ``unit``.
+        done: How much is done, in bytes.
         total: How much there is; None if nobody knows.
-        unit: ``"bytes"`` or ``"steps"``.
         finished: True in the last report of a task, also when the task failed.
     """
 
     task: str
     done: int
     total: int | None = None
-    unit: str = "bytes"
     finished: bool = False
 
 

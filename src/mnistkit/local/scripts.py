@@ -17,7 +17,7 @@ from mnistkit.errors import RunFailedError
 from mnistkit.files import regular_files
 from mnistkit.jobs import DATA_FOLDER, ScriptJob
 
-__all__ = ["run_script", "snapshot"]
+__all__ = ["collect", "describe_exit", "run_script", "snapshot"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""

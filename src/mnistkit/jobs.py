@@ -9,7 +9,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 from attrs import field, frozen
 
@@ -17,10 +17,13 @@ from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.names import check_file, check_name
 from mnistkit.spec import ModelSpec
 
-__all__ = ["DATA_FOLDER", "Environment", "Job", "ScriptJob", "TrainingJob", "library_versions"]
+__all__ = ["DATA_FOLDER", "Environment", "Job", "RetryCause", "ScriptJob", "TrainingJob", "library_versions"]
 
 DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
+
+RetryCause = Literal["error", "killed", "timeout"]
+"""How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
 _LIBRARIES = ("mnistkit", "numpy", "scipy", "scikit-learn", "joblib", "skops")
 
@@ -47,6 +50,26 @@ def _limit(value: int | None) -> int | None:
     if value is not None and value < 1:
         raise UsageError(f"limit={value}: use at least 1 training image, or None for all.")
     return value
+
+
+def _timeout(value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise UsageError(f"timeout={value}: use seconds above 0, or None for no limit.")
+    return None if value is None else float(value)
+
+
+def _retries(value: int) -> int:
+    if value < 0:
+        raise UsageError(f"retries={value}: use 0 for a single attempt, or how many more to allow.")
+    return value
+
+
+def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
+    causes = tuple(values)
+    for cause in causes:
+        if cause not in get_args(RetryCause):
+            raise UsageError(f"retry_on: there is no {cause!r}; there are {', '.join(get_args(RetryCause))}.")
+    return cast("tuple[RetryCause, ...]", causes)
 
 
 def _arguments(values: Iterable[object]) -> tuple[str, ...]:
@@ -94,6 +117,9 @@ class TrainingJob:
         model_format: ``"skops"``, or ``"joblib"`` for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
         experiment: Groups runs.
         tags: Free text by key.
+        timeout: Seconds that one attempt may take; None for no limit.
+        retries: How many more attempts to make after one that ended badly.
+        retry_on: Which bad ends are worth another attempt.
     """
 
     model: ModelSpec
@@ -102,6 +128,9 @@ class TrainingJob:
     model_format: Literal["skops", "joblib"] = "skops"
     experiment: str = field(default="default", converter=_experiment)
     tags: Mapping[str, str] = field(factory=dict)
+    timeout: float | None = field(default=None, converter=_timeout)
+    retries: int = field(default=0, converter=_retries)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
     kind: Literal["training"] = field(default="training", repr=False)
 
 
@@ -119,6 +148,9 @@ class ScriptJob:
         environment: What it needs; None for what is installed here.
         experiment: Groups runs.
         tags: Free text by key.
+        timeout: Seconds that one attempt may take; None for no limit.
+        retries: How many more attempts to make after one that ended badly.
+        retry_on: Which bad ends are worth another attempt.
     """
 
     source_directory: str = field(converter=os.fspath)
@@ -127,6 +159,9 @@ class ScriptJob:
     environment: Environment | None = field(default=None, kw_only=True)
     experiment: str = field(default="default", converter=_experiment, kw_only=True)
     tags: Mapping[str, str] = field(factory=dict, kw_only=True)
+    timeout: float | None = field(default=None, converter=_timeout, kw_only=True)
+    retries: int = field(default=0, converter=_retries, kw_only=True)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes, kw_only=True)
     kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
 
     def check(self) -> None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, overload
 from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
-from mnistkit.jobs import Job
+from mnistkit.jobs import Job, RetryCause
 
 if TYPE_CHECKING:  # the interface speaks of records, the handle of the interface
     from mnistkit.interfaces.compute_backend import ComputeBackend
 
-__all__ = ["MetricPoint", "Run", "RunRecord", "RunState", "Transition", "best_run", "utc_now"]
+__all__ = ["Attempt", "MetricPoint", "Run", "RunRecord", "RunState", "Transition", "best_run", "utc_now"]
 
 
 def utc_now() -> datetime:
@@ -78,6 +78,27 @@ class MetricPoint:
 
 
 @frozen(kw_only=True)
+class Attempt:
+    """One try at a run's job, once it has ended.
+
+    Attributes:
+        started_at: When it left the queue, UTC.
+        ended_at: When it was over, UTC.
+        cause: How it ended badly; None if it didn't, or if it was canceled.
+        error: Why, in one line.
+        exit_code: Of its process, if it had one that exited.
+        signal: What killed its process, such as ``"SIGSEGV"``.
+    """
+
+    started_at: datetime
+    ended_at: datetime
+    cause: RetryCause | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+@frozen(kw_only=True)
 class RunRecord:
     """A snapshot of one run.
 
@@ -90,7 +111,8 @@ class RunRecord:
         files: What it has written, as paths for `Run.download`: ``outputs/...`` and ``logs/...``.
         tags: The job's tags, and those set while it ran.
         error: One line, if it failed.
-        traceback: Where it failed, if that is known.
+        traceback: Where it failed, if that is known; else the last lines of its log.
+        attempts: The tries at it that have ended, in order; more than one only if the job has ``retries``.
         url: Where a person can look at it: a folder or a web page.
         versions: Of Python and the libraries that ran it.
     """
@@ -104,6 +126,7 @@ class RunRecord:
     tags: Mapping[str, str] = field(factory=dict)
     error: str | None = None
     traceback: str | None = None
+    attempts: tuple[Attempt, ...] = ()
     url: str = ""
     versions: Mapping[str, str] = field(factory=dict)
 

@@ -17,7 +17,7 @@ from mnistkit.config import Config, find_config
 from mnistkit.dataset import Dataset
 from mnistkit.errors import NotFoundError, RunStateError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
-from mnistkit.jobs import Job, TrainingJob
+from mnistkit.jobs import Job, RetryCause, TrainingJob
 from mnistkit.models import FORMAT_BY_SUFFIX, ModelVersion
 from mnistkit.names import check_name
 from mnistkit.persistence import load_model
@@ -122,6 +122,9 @@ class Trainer:
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
         model_format: Literal["skops", "joblib"] = "skops",
+        timeout: float | None = None,
+        retries: int = 0,
+        retry_on: Iterable[RetryCause] = ("killed", "error"),
     ) -> TrainingJob:
         """The job that `train` would submit.
 
@@ -131,6 +134,9 @@ class Trainer:
             limit: Train on a stratified subset of so many images; None for all.
             tags: Free text by key.
             model_format: ``"skops"``, or ``"joblib"`` for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
+            timeout: Seconds that one attempt may take; None for no limit.
+            retries: How many more attempts to make after one that ended badly.
+            retry_on: Which bad ends are worth another: ``"killed"``, ``"error"``, ``"timeout"``.
 
         Raises:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
@@ -141,19 +147,26 @@ class Trainer:
             seed=seed,
             limit=limit,
             model_format=model_format,
+            timeout=timeout,
+            retries=retries,
+            retry_on=tuple(retry_on),
             experiment=self.experiment,
             tags=dict(tags or {}),
         )
 
-    def submit(self, job: Job) -> Run:
+    def submit(self, job: Job, *, detach: bool = False) -> Run:
         """Submit a job and return at once.
 
         Args:
             job: A `ScriptJob` or `TrainingJob`; it joins this trainer's experiment unless it names one.
+            detach: Whether the run outlives this process; `run` finds it again by its id.
+
+        Raises:
+            UsageError: ``detach``, and the backend's runs end with this process.
         """
         if job.experiment == "default":
             job = attrs.evolve(job, experiment=self.experiment)
-        return Run(self.compute, self.compute.submit(job, self.data))
+        return Run(self.compute, self.compute.submit(job, self.data, detach=detach))
 
     def train(
         self,
@@ -163,6 +176,9 @@ class Trainer:
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
         model_format: Literal["skops", "joblib"] = "skops",
+        timeout: float | None = None,
+        retries: int = 0,
+        retry_on: Iterable[RetryCause] = ("killed", "error"),
     ) -> Run:
         """Train a classifier and wait; see `job` for the arguments.
 
@@ -172,7 +188,17 @@ class Trainer:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
             RunFailedError: The run failed; its log tells more.
         """
-        run = self.submit(self.job(estimator, seed=seed, limit=limit, tags=tags, model_format=model_format))
+        job = self.job(
+            estimator,
+            seed=seed,
+            limit=limit,
+            tags=tags,
+            model_format=model_format,
+            timeout=timeout,
+            retries=retries,
+            retry_on=retry_on,
+        )
+        run = self.submit(job)
         with _canceling([run]):
             run.wait()
         run.raise_for_state()

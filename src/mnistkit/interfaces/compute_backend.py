@@ -23,12 +23,19 @@ class ComputeBackend(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def submit(self, job: Job, data: DataSource) -> RunRecord:
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
         """Take a job and return at once with the record of its run, in whatever state it already is.
 
-        A job that fails later, also because its data can't be fetched, is a Failed run, not an exception.
+        A job that fails later, also because its data can't be fetched, is a Failed run, not an exception. Each attempt
+        ends within the job's ``timeout``; one that ends badly is repeated as its ``retries`` and ``retry_on`` say.
+
+        Args:
+            job: What to run.
+            data: What to run it on.
+            detach: Whether the run outlives this process. Where nothing runs on this machine every run does.
 
         Raises:
+            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
             SpecError: The job can't run on any backend: its estimator is no classifier, or isn't importable.
             NotFoundError: A `ScriptJob` names a folder or script that isn't there.
             StorageError: The backend can't keep records.

@@ -55,8 +55,10 @@ class InProcessCompute(ComputeBackend):
         self._running: dict[str, threading.Thread] = {}
         _backends.add(self)
 
-    def submit(self, job: Job, data: DataSource) -> RunRecord:
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
         """Queue the job and return its record; see `ComputeBackend.submit`."""
+        if detach:
+            raise UsageError("Runs in this process end with it, at the latest: detach=True needs ProcessCompute.")
         import joblib  # noqa: F401 - hooks into the end of the program at import, and can't once that has come
 
         if isinstance(job, TrainingJob):

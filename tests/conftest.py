@@ -49,6 +49,7 @@ def _own_folders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
     if not request.node.get_closest_marker("mnist"):
         monkeypatch.setenv("MNISTKIT_CACHE", str(tmp_path / "mnistkit-cache"))
     monkeypatch.setenv("MNISTKIT_HOME", str(tmp_path / "mnistkit-home"))
+    monkeypatch.setenv("MNISTKIT_COMPUTE", "in-process")
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mnistkit.codec import from_json, to_json
-from mnistkit.errors import ModelNotFoundError
+from mnistkit.errors import ConflictError, ModelNotFoundError
 from mnistkit.files import FileInfo, file_info
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.manifest import Manifest
@@ -73,8 +73,12 @@ class NaiveRegistry(ModelRegistry):
         """Remove the folder."""
         shutil.rmtree(self.root / name / str(version))
 
-    def assign(self, name: str, alias: str, version: int, *, reason: str = "") -> None:
-        """Read, append, write."""
+    def assign(
+        self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
+    ) -> None:
+        """Read, look whether it is what was seen, append, write."""
+        if seen is not None and list(seen) != list(self.aliases(name).get(alias, ())):
+            raise ConflictError("somebody else was here")
         history = [
             *self.aliases(name).get(alias, ()),
             Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason),

@@ -14,15 +14,16 @@ ROOT = Path(mnistkit.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"names", "progress", "files", "idx", "decoded"},
+    {"names", "progress", "redaction", "files", "idx", "decoded", "text", "markup"},
     {"settings", "codec", "spec", "config"},
-    {"dataset", "jobs", "models", "runs", "context"},
+    {"fingerprint", "sources", "dataset", "jobs", "provenance", "models", "verification", "runs", "context", "timeline", "views", "watching"},
     {"interfaces"},
-    {"estimators", "promotion", "persistence", "evaluation", "training", "plots"},
+    {"estimators", "catalog", "promotion", "pruning", "persistence", "evaluation", "training", "reuse", "plots"},
     {"local", "web"},
     {"plugins"},
+    {"sweeps", "search", "trials", "optimization"},
     {"trainer"},
-    {"cli", "testing"},
+    {"cli", "testing", "worker"},
     {"__main__"},
 )
 PROVIDERS = {"local", "web"}

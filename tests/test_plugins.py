@@ -32,7 +32,7 @@ def test_an_unknown_name_lists_the_valid_ones(tmp_path: Path) -> None:
         UnknownNameError, match=r"no dataset 'minst'; there are digits, idx:FOLDER, mnist.*mean 'mnist'"
     ):
         plugins.data_source("minst")
-    with pytest.raises(UnknownNameError, match="no compute backend 'cloud'; there are in-process"):
+    with pytest.raises(UnknownNameError, match="no compute backend 'cloud'; there are process, in-process"):
         plugins.compute_backend("cloud", tmp_path)
     with pytest.raises(UnknownNameError, match="has no option 'paralel'; it has parallel"):
         plugins.compute_backend("in-process", tmp_path, {"paralel": 2})

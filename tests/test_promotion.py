@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import getpass
+import json
+import socket
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mnistkit.errors import InvalidNameError, ModelNotFoundError, UsageError
+from mnistkit.errors import InvalidNameError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry import FolderRegistry
 from mnistkit.models import ModelRef
 from mnistkit.promotion import promote, resolve_model, rollback
+from mnistkit.runs import utc_now
 
 
 @pytest.fixture
@@ -155,3 +163,125 @@ def test_rollback_to_a_deleted_version(registry: ModelRegistry) -> None:
     with pytest.raises(ModelNotFoundError, match=r"Version 1 .* was deleted"):
         rollback(registry, "digits", "champion")
     assert _history(registry) == [1, 2]
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> ModelRegistry:
+    """A registry with versions of ``digits`` whose accuracies are 0.97, 0.971, 0.97, none, 0.96 with loss 0.1, 0.2."""
+    registry = FolderRegistry(tmp_path / "measured")
+    (tmp_path / "source").mkdir(exist_ok=True)
+    (tmp_path / "source" / "model.bin").write_bytes(b"model")
+    for metrics in (
+        {"accuracy": 0.97},
+        {"accuracy": 0.971},
+        {"accuracy": 0.97},
+        {},
+        {"accuracy": 0.96, "loss": 0.1},
+        {"accuracy": 0.96, "loss": 0.2},
+    ):
+        registry.register("digits", tmp_path / "source", format="files", metrics=metrics)
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("candidate", "min_delta", "holds"),
+    [(2, 0.0, 2), (2, 0.0009, 2), (2, 0.001, 1), (2, 1.0, 1), (3, 0.0, 1), (5, 0.0, 1), (1, 0.0, 1)],
+)
+def test_promote_only_what_is_better(measured: ModelRegistry, candidate: int, min_delta: float, holds: int) -> None:
+    """Better by more than ``min_delta``, as the numbers are written, is promoted; what is equal or worse isn't."""
+    promote(measured, "digits:1", "champion")
+    model = promote(measured, f"digits:{candidate}", "champion", if_better="accuracy", min_delta=min_delta)
+    assert model == measured.get("digits", holds)
+    assert resolve_model(measured, "digits@champion") == model
+    assert _history(measured) == ([1] if holds == 1 else [1, holds])
+
+
+def test_naive_floats_would_promote_a_rounding_error() -> None:
+    """The proof can fail: as floats, 0.971 is better than 0.97 by more than 0.001."""
+    assert 0.971 - 0.97 > 0.001
+
+
+def test_promote_where_lower_is_better(measured: ModelRegistry) -> None:
+    """With ``mode="min"`` the lower value is the better one."""
+    promote(measured, "digits:6", "champion")
+    assert promote(measured, "digits:5", "champion", if_better="loss", mode="min").version == 5
+    assert promote(measured, "digits:6", "champion", if_better="loss", mode="min").version == 5
+
+
+def test_promote_to_an_alias_that_is_new(measured: ModelRegistry) -> None:
+    """An alias that points to nothing yet is given to any version that has the metric; the history says its value."""
+    assert promote(measured, "digits:5", "champion", if_better="accuracy", min_delta=0.5).version == 5
+    assert promote(measured, "digits:2", "champion", if_better="accuracy").version == 2
+    assert promote(measured, "digits:1", "champion", reason="anyway").version == 1
+    reasons = [entry.reason for entry in measured.aliases("digits")["champion"]]
+    assert reasons == ["accuracy 0.96", "accuracy 0.971, before 0.96", "anyway"]
+
+
+@pytest.mark.parametrize(("candidate", "present"), [(4, 1), (1, 4), (4, None)])
+def test_promote_without_the_metric_is_refused(measured: ModelRegistry, candidate: int, present: int | None) -> None:
+    """If either version lacks the metric nothing changes, and the error lists the metrics of the one that does."""
+    if present:
+        promote(measured, f"digits:{present}", "champion")
+    with pytest.raises(NotFoundError, match=r"digits:4 has no finite metric 'accuracy' .* its metrics: none"):
+        promote(measured, f"digits:{candidate}", "champion", if_better="accuracy")
+    with pytest.raises(NotFoundError, match=r"its metrics: accuracy=0\.96, loss=0\.1"):
+        promote(measured, "digits:5", "champion", if_better="f1")
+    assert _history(measured) == ([present] if present else [])
+
+
+@pytest.mark.parametrize("min_delta", [-0.1, float("nan"), float("inf")])
+def test_promote_wants_a_sensible_delta(measured: ModelRegistry, min_delta: float) -> None:
+    """A ``min_delta`` that is negative or not finite is refused, and so is an unknown mode."""
+    with pytest.raises(UsageError, match="min_delta"):
+        promote(measured, "digits:1", "champion", if_better="accuracy", min_delta=min_delta)
+    with pytest.raises(UsageError, match="'max' or 'min'"):
+        promote(measured, "digits:1", "champion", if_better="accuracy", mode="best")  # type: ignore[arg-type]
+    assert _history(measured) == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(accuracies=st.lists(st.floats(0, 1), min_size=1, max_size=8), min_delta=st.sampled_from([0.0, 0.01]))
+def test_a_series_of_promotions_only_improves(
+    accuracies: list[float], min_delta: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """However versions come, each in the alias's history is better than the one before it by more than the delta."""
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "source").mkdir()
+    (folder / "source" / "model.bin").write_bytes(b"model")
+    registry = FolderRegistry(folder / "home")
+    for accuracy in accuracies:
+        model = registry.register("digits", folder / "source", format="files", metrics={"accuracy": accuracy})
+        promote(registry, model.id, "champion", if_better="accuracy", min_delta=min_delta)
+    values = [accuracies[version - 1] for version in _history(registry)]
+    assert all(Decimal(str(new)) - Decimal(str(old)) > Decimal(str(min_delta)) for old, new in pairwise(values))
+    if not min_delta:
+        assert values[-1] == max(accuracies)
+
+
+def test_the_history_says_who_and_when(registry: ModelRegistry) -> None:
+    """Each assignment has the user and host that made it, and its time; a file without them still loads."""
+    before = utc_now()
+    promote(registry, "digits:1", "champion")
+    (entry,) = registry.aliases("digits")["champion"]
+    user, at, host = entry.by.partition("@")
+    assert (bool(user), at, host) == (True, "@", socket.gethostname())
+    assert before <= entry.assigned_at <= utc_now()
+    (file,) = Path(registry.get("digits", 1).location).parents[1].glob("aliases/champion/*.json")
+    kept = json.loads(file.read_bytes())
+    for key in ("by", "reason"):
+        del kept[key]
+    file.chmod(0o644)
+    file.write_text(json.dumps(kept), encoding="utf-8")
+    (entry,) = registry.aliases("digits")["champion"]
+    assert (entry.version, entry.by, entry.reason) == (1, "", "")
+
+
+def test_who_without_a_name(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no name for the user, as in containers, the history still says the host."""
+
+    def nameless() -> str:
+        raise OSError("no username set in the environment")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    promote(registry, "digits:1", "champion")
+    assert registry.aliases("digits")["champion"][-1].by.endswith(f"@{socket.gethostname()}")

@@ -560,6 +560,121 @@ def test_what_a_cached_gz_holds_is_kept_for_later_reads(mirror: Mirror) -> None:
     assert len(mirror.requests) == len(FILES) + 1
 
 
+def fetched_files(folder: Path) -> dict[str, bytes]:
+    """The IDX files in a folder, without what is kept of them."""
+    return {path.name: path.read_bytes() for path in folder.glob("*ubyte*")}
+
+
+def same_size(data: bytes) -> bytes:
+    """Damage that only a hash reveals."""
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_what_is_read_at_once_is_hashed_once(mirror: Mirror) -> None:
+    """A .gz isn't looked at where what it holds is kept; whoever is given the files still gets good ones."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    expected, folder = fetch_dataset(source).sha256, dataset_folder(source)
+    (folder / FIRST).write_bytes(same_size(FILES[FIRST]))
+    assert fetch_dataset(source).sha256 == expected
+    assert (folder / FIRST).read_bytes() == same_size(FILES[FIRST])
+    source.fetch(folder)
+    assert fetched_files(folder) == FILES
+    (folder / FIRST).write_bytes(same_size(FILES[FIRST]))
+    shutil.rmtree(folder / ".decoded")
+    assert fetch_dataset(source).sha256 == expected
+    assert fetched_files(folder) == FILES
+
+
+def test_a_plain_file_that_is_damaged_is_fetched_again(mirror: Mirror) -> None:
+    """Reading finds the damage by the hash, and the .gz takes the plain file's place."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    folder, plain = dataset_folder(source), FIRST.removesuffix(".gz")
+    folder.mkdir(parents=True)
+    (folder / plain).write_bytes(PLAIN[plain])
+    expected = fetch_dataset(source).sha256
+    assert f"/good/{FIRST}" not in mirror.paths()
+    (folder / plain).unlink()  # the dataset maps it
+    (folder / plain).write_bytes(same_size(PLAIN[plain]))
+    assert fetch_dataset(source).sha256 == expected
+    assert fetched_files(folder) == FILES
+
+
+@pytest.mark.parametrize("change", [{"version": "2"}, {"name": "other"}, {"class_names": ("a",) * 10}, {}])
+def test_what_dataset_json_says_does_not_replace_the_pins(mirror: Mirror, change: dict[str, object]) -> None:
+    """A dataset.json that fits the files, but not the pins, is no reason to believe them."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    expected, folder = fetch_dataset(source), dataset_folder(source)
+    labels = "t10k-labels-idx1-ubyte.gz"
+    other = gzip.compress(encode_idx(make_arrays()[labels.removesuffix(".gz")][::-1]))
+    manifest = json.loads((folder / "dataset.json").read_text()) | change
+    if not change:
+        (folder / labels).write_bytes(other)
+        manifest["files"][labels] = {"size": len(other), "sha256": info(other).sha256}
+    (folder / "dataset.json").write_text(json.dumps(manifest))
+    found = fetch_dataset(source)
+    assert (found.sha256, found.name, found.version) == (expected.sha256, "tiny", expected.version)
+    assert found.class_names == expected.class_names
+    assert fetched_files(folder) == FILES
+
+
+def test_dataset_json_that_lacks_a_file_is_written_again(mirror: Mirror) -> None:
+    """All four files have to be listed before they are read by the list."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    expected, folder = fetch_dataset(source).sha256, dataset_folder(source)
+    whole = (folder / "dataset.json").read_bytes()
+    for files in ({}, {FIRST: json.loads(whole)["files"][FIRST]}):
+        (folder / "dataset.json").write_text(json.dumps(json.loads(whole) | {"files": files}))
+        assert fetch_dataset(source).sha256 == expected
+        assert (folder / "dataset.json").read_bytes() == whole
+
+
+@contextlib.contextmanager
+def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder that can't be written; who may write anywhere is at least told so when asking."""
+    paths = [folder, *folder.rglob("*")]
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in paths}
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode, **_: not mode & os.W_OK)
+        yield
+    for path in paths:
+        path.chmod(before[path][1])
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in [folder, *folder.rglob("*")]} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_complete_cache_serves_from_read_only_storage(
+    mirror: Mirror, emnist: dict[str, WebDataset], kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing has to be written, nothing needs to be writable; with kept copies of what the .gz hold there."""
+    sources = [WebSource(mirror.dataset("good"), patience=QUICK), WebSource(emnist["letters"], patience=QUICK)]
+    for source in sources:
+        read = fetch_dataset if kept else (lambda source: source.fetch(dataset_folder(source)))
+        read(source)
+    count = len(mirror.requests)
+    with read_only(cache_folder(), monkeypatch):
+        for source in sources:
+            folder = dataset_folder(source)
+            assert source.fetch(folder) == folder
+            if kept:  # who may write anywhere would keep them now
+                assert len(fetch_dataset(source).train) > 0
+    assert len(mirror.requests) == count
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_read_only_cache_that_lacks_something_says_so(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded that couldn't be kept, and the error has the path and the variable that moves it."""
+    source = WebSource(mirror.dataset("good"), patience=QUICK)
+    folder = source.fetch(dataset_folder(source))
+    count = len(mirror.requests)
+    (folder / FIRST).unlink()
+    with read_only(cache_folder(), monkeypatch), pytest.raises(StorageError, match=r"Can't write to .*MNISTKIT_CACHE"):
+        fetch_dataset(source)
+    assert len(mirror.requests) == count
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_cached_files_have_the_mode_that_the_umask_says(mirror: Mirror, cache: Path) -> None:
     """A cache may be shared: its files aren't private by accident."""

@@ -10,18 +10,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports each on first use
+    from mnistkit.catalog import search_models
     from mnistkit.context import RunContext, get_context
     from mnistkit.dataset import Dataset, Split
     from mnistkit.errors import MnistkitError
     from mnistkit.evaluation import Evaluation, evaluate
+    from mnistkit.fingerprint import Fingerprint
     from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
     from mnistkit.jobs import DATA_FOLDER, Environment, ScriptJob, TrainingJob
     from mnistkit.models import Assignment, ModelVersion
     from mnistkit.persistence import load_model
     from mnistkit.promotion import promote, resolve_model, rollback
+    from mnistkit.provenance import Provenance
+    from mnistkit.reuse import Explanation
     from mnistkit.runs import Run, RunRecord, RunState, best_run
+    from mnistkit.search import Halving
     from mnistkit.spec import ModelSpec
+    from mnistkit.sweeps import Sweep
     from mnistkit.trainer import Trainer, load_dataset
+    from mnistkit.verification import Verification
 
     __version__: str
 
@@ -33,18 +40,24 @@ __all__ = [
     "Dataset",
     "Environment",
     "Evaluation",
+    "Explanation",
+    "Fingerprint",
+    "Halving",
     "MnistkitError",
     "ModelRegistry",
     "ModelSpec",
     "ModelVersion",
+    "Provenance",
     "Run",
     "RunContext",
     "RunRecord",
     "RunState",
     "ScriptJob",
     "Split",
+    "Sweep",
     "Trainer",
     "TrainingJob",
+    "Verification",
     "__version__",
     "best_run",
     "evaluate",
@@ -54,6 +67,7 @@ __all__ = [
     "promote",
     "resolve_model",
     "rollback",
+    "search_models",
 ]
 
 _MODULES = {
@@ -64,18 +78,24 @@ _MODULES = {
     "Dataset": "dataset",
     "Environment": "jobs",
     "Evaluation": "evaluation",
+    "Explanation": "reuse",
+    "Fingerprint": "fingerprint",
+    "Halving": "search",
     "MnistkitError": "errors",
     "ModelRegistry": "interfaces",
     "ModelSpec": "spec",
     "ModelVersion": "models",
+    "Provenance": "provenance",
     "Run": "runs",
     "RunContext": "context",
     "RunRecord": "runs",
     "RunState": "runs",
     "ScriptJob": "jobs",
     "Split": "dataset",
+    "Sweep": "sweeps",
     "Trainer": "trainer",
     "TrainingJob": "jobs",
+    "Verification": "verification",
     "best_run": "runs",
     "evaluate": "evaluation",
     "get_context": "context",
@@ -84,6 +104,7 @@ _MODULES = {
     "promote": "promotion",
     "resolve_model": "promotion",
     "rollback": "promotion",
+    "search_models": "catalog",
 }
 
 

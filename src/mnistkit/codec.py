@@ -41,7 +41,7 @@ def from_json(data: bytes | str, as_type: type[T] | Any, source: str | Path) -> 
         DataFormatError: It is no JSON, or lacks a key, or has one too many, or a value of a wrong type.
     """
     try:
-        plain = json.loads(data)
+        plain = json.loads(data.decode() if isinstance(data, bytes) else data)
         return _converter().structure(plain, as_type)
     except BaseValidationError as error:
         raise DataFormatError(f"{source}: {'; '.join(transform_error(error))}.") from error

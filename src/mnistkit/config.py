@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from mnistkit.errors import ConfigError
+from mnistkit.settings import default_compute
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +31,7 @@ class Config:
         experiment: What groups runs.
         home: Where runs and models are kept; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
         model: The name to register models under.
-        compute: ``backend`` and its options.
+        compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
         file: Where this was read from; None for the built-in defaults.
     """
@@ -39,7 +40,7 @@ class Config:
     experiment: str = "sklearn-mnist"
     home: str | None = None
     model: str = "sklearn_mnist"
-    compute: Mapping[str, Any] = field(factory=lambda: {"backend": "in-process"})
+    compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
     file: Path | None = None
 

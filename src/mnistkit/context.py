@@ -19,7 +19,9 @@ from mnistkit.runs import MetricPoint, utc_now
 
 __all__ = [
     "CANCEL_FILE",
+    "METRICS_FILE",
     "RUN_FOLDER_VARIABLE",
+    "TAGS_FILE",
     "ConsoleContext",
     "FolderContext",
     "RunContext",
@@ -35,8 +37,11 @@ RUN_FOLDER_VARIABLE = "MNISTKIT_RUN_FOLDER"
 CANCEL_FILE = "cancel"
 """The file in a run folder whose presence asks the run to stop."""
 
-_METRICS = "metrics.jsonl"
-_TAGS = "tags.jsonl"
+METRICS_FILE = "metrics.jsonl"
+"""The file in a run folder that holds its metrics, one JSON object a line."""
+
+TAGS_FILE = "tags.jsonl"
+"""The file in a run folder that holds the tags that the run set on itself, one JSON object a line."""
 
 
 class RunContext(ABC):
@@ -136,11 +141,12 @@ class FolderContext(RunContext):
         """Append to the run's metrics."""
         number = _number(name, value)
         shown = number if math.isfinite(number) else str(number)
-        _append(self._folder / _METRICS, {"name": name, "value": shown, "step": step, "time": utc_now().isoformat()})
+        point: dict[str, object] = {"name": name, "value": shown, "step": step, "time": utc_now().isoformat()}
+        _append(self._folder / METRICS_FILE, point)
 
     def tag(self, key: str, value: str) -> None:
         """Append to the run's tags."""
-        _append(self._folder / _TAGS, {"key": str(key), "value": str(value)})
+        _append(self._folder / TAGS_FILE, {"key": str(key), "value": str(value)})
 
 
 class ConsoleContext(RunContext):
@@ -193,7 +199,7 @@ def using_context(context: RunContext) -> Iterator[None]:
 def read_points(folder: Path) -> tuple[MetricPoint, ...]:
     """The metrics of a run folder, in order; lines that are torn or strange are left out."""
     points = []
-    for item in _lines(folder / _METRICS):
+    for item in _lines(folder / METRICS_FILE):
         try:
             step = item["step"]
             points.append(
@@ -211,7 +217,8 @@ def read_points(folder: Path) -> tuple[MetricPoint, ...]:
 
 def read_tags(folder: Path) -> dict[str, str]:
     """The tags that a run set on itself; lines that are torn or strange are left out."""
-    return {str(item["key"]): str(item["value"]) for item in _lines(folder / _TAGS) if {"key", "value"} <= item.keys()}
+    items = _lines(folder / TAGS_FILE)
+    return {str(item["key"]): str(item["value"]) for item in items if {"key", "value"} <= item.keys()}
 
 
 def _number(name: str, value: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +26,7 @@ ROLES = ("train-images", "train-labels", "test-images", "test-labels")
 
 _FILE = re.compile(r"((?:.*[-_.])?(train|t10k|test)-(images|labels)[-.]idx[1-4]-ubyte)(?:\.gz)?", re.IGNORECASE)
 _MAX_BYTES = 2**30
+_THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
 
 def _read_only(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -116,7 +117,13 @@ class Dataset:
 
     @classmethod
     def from_folder(
-        cls, folder: Path, *, uri: str | None = None, max_bytes: int = _MAX_BYTES, owned: bool = False
+        cls,
+        folder: Path,
+        *,
+        uri: str | None = None,
+        max_bytes: int = _MAX_BYTES,
+        owned: bool = False,
+        manifest: DatasetManifest | None = None,
     ) -> Dataset:
         """Read the four IDX files below ``folder``; verify them if there is a ``dataset.json``.
 
@@ -130,6 +137,7 @@ class Dataset:
             max_bytes: The most bytes of data that one file may declare; the largest EMNIST file has 547 million.
             owned: The folder is mnistkit's cache, not the user's, so that its files are only ever replaced as a whole:
                 those that ``dataset.json`` lists are memory-mapped, and what a ``.gz`` holds is kept in ``.decoded``.
+            manifest: What counts in the place of ``dataset.json``; that is read if None.
 
         Raises:
             NotFoundError: There is no such folder.
@@ -138,8 +146,8 @@ class Dataset:
             DataFormatError: A file is missing, ambiguous, malformed, or doesn't fit the others.
         """
         paths = find_idx_files(folder)
-        manifest = _read_manifest(folder)
-        arrays = {role: _read(path, folder, manifest, max_bytes, owned=owned) for role, path in paths.items()}
+        manifest = manifest or _read_manifest(folder)
+        arrays = _read_all(paths, folder, manifest, max_bytes, owned=owned)
         _check(arrays, paths)
         if owned:
             tidy(folder / DECODED, {info.sha256 for info in manifest.files.values()})
@@ -198,8 +206,14 @@ class Dataset:
             digest.update(encode_idx(array))
         return digest.hexdigest()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: sizes, and an image of each class."""
+        from mnistkit.views import dataset_html
+
+        return dataset_html(self)
+
     def __repr__(self) -> str:
-        """What a notebook shows: sizes, not pixels."""
+        """What a prompt shows: sizes, not pixels."""
         h, w = self.train.images.shape[1:]
         return (
             f"Dataset({self.name!r}, train={len(self.train)}, test={len(self.test)}, "
@@ -256,9 +270,39 @@ def _read_manifest(folder: Path) -> DatasetManifest:
     return manifest
 
 
-def _read(path: Path, folder: Path, manifest: DatasetManifest, max_bytes: int, *, owned: bool) -> NDArray[np.uint8]:
+def _read_all(
+    paths: Mapping[str, Path], folder: Path, manifest: DatasetManifest, max_bytes: int, *, owned: bool
+) -> dict[str, NDArray[np.uint8]]:
+    """The arrays by role: what is kept of an owned folder's ``.gz`` files is mapped, the rest read, two at a time."""
     if not manifest.files:
-        return read_idx(path, max_bytes=max_bytes)
+        return _in_parallel(lambda path: read_idx(path, max_bytes=max_bytes), paths)
+    expected = {path: _expected(path, folder, manifest) for path in paths.values()}
+    packed = [info.sha256 for path, info in expected.items() if _is_gz(path)]
+    kept = open_kept(folder / DECODED, packed) if owned else {}
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        info = expected[path]
+        if owned and _is_gz(path):
+            return _read_gz(path, folder, info, max_bytes)
+        data = _mapped_or_read(path, max_bytes) if owned else read_idx_bytes(path, max_bytes=max_bytes)
+        _verify(path, folder, FileInfo(len(data), sha256_hex(data)), info)
+        return parse_idx(data, source=str(path), max_bytes=max_bytes)
+
+    plain = {role: kept[expected[path].sha256] for role, path in paths.items() if expected[path].sha256 in kept}
+    arrays = {role: parse_idx(data, source=str(paths[role]), max_bytes=max_bytes) for role, data in plain.items()}
+    return arrays | _in_parallel(read, {role: path for role, path in paths.items() if role not in plain})
+
+
+def _in_parallel(read: Callable[[Path], NDArray[np.uint8]], paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(paths, pool.map(read, paths.values()), strict=True))
+
+
+def _is_gz(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _expected(path: Path, folder: Path, manifest: DatasetManifest) -> FileInfo:
     expected = manifest.files.get(path.relative_to(folder).as_posix())
     if expected is None:
         listed = ", ".join(sorted(manifest.files))
@@ -266,18 +310,11 @@ def _read(path: Path, folder: Path, manifest: DatasetManifest, max_bytes: int, *
             f"{path} isn't among the files that {folder / MANIFEST} speaks of ({listed}): "
             "remove the one or the other, or fetch the data again."
         )
-    if owned and path.suffix.lower() == ".gz":
-        return _read_gz(path, folder, expected, max_bytes)
-    data = _mapped_or_read(path, max_bytes) if owned else read_idx_bytes(path, max_bytes=max_bytes)
-    _verify(path, folder, FileInfo(len(data), sha256_hex(data)), expected)
-    return parse_idx(data, source=str(path), max_bytes=max_bytes)
+    return expected
 
 
 def _read_gz(path: Path, folder: Path, expected: FileInfo, max_bytes: int) -> NDArray[np.uint8]:
-    """The array of a ``.gz`` in a folder of ours, inflated only if what it holds isn't kept yet."""
-    kept = open_kept(folder / DECODED, expected.sha256)
-    if kept is not None:
-        return parse_idx(kept, source=str(path), max_bytes=max_bytes)
+    """The array of a ``.gz`` in a folder of ours; what it holds is kept."""
     data = read_idx_bytes(path, max_bytes=max_bytes)
     with ThreadPoolExecutor(1) as pool, keeping(folder / DECODED, expected.sha256) as keep:
         digest = pool.submit(sha256_hex, data)

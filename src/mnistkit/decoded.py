@@ -1,14 +1,18 @@
 """What ``.gz`` files hold, kept beside them, so that later reads need not inflate them again.
 
-A kept file is named after the sha256 of its ``.gz``. It is the plain file, the sha256 of each 4 MiB of that, its length
-(8 bytes, big-endian), and the sha256 of the ``.gz``'s sha256 and these. So it is verified byte by byte on several
-threads, which one digest of the whole doesn't allow, and can't pass for what another ``.gz`` holds.
+A kept file is named after the sha256 of its ``.gz``. It is the plain file, the digest of each 4 MiB of that, its length
+(8 bytes, big-endian), the name of the hash (8 bytes, padded with zeros), and the digest of the ``.gz``'s sha256 and all
+that follows the plain file. So it is verified byte by byte on several threads, which one digest of the whole doesn't
+allow, and can't pass for what another ``.gz`` holds. The hash is BLAKE3 where it is installed (the extra ``fast``),
+else sha256; who lacks the one that a file names makes the file again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import importlib
 import io
 import logging
 import os
@@ -16,9 +20,13 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from attrs import frozen
 
 from mnistkit.files import mapped
 
@@ -27,53 +35,62 @@ __all__ = ["DECODED", "keeping", "open_kept", "tidy"]
 DECODED = ".decoded"
 
 _CHUNK = 4 << 20
-_DIGEST = hashlib.sha256().digest_size
-_LENGTH = 8
+_DIGEST = 32  # of either hash
+_LENGTH = _NAME = 8
 _THREADS = min(4, os.cpu_count() or 1)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _STALE_SECONDS = 24 * 3600
 
+_REJECTED = "%s is damaged, or kept with a hash that isn't installed: it is made again"
+
 _log = logging.getLogger(__name__)
 
 
-def open_kept(folder: Path, sha256: str) -> memoryview | None:
-    """The plain bytes of a ``.gz`` file, memory-mapped, once every one of them has been verified.
+def open_kept(folder: Path, sha256s: Iterable[str]) -> dict[str, memoryview]:
+    """The plain bytes of ``.gz`` files, memory-mapped, once every one of them has been verified.
 
     Files that belong to another user (root apart), or that others may write, don't count: their digests prove nothing.
 
     Args:
         folder: Where they are kept.
-        sha256: Of the ``.gz`` file.
+        sha256s: Of the ``.gz`` files.
 
     Returns:
-        Read-only bytes, or None if they aren't kept or aren't whole.
+        Read-only bytes by sha256, of those that are kept and whole.
     """
-    path = _place(folder, sha256)
-    try:
-        if path is None or not _is_ours(path.lstat()):
-            return None
-        whole = mapped(path)
-    except OSError:
-        return None
-    plain = _verified(whole, sha256)
-    if plain is None:
-        _log.warning("%s is damaged: it is made again", path)
-    return plain
+    found = {sha256: kept for sha256 in sha256s if (kept := _opened(folder, sha256))}
+    chunks = deque((sha256, start) for sha256, kept in found.items() for start in range(0, len(kept.plain), _CHUNK))
+
+    def damaged() -> set[str]:
+        bad = set()
+        with contextlib.suppress(IndexError):  # no chunk is left
+            while True:
+                sha256, start = chunks.popleft()
+                if not found[sha256].is_right(start):
+                    bad.add(sha256)
+        return bad
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        others = [pool.submit(damaged) for _ in range(min(_THREADS, len(chunks)) - 1)]
+        bad = damaged().union(*(other.result() for other in others))
+    for sha256 in bad:
+        _log.warning(_REJECTED, found.pop(sha256).path)
+    return {sha256: kept.plain for sha256, kept in found.items()}
 
 
 @contextlib.contextmanager
 def keeping(folder: Path, sha256: str) -> Iterator[Callable[[bytes | memoryview], object]]:
     """Keep the plain bytes of a ``.gz`` file that the block hands over piece by piece, unless the block raises.
 
-    They are hashed and written on a thread of their own, which has ended when the block has. Best effort: where the
-    folder can't be written, nothing is kept and nothing is raised. Atomic, and safe in several processes at once.
+    Best effort: where the folder can't be written, nothing is kept and nothing is raised. Atomic, and safe in several
+    processes at once.
 
     Args:
         folder: Where to keep them; created if need be.
         sha256: Of the ``.gz`` file, to be verified by the block.
 
     Yields:
-        What takes the next bytes; views must keep their content until the block has ended.
+        What hashes and writes the next bytes; from one thread at a time.
     """
     path = _place(folder, sha256)
     if path is None:
@@ -81,8 +98,7 @@ def keeping(folder: Path, sha256: str) -> Iterator[Callable[[bytes | memoryview]
         return
     writer = _Writer(path, sha256)
     try:
-        with ThreadPoolExecutor(1) as pool:
-            yield lambda data: pool.submit(writer.write, data)
+        yield writer.write
         writer.finish()
     finally:
         writer.discard()
@@ -97,13 +113,30 @@ def tidy(folder: Path, wanted: Collection[str]) -> None:
                 path.unlink()
 
 
+@frozen(eq=False)
+class _Kept:
+    """A kept file: its plain bytes, what follows them, and the hash that it names."""
+
+    path: Path
+    plain: memoryview
+    end: memoryview
+    new: Callable[..., Any]
+
+    def is_right(self, start: int) -> bool:
+        """Whether the chunk that begins at ``start`` is what it was."""
+        at = start // _CHUNK * _DIGEST
+        digest: bytes = self.new(self.plain[start : start + _CHUNK]).digest()
+        return digest == self.end[at : at + _DIGEST]
+
+
 class _Writer:
     """A file under a temporary name, and the digests of its parts; after an error nothing more is written."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path, self._sha256 = path, sha256
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}.part")
-        self._digests, self._digest, self._length = b"", hashlib.sha256(), 0
+        self._name, self._new = next(iter(_hashes().items()))
+        self._digests, self._digest, self._length = b"", self._new(), 0
         self._stream: io.BufferedWriter | None = None
         with self._giving_up():
             path.parent.mkdir(exist_ok=True)
@@ -126,10 +159,10 @@ class _Writer:
         """Append the digests and give the file its name. Not synced: what a crash tears, its digests reveal."""
         if self._length % _CHUNK:
             self._end_chunk()
-        body = self._digests + self._length.to_bytes(_LENGTH, "big")
+        body = self._digests + self._length.to_bytes(_LENGTH, "big") + self._name
         with self._giving_up():
             if self._stream:
-                self._stream.write(body + _seal(self._sha256, body))
+                self._stream.write(body + _seal(self._new, self._sha256, body))
                 self._stream.close()
                 self._partial.replace(self._path)
 
@@ -143,7 +176,7 @@ class _Writer:
 
     def _end_chunk(self) -> None:
         self._digests += self._digest.digest()
-        self._digest = hashlib.sha256()
+        self._digest = self._new()
 
     @contextlib.contextmanager
     def _giving_up(self) -> Iterator[None]:
@@ -171,24 +204,35 @@ def _is_ours(status: os.stat_result) -> bool:
     return os.name == "nt" or (status.st_uid in {0, os.geteuid()} and not status.st_mode & _WRITABLE_BY_OTHERS)
 
 
-def _seal(sha256: str, body: bytes | memoryview) -> bytes:
-    return hashlib.sha256(bytes.fromhex(sha256) + body).digest()
+@functools.cache
+def _hashes() -> Mapping[bytes, Callable[..., Any]]:
+    """The hashes that are there, by the name in the file, the fastest first; both speak as `hashlib` does."""
+    hashes: dict[bytes, Callable[..., Any]] = {}
+    with contextlib.suppress(ImportError):
+        hashes[b"blake3".ljust(_NAME, b"\0")] = importlib.import_module("blake3").blake3
+    hashes[b"sha256".ljust(_NAME, b"\0")] = hashlib.sha256
+    return hashes
 
 
-def _verified(whole: memoryview, sha256: str) -> memoryview | None:
-    """The plain bytes in a kept file's, if each is what it was."""
-    length = int.from_bytes(whole[-_DIGEST - _LENGTH : -_DIGEST], "big")
-    starts = range(0, min(length, len(whole)), _CHUNK)
-    body = whole[length:-_DIGEST]
-    if len(body) != len(starts) * _DIGEST + _LENGTH or _seal(sha256, body) != whole[-_DIGEST:]:
+def _seal(new: Callable[..., Any], sha256: str, end: bytes | memoryview) -> bytes:
+    digest: bytes = new(bytes.fromhex(sha256) + end).digest()
+    return digest
+
+
+def _opened(folder: Path, sha256: str) -> _Kept | None:
+    """The kept file if it is there and its end is what it was; its chunks have yet to be looked at."""
+    path = _place(folder, sha256)
+    try:
+        if path is None or not _is_ours(path.lstat()):
+            return None
+        whole = mapped(path)
+    except OSError:
         return None
-    plain = whole[:length]
-
-    def is_right(start: int) -> bool:
-        at = start // _CHUNK * _DIGEST
-        return hashlib.sha256(plain[start : start + _CHUNK]).digest() == body[at : at + _DIGEST]
-
-    if len(starts) == 1:
-        return plain if is_right(0) else None
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return plain if all(pool.map(is_right, starts)) else None
+    name, length = bytes(whole[-_DIGEST - _NAME : -_DIGEST]), whole[-_DIGEST - _NAME - _LENGTH : -_DIGEST - _NAME]
+    size = int.from_bytes(length, "big")
+    new, end = _hashes().get(name), whole[size:-_DIGEST]
+    chunks = -(-min(size, len(whole)) // _CHUNK)
+    if new is None or len(end) != chunks * _DIGEST + _LENGTH + _NAME or _seal(new, sha256, end) != whole[-_DIGEST:]:
+        _log.warning(_REJECTED, path)
+        return None
+    return _Kept(path, whole[:size], end, new)

@@ -12,6 +12,7 @@
     ├── NotFoundError (LookupError)        a file, run or model that isn't there
     │   ├── RunNotFoundError
     │   └── ModelNotFoundError
+    ├── ConflictError                      what a decision was based on has changed meanwhile: look again
     ├── StorageError (OSError)             a folder that can't be written or read; names the variable that moves it
     ├── DataError                          data that can't be had or can't be trusted
     │   ├── DataFormatError (ValueError)   the bytes aren't what the format says
@@ -23,7 +24,9 @@
     │   └── RunTimeoutError (TimeoutError) it did not end in time
     └── ModelError                         a registered model that can't be used
         ├── IntegrityError                 its files aren't the ones that were registered
-        └── UnsafeModelError               loading it could run code that nobody agreed to
+        │   └── SignatureError             nobody with the key has signed it
+        ├── UnsafeModelError               loading it could run code that nobody agreed to
+        └── VersionMismatchError           other releases of the libraries made it; names both
 
 Each message says what happened, to what, and what to do next.
 """
@@ -33,6 +36,7 @@ from __future__ import annotations
 __all__ = [
     "ChecksumError",
     "ConfigError",
+    "ConflictError",
     "DataError",
     "DataFormatError",
     "DownloadError",
@@ -48,11 +52,13 @@ __all__ = [
     "RunNotFoundError",
     "RunStateError",
     "RunTimeoutError",
+    "SignatureError",
     "SpecError",
     "StorageError",
     "UnknownNameError",
     "UnsafeModelError",
     "UsageError",
+    "VersionMismatchError",
 ]
 
 
@@ -98,6 +104,10 @@ class RunNotFoundError(NotFoundError):
 
 class ModelNotFoundError(NotFoundError):
     """No registered model, version or alias has that name."""
+
+
+class ConflictError(MnistkitError):
+    """What a decision was based on has changed meanwhile; look again, and decide again. Nothing was done."""
 
 
 class StorageError(MnistkitError, OSError):
@@ -146,3 +156,11 @@ class IntegrityError(ModelError):
 
 class UnsafeModelError(ModelError):
     """Loading the model could run code that nobody agreed to."""
+
+
+class SignatureError(IntegrityError):
+    """A model version has no signature of the key that it was to be checked with."""
+
+
+class VersionMismatchError(ModelError):
+    """A model was made by other releases of the libraries, and wasn't loaded or answers differently; names both."""

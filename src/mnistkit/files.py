@@ -7,8 +7,10 @@ import hashlib
 import mmap
 import os
 import stat
+import time
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from attrs import frozen
@@ -22,11 +24,13 @@ __all__ = [
     "mapped",
     "regular_files",
     "sha256_hex",
+    "sha256_of",
     "sync",
     "write_atomically",
 ]
 
 _CHUNK = 1 << 20
+_SETTLED_NS = 2 * 10**9
 
 
 @frozen
@@ -45,6 +49,24 @@ class FileInfo:
 def sha256_hex(data: bytes | memoryview) -> str:
     """The sha256 of ``data`` in lower-case hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file, which is read once: again only if its size or one of its times has changed since.
+
+    Raises:
+        OSError: As the system says.
+    """
+    status = path.stat()
+    # A file that was just written may be written again within the same tick of the clock.
+    settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return _sha256_of(path.absolute(), stamp) if settled else file_info(path).sha256
+
+
+@lru_cache(1024)
+def _sha256_of(path: Path, stamp: tuple[int, ...]) -> str:  # noqa: ARG001 - another stamp is another file
+    return file_info(path).sha256
 
 
 def file_info(path: Path) -> FileInfo:
@@ -105,19 +127,20 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def ensure_folder(path: Path, variable: str) -> Path:
+def ensure_folder(path: Path, variable: str, *, writable: bool = True) -> Path:
     """Create the folder ``path`` with its parents, if need be, and return it.
 
     Args:
         path: The folder.
         variable: The environment variable that moves it, for the message.
+        writable: Whether something will be written for sure; else a folder that is there is taken as it is.
 
     Raises:
-        StorageError: It can't be created or written.
+        StorageError: It can't be created, or written although it must be ``writable``.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
+        if writable and not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         raise StorageError(

@@ -15,7 +15,9 @@ import math
 import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,9 +49,9 @@ _LARGEST_DIMENSION = 2**32 - 1
 _GZIP_MAGIC = b"\x1f\x8b"
 _INFLATERS = ("isal.isal_zlib", "zlib_ng.zlib_ng")  # both speak as zlib does
 _GZIP = 31  # zlib's window size for exactly one gzip member, with its checksum
-_SLICE = 64 * 2**10
-_PIECE = 256 * 2**10
-_RUN = 4 * 2**20
+_SLICE = 256 * 2**10
+_PIECE = 2**20
+_AHEAD = 3  # pieces that may wait for their place
 
 
 @frozen
@@ -73,7 +75,7 @@ def parse_idx(
     *,
     source: str = "<bytes>",
     max_bytes: int = DEFAULT_MAX_BYTES,
-    on_inflated: Callable[[bytes | memoryview], object] | None = None,
+    on_inflated: Callable[[bytes], object] | None = None,
 ) -> NDArray[Any]:
     """The array that IDX bytes hold, plain or gzip (told by the first two bytes).
 
@@ -83,9 +85,9 @@ def parse_idx(
         data: The whole file.
         source: Where it came from, for the message.
         max_bytes: The most bytes of data that the header may declare.
-        on_inflated: Called with one run of the plain file's bytes after the other, while the rest of a gzip stream is
-            still being inflated, so before its checksum is verified. Their content won't change. Plain data calls
-            nothing.
+        on_inflated: Called with one piece of the plain file after the other, header included, on a thread of its own
+            while the rest of a gzip stream is still being inflated, so before its checksum is verified. Plain data
+            calls nothing.
 
     Returns:
         1 to 4 dimensions of uint8, int8, int16, int32, float32 or float64, in native byte order, C-contiguous
@@ -98,8 +100,6 @@ def parse_idx(
     head = _peek(data, source) if zipped else bytes(data[:_LONGEST_HEADER])
     header = _parse_header(head, source)
     _check_limit(header, max_bytes, source)
-    if zipped and on_inflated:
-        on_inflated(head[: header.size])
     array = _native(_inflate(data, header, source, on_inflated) if zipped else _view(data, header, source))
     array.flags.writeable = False
     return array
@@ -260,41 +260,49 @@ def _peek(data: bytes | memoryview, source: str) -> bytes:
 
 
 def _inflate(
-    data: bytes | memoryview,
-    header: _Header,
-    source: str,
-    on_inflated: Callable[[bytes | memoryview], object] | None,
+    data: bytes | memoryview, header: _Header, source: str, on_inflated: Callable[[bytes], object] | None
 ) -> NDArray[Any]:
-    """The array in a gzip stream whose header is known, inflated piece by piece into its final place."""
+    """The array in a gzip stream whose header is known, each piece put into its place while the next is inflated."""
     longest = _longest_file(header.size + header.nbytes)
     if len(data) > longest:
         raise _refusal(source, "gzip stream", f"at most {longest} bytes for shape {header.shape}", f"{len(data)} bytes")
     array = np.empty(header.shape, header.dtype)
-    target, done, told, skip = array.reshape(-1).view(np.uint8).data, 0, 0, header.size
-    for piece in _pieces(data, source):  # the first piece holds the header: it was peeked at in the same slice
-        end = done + len(piece) - skip
-        if end > header.nbytes:
-            raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", "more")
-        target[done:end] = memoryview(piece)[skip:]
-        done, skip = end, 0
-        if on_inflated and (done - told >= _RUN or done == header.nbytes):
-            on_inflated(target[told:done] if header.dtype.itemsize == 1 else bytes(target[told:done]))
-            told = done
+    target, done, pending = array.reshape(-1).view(np.uint8), -header.size, deque[Future[None]]()
+
+    def put(piece: bytes, at: int) -> None:
+        content = np.frombuffer(piece, np.uint8)[max(-at, 0) :]  # the first begins with the header
+        np.copyto(target[max(at, 0) : at + len(piece)], content)  # lets the inflater run, as slices of bytes don't
+        if on_inflated:
+            on_inflated(piece)
+
+    with ThreadPoolExecutor(1) as pool:
+        for piece in _pieces(data, source, min(_PIECE, header.size + header.nbytes + 1)):
+            if done + len(piece) > header.nbytes:
+                raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", "more")
+            pending.append(pool.submit(put, piece, done))
+            done += len(piece)
+            if len(pending) > _AHEAD:
+                pending.popleft().result()
+        for future in pending:
+            future.result()
     if done != header.nbytes:
         raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", f"{done} bytes")
     return array
 
 
-def _pieces(data: bytes | memoryview, source: str) -> Iterator[bytes]:
-    """Yield the content of the one gzip member that ``data`` is; its end, its checksum and what follows are checked."""
+def _pieces(data: bytes | memoryview, source: str, size: int) -> Iterator[bytes]:
+    """Yield the content of the one gzip member that ``data`` is, in pieces of at most ``size``.
+
+    The member's end, its checksum and what follows are checked.
+    """
     module, view = _inflater(), memoryview(data)
     inflater = module.decompressobj(_GZIP)
     for start in range(0, len(data), _SLICE):
         rest: bytes | memoryview = view[start : start + _SLICE]
         piece = None
-        while piece is None or len(piece) == _PIECE:
+        while piece is None or len(piece) == size:
             try:
-                piece = inflater.decompress(rest, _PIECE)
+                piece = inflater.decompress(rest, size)
             except module.error as error:
                 raise _refusal(source, "gzip stream", "an intact one", error) from error
             if piece:

@@ -14,6 +14,7 @@ from typing import Final, Literal, cast, get_args
 from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.fingerprint import Fingerprint
 from mnistkit.names import check_file, check_name
 from mnistkit.spec import ModelSpec
 
@@ -76,6 +77,10 @@ def _arguments(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
+def _names(variables: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{name!r}: ...' for name in variables)}}}"
+
+
 def _entry(value: str) -> str:
     return str(check_file(value, "entry script"))
 
@@ -96,7 +101,7 @@ class Environment:
     python: str = ""
     pip: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(factory=dict)
+    variables: Mapping[str, str] = field(factory=dict, repr=_names)  # values may be secrets
 
     @classmethod
     def current(cls) -> Environment:
@@ -120,6 +125,8 @@ class TrainingJob:
         timeout: Seconds that one attempt may take; None for no limit.
         retries: How many more attempts to make after one that ended badly.
         retry_on: Which bad ends are worth another attempt.
+        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of what is asked for:
+            jobs are equal with and without it.
     """
 
     model: ModelSpec
@@ -131,6 +138,7 @@ class TrainingJob:
     timeout: float | None = field(default=None, converter=_timeout)
     retries: int = field(default=0, converter=_retries)
     retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
+    fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
     kind: Literal["training"] = field(default="training", repr=False)
 
 
@@ -151,6 +159,7 @@ class ScriptJob:
         timeout: Seconds that one attempt may take; None for no limit.
         retries: How many more attempts to make after one that ended badly.
         retry_on: Which bad ends are worth another attempt.
+        fingerprint: As in `TrainingJob`.
     """
 
     source_directory: str = field(converter=os.fspath)
@@ -162,6 +171,7 @@ class ScriptJob:
     timeout: float | None = field(default=None, converter=_timeout, kw_only=True)
     retries: int = field(default=0, converter=_retries, kw_only=True)
     retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes, kw_only=True)
+    fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False, kw_only=True)
     kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
 
     def check(self) -> None:

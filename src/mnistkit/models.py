@@ -64,6 +64,12 @@ class ModelVersion:
         """``name:version``, as Azure ML spells it; `ModelRef.parse` takes it."""
         return f"{self.name}:{self.version}"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from mnistkit.views import model_html
+
+        return model_html(self)
+
 
 @frozen(kw_only=True)
 class Assignment:
@@ -74,7 +80,7 @@ class Assignment:
         version: What it pointed to from then on.
         assigned_at: When, UTC; information only, the order is the history's.
         reason: Why, in the caller's words.
-        by: Who: the user's login name.
+        by: Who: ``user@host``, as the system has them.
     """
 
     alias: str

@@ -49,7 +49,10 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
 }
-COMPUTE_BACKENDS: Mapping[str, str] = {"in-process": "mnistkit.local.compute:InProcessCompute"}
+COMPUTE_BACKENDS: Mapping[str, str] = {
+    "process": "mnistkit.local.process_compute:ProcessCompute",
+    "in-process": "mnistkit.local.compute:InProcessCompute",
+}
 MODEL_REGISTRIES: Mapping[str, str] = {"folder": "mnistkit.local.registry:FolderRegistry"}
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,11 +16,15 @@ from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
 from mnistkit.jobs import Job, RetryCause
+from mnistkit.provenance import Provenance
+from mnistkit.timeline import Phase, phases
 
 if TYPE_CHECKING:  # the interface speaks of records, the handle of the interface
     from mnistkit.interfaces.compute_backend import ComputeBackend
 
 __all__ = ["Attempt", "MetricPoint", "Run", "RunRecord", "RunState", "Transition", "best_run", "utc_now"]
+
+_log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -115,6 +121,7 @@ class RunRecord:
         attempts: The tries at it that have ended, in order; more than one only if the job has ``retries``.
         url: Where a person can look at it: a folder or a web page.
         versions: Of Python and the libraries that ran it.
+        provenance: Where it was submitted from; None if that wasn't kept.
     """
 
     id: str
@@ -129,6 +136,7 @@ class RunRecord:
     attempts: tuple[Attempt, ...] = ()
     url: str = ""
     versions: Mapping[str, str] = field(factory=dict)
+    provenance: Provenance | None = None
 
     @property
     def experiment(self) -> str:
@@ -156,15 +164,26 @@ class RunRecord:
         return self.transitions[-1].at if self.state.is_terminal else None
 
     @property
+    def phases(self) -> tuple[Phase, ...]:
+        """How long it was in each state, oldest first; a retried run has those of every attempt."""
+        return phases(self.transitions)
+
+    @property
     def metrics(self) -> dict[str, float]:
         """The last value of each metric."""
         return {point.name: point.value for point in self.points}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from mnistkit.views import run_html
+
+        return run_html(self)
 
 
 class Run:
     """A handle on one run of any backend: thin, cheap, and nothing happens when it goes away.
 
-    ``state``, ``metrics`` and the like are those of the last look; `refresh`, `wait` and `logs` look again.
+    ``state``, ``metrics`` and the like are those of the last look; `refresh`, `wait` and `watch` look again.
     """
 
     __slots__ = ("_backend", "_record")
@@ -222,7 +241,7 @@ class Run:
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until the run has ended, however it ends; returns itself.
 
-        Interrupting the wait (Ctrl-C) leaves the run going.
+        Interrupting the wait (Ctrl-C) leaves the run going, and logs how to cancel it.
 
         Args:
             timeout: Seconds to wait at most; None for ever.
@@ -230,8 +249,43 @@ class Run:
         Raises:
             RunTimeoutError: It hasn't ended by then; it goes on.
         """
-        for _ in self._looks(timeout):
-            pass
+        with _going_on(self.id):
+            for _ in self.looks(timeout):
+                pass
+        return self
+
+    def looks(self, timeout: float | None = None) -> Iterator[Run]:
+        """Look again and again, ever less often, until the run has ended: yields itself after each look.
+
+        Args:
+            timeout: Seconds to go on at most; None for ever.
+
+        Raises:
+            RunTimeoutError: It hasn't ended by then; it goes on.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        pause = 0.01
+        while True:
+            yield self.refresh()
+            if self.state.is_terminal:
+                return
+            if time.monotonic() >= deadline:
+                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
+            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+            pause = min(pause * 1.5, 1.0)
+
+    def watch(self) -> Run:
+        """Show how the run goes on until it has ended, however it ends; returns itself.
+
+        A notebook shows it in one output cell that changes in place; elsewhere states and log lines are printed as
+        they come. Interrupting it (Ctrl-C) ends the watching alone: the run goes on, and how to cancel it is logged.
+        """
+        from mnistkit.watching import progress_of
+
+        progress = progress_of(self)
+        with contextlib.suppress(KeyboardInterrupt), _going_on(self.id):
+            for _ in self.looks():
+                progress.update()
         return self
 
     def result(self, timeout: float | None = None) -> dict[str, float]:
@@ -256,15 +310,19 @@ class Run:
             raise RunFailedError(f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().")
 
     @overload
-    def logs(self, *, follow: Literal[False] = False) -> str: ...
+    def logs(self, *, follow: Literal[False] = False, start: int = 0) -> str: ...
     @overload
-    def logs(self, *, follow: Literal[True]) -> Iterator[str]: ...
-    def logs(self, *, follow: bool = False) -> str | Iterator[str]:
+    def logs(self, *, follow: Literal[True], start: int = 0) -> Iterator[str]: ...
+    def logs(self, *, follow: bool = False, start: int = 0) -> str | Iterator[str]:
         """What the run has written so far; with ``follow``, an iterator of text until it ends.
 
-        Interrupting the iteration (Ctrl-C) leaves the run going.
+        Interrupting the iteration (Ctrl-C) leaves the run going, and logs how to cancel it.
+
+        Args:
+            follow: Whether to go on until the run has ended.
+            start: The character to begin at: the length of what was read before, to read only what is new.
         """
-        return self._follow() if follow else self._backend.logs(self.id)
+        return self._follow(start) if follow else self._backend.logs(self.id, start=start)
 
     def cancel(self) -> None:
         """Ask the run to stop; idempotent, and nothing happens if it has ended."""
@@ -279,27 +337,19 @@ class Run:
         """
         return self._backend.download(self.id, file, Path(into))
 
-    def _looks(self, timeout: float | None) -> Iterator[None]:
-        """Refresh until the run has ended, ever less often, yielding after each look."""
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        pause = 0.01
-        while True:
-            self.refresh()
-            yield
-            if self.state.is_terminal:
-                return
-            if time.monotonic() >= deadline:
-                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
-            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-            pause = min(pause * 1.5, 1.0)
+    def _follow(self, position: int) -> Iterator[str]:
+        with _going_on(self.id):
+            for _ in self.looks():
+                text = self._backend.logs(self.id, start=position)
+                position += len(text)
+                if text:
+                    yield text
 
-    def _follow(self) -> Iterator[str]:
-        position = 0
-        for _ in self._looks(None):
-            text = self._backend.logs(self.id, start=position)
-            position += len(text)
-            if text:
-                yield text
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from mnistkit.views import run_html
+
+        return run_html(self._record, footnote="" if self.state.is_terminal else "As of the last look.")
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
@@ -332,6 +382,16 @@ def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = 
         raise NotFoundError(f"No completed run has a finite {metric!r}: {states}.")
     candidates.sort(key=lambda run: run.record.created_at)
     return max(candidates, key=lambda run: sign * run.metrics[metric])
+
+
+@contextlib.contextmanager
+def _going_on(run_id: str) -> Iterator[None]:
+    """Say what an interruption of the block means for the run: nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _log.warning("Run %s goes on; cancel it with run.cancel() or 'mnistkit runs cancel %s'.", run_id, run_id)
+        raise
 
 
 def _listing(metrics: Mapping[str, float]) -> str:

@@ -10,7 +10,7 @@ import platformdirs
 from mnistkit.errors import ConfigError
 from mnistkit.files import ensure_folder
 
-__all__ = ["cache_folder", "home_folder", "is_offline", "mirror"]
+__all__ = ["cache_folder", "default_compute", "home_folder", "is_offline", "mirror"]
 
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
@@ -21,11 +21,18 @@ def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
 def cache_folder() -> Path:
     """The folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
 
+    It may be read-only: a cache that has everything serves from such storage too.
+
     Raises:
-        StorageError: It can't be created or written.
+        StorageError: It can't be created.
     """
     folder = os.environ.get("MNISTKIT_CACHE") or platformdirs.user_cache_dir("mnistkit", appauthor=False)
-    return ensure_folder(Path(folder).expanduser().absolute(), "MNISTKIT_CACHE")
+    return ensure_folder(Path(folder).expanduser().absolute(), "MNISTKIT_CACHE", writable=False)
+
+
+def default_compute() -> str:
+    """The compute backend where nothing else is said: ``MNISTKIT_COMPUTE``, else ``"process"`` where there is fork."""
+    return os.environ.get("MNISTKIT_COMPUTE") or ("process" if hasattr(os, "fork") else "in-process")
 
 
 def is_offline() -> bool:

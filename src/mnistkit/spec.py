@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import SpecError
 
-__all__ = ["JsonValue", "ModelSpec"]
+__all__ = ["JsonValue", "ModelSpec", "lookup"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -70,6 +70,22 @@ class ModelSpec:
         """As a person would write it: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
+
+
+def lookup(path: str) -> object:
+    """What an import path such as ``"numpy.log1p"`` names; None if it can't be imported here."""
+    module, _, name = path.rpartition(".")
+    while module:
+        try:
+            value: object = importlib.import_module(module)
+        except ImportError:
+            module, _, head = module.rpartition(".")
+            name = f"{head}.{name}"
+            continue
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        return value
+    return None
 
 
 def _describe(estimator: Any, where: str) -> ModelSpec:
@@ -176,9 +192,9 @@ def _import_path(value: Any, where: str) -> str:
     parts = (module or "").split(".")
     public = [part for part in parts if not part.startswith("_")] if len(parts) > 1 else parts
     for candidate in (".".join(public[:n]) for n in range(1, len(public) + 1)):
-        if candidate != "__main__" and _lookup(f"{candidate}.{name}") is value:
+        if candidate != "__main__" and lookup(f"{candidate}.{name}") is value:
             return f"{candidate}.{name}"
-    if module and module != "__main__" and _lookup(f"{module}.{name}") is value:
+    if module and module != "__main__" and lookup(f"{module}.{name}") is value:
         return f"{module}.{name}"
     raise SpecError(
         f"{where}: {name} lives in {module or 'no module'}, where another process can't import it. "
@@ -186,23 +202,8 @@ def _import_path(value: Any, where: str) -> str:
     )
 
 
-def _lookup(path: str) -> object:
-    module, _, name = path.rpartition(".")
-    while module:
-        try:
-            value: object = importlib.import_module(module)
-        except ImportError:
-            module, _, head = module.rpartition(".")
-            name = f"{head}.{name}"
-            continue
-        for part in name.split("."):
-            value = getattr(value, part, None)
-        return value
-    return None
-
-
 def _imported(path: str, where: str) -> Any:
-    value = _lookup(path) if isinstance(path, str) else None
+    value = lookup(path) if isinstance(path, str) else None
     if value is None:
         raise SpecError(f"{where}: {path!r:.120} can't be imported here. Is its package installed, and its name right?")
     return value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +16,24 @@ import attrs
 from mnistkit import plugins
 from mnistkit.config import Config, find_config
 from mnistkit.dataset import Dataset
-from mnistkit.errors import NotFoundError, RunStateError, UsageError
-from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
+from mnistkit.errors import NotFoundError, RunStateError
+from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry
 from mnistkit.jobs import Job, RetryCause, TrainingJob
 from mnistkit.models import FORMAT_BY_SUFFIX, ModelVersion
 from mnistkit.names import check_name
 from mnistkit.persistence import load_model
+from mnistkit.reuse import Explanation, explain, fingerprint, fingerprinted
 from mnistkit.runs import Run, RunState
-from mnistkit.settings import home_folder
+from mnistkit.search import Halving, check_parameters, combinations, configured
+from mnistkit.settings import default_compute, home_folder
 from mnistkit.spec import ModelSpec
-from mnistkit.training import check_classifier, fetch_dataset
+from mnistkit.sweeps import Sweep, Trial
+from mnistkit.training import check_classifier, fetch_dataset, paths
+from mnistkit.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
 
 __all__ = ["Trainer", "load_dataset"]
+
+_log = logging.getLogger(__name__)
 
 
 def load_dataset(uri: str) -> Dataset:
@@ -82,7 +89,7 @@ class Trainer:
             parallel: How many runs at a time; None for one per core.
         """
         options = {} if parallel is None else {"parallel": parallel}
-        compute = {"backend": "in-process", **options}
+        compute = {"backend": default_compute(), **options}
         return cls._from(Config(experiment=experiment, home=str(home_folder(home)), compute=compute), data)
 
     @classmethod
@@ -154,19 +161,61 @@ class Trainer:
             tags=dict(tags or {}),
         )
 
-    def submit(self, job: Job, *, detach: bool = False) -> Run:
+    def submit(self, job: Job, *, detach: bool = False, reuse: bool = False) -> Run:
         """Submit a job and return at once.
 
         Args:
             job: A `ScriptJob` or `TrainingJob`; it joins this trainer's experiment unless it names one.
             detach: Whether the run outlives this process; `run` finds it again by its id.
+            reuse: Return an earlier completed run of the same experiment instead, if it had the same code, parameters,
+                data, libraries and seed; `explain` tells which would be.
 
         Raises:
             UsageError: ``detach``, and the backend's runs end with this process.
         """
-        if job.experiment == "default":
-            job = attrs.evolve(job, experiment=self.experiment)
+        job = fingerprinted(self._joined(job), self.data)
+        if reuse and job.fingerprint is not None:
+            found = explain(job.fingerprint, self.compute.runs(job.experiment))
+            if found.reuses and found.run_id is not None:
+                _log.info("reused run %s: the same code, parameters, data, libraries and seed", found.run_id)
+                return self.run(found.run_id)
         return Run(self.compute, self.compute.submit(job, self.data, detach=detach))
+
+    def explain(self, job: Job) -> Explanation:
+        """Say whether there is a run that ``submit(job, reuse=True)`` would return, and if not, what stands against it.
+
+        Nothing is submitted or fetched; ``print(trainer.explain(job))`` tells it in words.
+
+        Raises:
+            UsageError: The data source doesn't say what it holds, or a script's folder is too large.
+            NotFoundError: A script, or the data, isn't there.
+            SpecError: The estimator can't be imported, or its source changed after it was.
+        """
+        job = self._joined(job)
+        return explain(fingerprint(job, self.data), self.compute.runs(job.experiment))
+
+    def _joined(self, job: Job) -> Job:
+        return attrs.evolve(job, experiment=self.experiment) if job.experiment == "default" else job
+
+    def submit_all(self, jobs: Sequence[Job]) -> list[Run]:
+        """Submit several jobs at once and return their runs, in order; interrupted (Ctrl-C), it cancels them.
+
+        Args:
+            jobs: As for `submit`.
+        """
+        order: list[int] = []
+        runs: list[Run] = []
+        with canceling(runs):
+            for group in paths(jobs) if isinstance(self.compute, GroupBackend) else [[i] for i in range(len(jobs))]:
+                runs += self._submit_group([jobs[i] for i in group])
+                order += group
+        return [run for _, run in sorted(zip(order, runs, strict=True), key=itemgetter(0))]
+
+    def _submit_group(self, jobs: Sequence[Job]) -> list[Run]:
+        if len(jobs) == 1 or not isinstance(self.compute, GroupBackend):
+            return [self.submit(job) for job in jobs]
+        jobs = [fingerprinted(self._joined(job), self.data) for job in jobs]
+        return [Run(self.compute, record) for record in self.compute.submit_group(jobs, self.data)]
 
     def train(
         self,
@@ -179,8 +228,9 @@ class Trainer:
         timeout: float | None = None,
         retries: int = 0,
         retry_on: Iterable[RetryCause] = ("killed", "error"),
+        reuse: bool = False,
     ) -> Run:
-        """Train a classifier and wait; see `job` for the arguments.
+        """Train a classifier and wait; see `job` for the arguments, and `submit` for ``reuse``.
 
         Interrupting it (Ctrl-C) cancels the run.
 
@@ -198,51 +248,127 @@ class Trainer:
             retries=retries,
             retry_on=retry_on,
         )
-        run = self.submit(job)
-        with _canceling([run]):
-            run.wait()
+        run = self.submit(job, reuse=reuse)
+        with canceling([run]):
+            for _ in run.looks():
+                pass
         run.raise_for_state()
         return run
 
     def sweep(
         self,
         estimator: Any,
-        grid: Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]],
+        grid: Mapping[str, Any] | Iterable[Mapping[str, Any]],
         *,
+        n: int | None = None,
+        halving: Halving | None = None,
+        resume: bool = False,
         parallel: int | None = None,
         seed: int = 42,
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> tuple[Run, ...]:
+    ) -> Sweep:
         """Train one run per combination of parameters, and wait for all; those that fail don't stop the others.
 
-        Interrupting it (Ctrl-C) cancels what hasn't finished.
+        Interrupting it (Ctrl-C) cancels what goes on, keeps what has ended, and raises KeyboardInterrupt; the same call
+        with ``resume=True`` runs what is missing.
 
         Args:
             estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
-            grid: Values by parameter (all combinations), or the combinations themselves.
+            grid: Values by parameter: all combinations, or ``n`` drawn from them. Or the combinations themselves.
+            n: How many combinations to draw at random, from lists or scipy.stats distributions; see `combinations`.
+            halving: Give up hopeless combinations early; None to train each on everything.
+            resume: Take over runs of the same jobs that have completed before; see `completed_before`.
             parallel: At most so many runs at a time; None for as many as the backend takes.
-            seed: As in `job`.
+            seed: As in `job`; also of the draw.
             limit: As in `job`.
-            tags: As in `job`.
+            tags: As in `job`. ``tags["sweep"]`` names the sweep; by default it is a digest of the trials.
 
         Returns:
             The runs, in the order of the combinations, each in a terminal state.
 
         Raises:
-            SpecError: A parameter doesn't exist or can't be written as JSON. Nothing was submitted.
+            SpecError: A parameter can't be written as JSON. Nothing was submitted.
+            UsageError: A parameter doesn't exist, or there is nothing to try. Nothing was submitted.
         """
-        if parallel is not None and parallel < 1:
-            raise UsageError(f"parallel={parallel}: run at least one job at a time.")
-        jobs = [self.job(each, seed=seed, limit=limit, tags=tags) for each in _combinations(estimator, grid)]
-        runs: list[Run] = []
-        with _canceling(runs):
-            for job in jobs:
-                _wait_until_fewer(runs, parallel)
-                runs.append(self.submit(job))
-            for run in runs:
-                run.wait()
-        return tuple(runs)
+        check_parallel(parallel)
+        params = combinations(grid, n=n, seed=seed)
+        jobs = [self.job(each, seed=seed, limit=limit, tags=tags) for each in configured(estimator, params)]
+        jobs = named(jobs, self.data.uri)
+
+        def run(
+            jobs: Sequence[TrainingJob], params: Sequence[Mapping[str, Any]], rung: int | None = None
+        ) -> list[Trial]:
+            before = completed_before(jobs, self.compute, self.data.uri) if resume else ()
+            return run_trials(jobs, params, self.submit_all, parallel=parallel, before=before, rung=rung)
+
+        if halving is None:
+            return Sweep(jobs[0].tags["sweep"], run(jobs, params))
+        full = len(self.dataset().train)
+        full = full if limit is None else min(full, limit)
+        return Sweep(jobs[0].tags["sweep"], run_halved(jobs, params, halving, full, run))
+
+    def optimize(
+        self,
+        estimator: Any,
+        space: Mapping[str, Any],
+        *,
+        n: int,
+        sampler: Any = None,
+        metric: str = "accuracy",
+        mode: Literal["max", "min"] = "max",
+        parallel: int = 1,
+        seed: int = 42,
+        limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Sweep:
+        """Train ``n`` runs with parameters that one of Optuna's samplers asks for, given how the earlier ones came out.
+
+        Needs the extra ``optuna``. Interrupting it (Ctrl-C) cancels what goes on, keeps what has ended, and raises
+        KeyboardInterrupt. It can't be resumed: what a sampler asks for depends on the order in which runs end.
+
+        Args:
+            estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
+            space: ``optuna.distributions`` by parameter, such as ``{"C": FloatDistribution(0.01, 10, log=True)}``.
+            n: How many runs; fewer if the sampler runs out of combinations.
+            sampler: Any of ``optuna.samplers``; None for a ``TPESampler`` with this ``seed``.
+            metric: What to optimize.
+            mode: ``"max"`` if higher is better, ``"min"`` if lower is.
+            parallel: At most so many runs at a time: the more, the less each choice knows of the others.
+            seed: As in `job`; also of the default sampler.
+            limit: As in `job`.
+            tags: As in `job`. ``tags["sweep"]`` names the sweep.
+
+        Returns:
+            The runs, in the order in which they were asked for, each in a terminal state.
+
+        Raises:
+            MissingExtraError: Optuna isn't installed.
+            UsageError: A parameter doesn't exist, or isn't given one of Optuna's distributions. Nothing was submitted.
+            SpecError: The estimator can't predict classes, or can't be written as JSON. Nothing was submitted.
+        """
+        from mnistkit.optimization import optimized_trials
+
+        check_parallel(parallel)
+        check_parameters(estimator, space)
+        [base] = named([self.job(estimator, seed=seed, limit=limit, tags=tags)], self.data.uri, repr(space), str(n))
+
+        def job(params: Mapping[str, Any]) -> TrainingJob:
+            [configuration] = configured(estimator, [params])
+            return self.job(configuration, seed=seed, limit=limit, tags=base.tags)
+
+        trials = optimized_trials(
+            job,
+            space,
+            self.submit_all,
+            n=n,
+            sampler=sampler,
+            metric=metric,
+            mode=mode,
+            parallel=parallel,
+            seed=seed,
+        )
+        return Sweep(base.tags["sweep"], trials)
 
     def run(self, run_id: str) -> Run:
         """A handle on an earlier run, also of another process.
@@ -311,46 +437,6 @@ class Trainer:
             UnsafeModelError: Loading it could run code.
         """
         return load_model(self.models, ref, allow_pickle=allow_pickle, trusted=trusted)
-
-
-class _canceling:  # noqa: N801 - a block, not a noun
-    """Cancel the runs of an interrupted block."""
-
-    def __init__(self, runs: list[Run]) -> None:
-        self._runs = runs
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            for run in self._runs:
-                run.cancel()
-
-
-def _combinations(estimator: Any, grid: Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    from sklearn.base import clone
-    from sklearn.model_selection import ParameterGrid
-
-    check_classifier(estimator)
-    try:
-        combinations = list(ParameterGrid(grid)) if isinstance(grid, Mapping) else [dict(each) for each in grid]
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"The grid of a sweep maps parameters to lists of values: {error}") from error
-    if not combinations:
-        raise UsageError("The sweep has nothing to try: give at least one value for a parameter.")
-    for combination in combinations:
-        try:
-            yield clone(estimator).set_params(**combination)
-        except ValueError as error:
-            raise UsageError(f"{combination} can't be tried: {error}") from error
-
-
-def _wait_until_fewer(runs: Sequence[Run], parallel: int | None) -> None:
-    while parallel is not None and sum(not run.state.is_terminal for run in runs) >= parallel:
-        time.sleep(0.02)
-        for run in runs:
-            if not run.state.is_terminal:
-                run.refresh()
 
 
 def _model_file(run: Run) -> str:

@@ -5,30 +5,64 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
 
 from mnistkit.codec import to_json
 from mnistkit.context import RunContext
 from mnistkit.dataset import Dataset, Split
-from mnistkit.errors import SpecError
+from mnistkit.errors import DataError, NotFoundError, SpecError
 from mnistkit.evaluation import Evaluation, evaluate
-from mnistkit.interfaces import DataSource
-from mnistkit.jobs import TrainingJob
+from mnistkit.interfaces import DataSource, PinnedSource
+from mnistkit.jobs import Job, TrainingJob
 from mnistkit.persistence import save_model
 from mnistkit.settings import cache_folder
 
-__all__ = ["EVALUATION_FILE", "Stopped", "check_classifier", "dataset_folder", "fetch_dataset", "train"]
+if TYPE_CHECKING:  # loads scikit-learn
+    from mnistkit.estimators import RegularizationPath
+
+__all__ = [
+    "EVALUATION_FILE",
+    "DataFolder",
+    "Stopped",
+    "check_classifier",
+    "dataset_folder",
+    "fetch_dataset",
+    "fetch_folder",
+    "new_path",
+    "paths",
+    "read_dataset",
+    "train",
+]
 
 EVALUATION_FILE = "evaluation.json"
+
+_FAST = "mnistkit.estimators.FastLogisticRegression"
 
 _log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
 
 
 class Stopped(BaseException):
     """Raised in a run that was asked to stop, at the next moment at which it can."""
+
+
+@frozen
+class DataFolder:
+    """A dataset's files, fetched.
+
+    Attributes:
+        path: The folder that holds them.
+        uri: Where they came from.
+        owned: Whether the folder is in the user's cache, where decoded copies may be kept.
+    """
+
+    path: str
+    uri: str
+    owned: bool
 
 
 def dataset_folder(source: DataSource) -> Path:
@@ -51,9 +85,25 @@ def fetch_dataset(source: DataSource) -> Dataset:
         NotFoundError: The place that the source names doesn't exist.
         StorageError: The cache can't be written.
     """
+    if isinstance(source, PinnedSource):
+        cache = dataset_folder(source)
+        manifest = source.expected(cache)
+        with suppress(DataError, NotFoundError):  # what is bad or missing is fetched again
+            if manifest:
+                return Dataset.from_folder(cache, uri=source.uri, owned=True, manifest=manifest)
+    return read_dataset(fetch_folder(source))
+
+
+def fetch_folder(source: DataSource) -> DataFolder:
+    """Fetch what ``source`` stands for through the user's cache; raises as `fetch_dataset`."""
     cache = dataset_folder(source)
-    folder = source.fetch(cache)
-    return Dataset.from_folder(folder, uri=source.uri, owned=folder.absolute() == cache.absolute())
+    folder = source.fetch(cache).absolute()
+    return DataFolder(str(folder), source.uri, folder == cache.absolute())
+
+
+def read_dataset(folder: DataFolder) -> Dataset:
+    """Read what was fetched; raises as `fetch_dataset`."""
+    return Dataset.from_folder(Path(folder.path), uri=folder.uri, owned=folder.owned)
 
 
 def check_classifier(estimator: Any) -> None:
@@ -76,7 +126,30 @@ def check_classifier(estimator: Any) -> None:
         )
 
 
-def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation:
+def paths(jobs: Sequence[Job]) -> list[list[int]]:
+    """Which jobs gain from being run one after another: those that differ in a `FastLogisticRegression`'s C alone.
+
+    Returns:
+        Groups of positions in ``jobs``, each in order of growing C; a job that none other is like is its own group.
+    """
+    groups: dict[object, list[int]] = {}
+    for i, job in enumerate(jobs):
+        groups.setdefault(_path_key(job) or i, []).append(i)
+    return [sorted(group, key=lambda i: _inverse_rate(jobs[i])) for group in groups.values()]
+
+
+def new_path(n: int) -> RegularizationPath | None:
+    """What ``n`` jobs of one group (see `paths`) share; None for a job on its own."""
+    if n == 1:
+        return None
+    from mnistkit.estimators import RegularizationPath
+
+    return RegularizationPath()
+
+
+def train(
+    job: TrainingJob, dataset: Dataset, context: RunContext, path: RegularizationPath | None = None
+) -> Evaluation:
     """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
@@ -87,6 +160,7 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation
         job: What to fit.
         dataset: What to fit it on.
         context: Where to write.
+        path: What earlier jobs of its group (see `paths`), on the same dataset, have found.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
@@ -109,7 +183,10 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation
     _log.info("fitting %s", job.model)
     start = time.monotonic()
     with _followed(estimator, context):
-        estimator.fit(X, y)
+        if path is None:
+            estimator.fit(X, y)
+        else:
+            path.fit(estimator, X, y)
     seconds = time.monotonic() - start
     del X, y  # the largest arrays there are, not needed beside what the evaluation takes
     _log.info("fitted in %.1f s", seconds)
@@ -124,6 +201,19 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext) -> Evaluation
     (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
     save_model(estimator, context.outputs, format=job.model_format)
     return evaluation
+
+
+def _path_key(job: Job) -> bytes | None:
+    """What jobs of one path have in common; None for a job that isn't part of any."""
+    if not isinstance(job, TrainingJob) or job.model.type != _FAST:
+        return None
+    params = {name: value for name, value in job.model.params.items() if name != "C"}
+    return to_json([params, job.seed, job.limit, job.model_format, job.experiment])
+
+
+def _inverse_rate(job: Job) -> float:
+    C = job.model.params.get("C", 1.0) if isinstance(job, TrainingJob) else 1.0
+    return float(C) if isinstance(C, (int, float)) else 0.0
 
 
 def _features(estimator: Any, split: Split) -> Any:

@@ -106,6 +106,32 @@ def test_promote_and_roll_back_with_history(mnistkit: Program, two: Trainer) -> 
     assert rows[-1].endswith("worse")
 
 
+def test_promote_if_better_says_what_holds_now(mnistkit: Program, two: Trainer) -> None:
+    """Without an improvement the alias stays, which is no failure: the output names what it points to, a note why."""
+    compare = ("champion", "--if-better", "accuracy", "--min-delta", "0.001")
+    assert mnistkit("models", "promote", "sklearn_mnist:1", *compare).out.endswith("\tsklearn_mnist:1\t1\n")
+    outcome = mnistkit("models", "promote", "sklearn_mnist", *compare)
+    assert outcome.out == "sklearn_mnist@champion\tsklearn_mnist:1\t1\n"
+    accuracy = two.models.get("sklearn_mnist", 1).metrics["accuracy"]
+    assert (
+        f"Not promoted: sklearn_mnist:2 has accuracy {accuracy}, against {accuracy} of sklearn_mnist:1" in outcome.err
+    )
+    again = mnistkit("models", "promote", "sklearn_mnist@champion", *compare)
+    assert "Not promoted" not in again.err
+    (entry,) = mnistkit("models", "history", "sklearn_mnist", "--json").json
+    assert (entry["reason"], "@" in entry["by"]) == (f"accuracy {accuracy}", True)
+    assert entry["by"] in mnistkit("models", "history", "sklearn_mnist").out
+
+
+def test_promote_by_a_metric_that_is_not_there(mnistkit: Program, two: Trainer) -> None:
+    """A metric that the version lacks is answered with those it has; options of a comparison need a metric."""
+    err = mnistkit("models", "promote", "sklearn_mnist", "champion", "--if-better", "f1", code=1).err
+    assert "its metrics: " in err
+    assert "accuracy=" in err
+    assert "--if-better" in mnistkit("models", "promote", "sklearn_mnist", "champion", "--min-delta", "1", code=2).err
+    assert two.models.aliases("sklearn_mnist") == {}
+
+
 def test_the_history_of_nothing_is_explained(mnistkit: Program, trained: Trainer) -> None:
     """An alias or model without history is named; a model without aliases is no error."""
     assert "'nope'" in mnistkit("models", "history", "nope", code=1).err
@@ -122,27 +148,50 @@ def test_download_copies_the_files(mnistkit: Program, trained: Trainer) -> None:
 
 
 def test_verify_passes_what_is_whole(mnistkit: Program, two: Trainer) -> None:
-    """Untouched models verify with exit code 0, all of them or one."""
-    assert mnistkit("models", "verify").out == "sklearn_mnist:1\tok\nsklearn_mnist:2\tok\n"
-    assert mnistkit("models", "verify", "sklearn_mnist:2").out == "sklearn_mnist:2\tok\n"
+    """Untouched models verify with exit code 0, all of them or one; it is said how much was checked."""
+    size = sum(info.size for info in two.models.get("sklearn_mnist", 2).files.values())
+    promote(two.models, "sklearn_mnist:1", "champion")
+    for ref, count in (((), 2), (("sklearn_mnist",), 2), (("sklearn_mnist:2",), 1), (("sklearn_mnist@champion",), 1)):
+        outcome = mnistkit("models", "verify", *ref)
+        assert (outcome.out, f"{count} versions with {count * size} bytes" in outcome.err) == ("", True)
+    assert mnistkit("models", "verify", "--json").json == {"versions": 2, "bytes": 2 * size, "problems": []}
+    assert "never was" in mnistkit("models", "verify", "sklearn_mnist:9", code=1).err
+    assert "No model 'nope'" in mnistkit("models", "verify", "nope", code=1).err
 
 
 @pytest.mark.parametrize("file", ["model.skops", "manifest.json"])
 def test_verify_finds_an_altered_file(mnistkit: Program, two: Trainer, file: str) -> None:
-    """A version with an altered file or manifest is named with what is wrong; the exit code is 1."""
+    """An altered file or manifest is named with its version and what is wrong; the exit code is 1."""
     damaged = Path(two.models.get("sklearn_mnist", 2).location, file)
     damaged.chmod(0o644)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     found = mnistkit("models", "verify", "--json", code=1).json
-    assert [(each["model"], each["ok"]) for each in found] == [("sklearn_mnist:1", True), ("sklearn_mnist:2", False)]
-    assert file in found[1]["problem"]
-    assert file in mnistkit("models", "verify", "sklearn_mnist:2", code=1).out
+    assert [(each["model"], each["file"]) for each in found["problems"]] == [("sklearn_mnist:2", file)]
+    assert found["versions"] == 2
+    assert f"sklearn_mnist:2\t{file}\t" in mnistkit("models", "verify", "sklearn_mnist:2", code=1).out
 
 
 def test_verify_goes_past_deleted_versions(mnistkit: Program, two: Trainer) -> None:
-    """A deleted version isn't off, and doesn't hide the ones after it."""
+    """A deleted version isn't off, and doesn't hide one after it, not even one that can't be read."""
     two.models.delete("sklearn_mnist", 1)
-    assert mnistkit("models", "verify").out == "sklearn_mnist:2\tok\n"
+    assert mnistkit("models", "verify", "--json").json["versions"] == 1
+    Path(two.models.get("sklearn_mnist", 2).location, "manifest.json").unlink()
+    (problem,) = mnistkit("models", "verify", "--json", code=1).json["problems"]
+    assert (problem["model"], problem["file"]) == ("sklearn_mnist:2", "manifest.json")
+
+
+def test_the_list_can_be_narrowed(mnistkit: Program, two: Trainer) -> None:
+    """Tags and bounds of a metric leave out versions that aren't so; that none is left is no error."""
+    accuracy = two.models.get("sklearn_mnist", 2).metrics["accuracy"]
+
+    def ids(*options: str) -> list[str]:
+        return [each["id"] for each in mnistkit("models", "list", *options, "--json").json]
+
+    assert ids("--tag", "n=2") == ["sklearn_mnist:2"]
+    assert ids("--metric", "accuracy", "--min", str(accuracy)) == ["sklearn_mnist:2", "sklearn_mnist:1"]
+    assert ids("--metric", "accuracy", "--max", "0.01") == ids("--tag", "n=2", "--tag", "m=2") == []
+    assert "No version is like that" in mnistkit("models", "list", "--tag", "n=3").err
+    assert "name it" in mnistkit("models", "list", "--min", "0.5", code=2).err
 
 
 def test_delete_takes_one_version(mnistkit: Program, two: Trainer) -> None:

@@ -232,3 +232,17 @@ def _on_terminal(start: Start, *arguments: str) -> str:
     os.close(ours)
     assert process.wait(DEADLINE) == 0
     return written.decode().replace("\r\n", "\n")
+
+
+def test_show_tells_where_a_run_came_from(mnistkit: Program) -> None:
+    """Show prints command, platform, seed and fingerprint; JSON has all of it; secrets are masked in both."""
+    made = mnistkit("train", "--data", "digits", "--tag", "api_token=CANARY", "--json").json["run"]
+    record = Trainer.local().run(made["id"]).record
+    outcome = mnistkit("runs", "show", "latest")
+    found = mnistkit("runs", "show", "latest", "--json").json
+    assert found["provenance"]["command"][1:4] == ["train", "--data", "digits"]
+    assert found["provenance"]["command"][5] == "api_token=***"
+    assert found["provenance"]["seed"] == 42
+    assert found["fingerprint"]["whole"] == record.job.fingerprint.digest
+    assert "\n  command: mnistkit train --data digits --tag 'api_token=***' --json\n" in outcome.out
+    assert f"\n  whole {record.job.fingerprint.digest[:12]}\n" in outcome.out

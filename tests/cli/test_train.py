@@ -185,3 +185,38 @@ def test_real_mnist_gives_the_tutorials_accuracy(mnistkit: Program) -> None:
     found = mnistkit("train", "--limit", "5000", "--solver", "liblinear", "--regularization", "20", "--json").json
     assert found["data"] == {"name": "mnist", "train": 60000, "test": 10000}
     assert 0.86 < found["metrics"]["accuracy"] < 0.92
+
+
+def test_reuse_takes_the_earlier_run(mnistkit: Program) -> None:
+    """With --reuse a second training is none: the same run, the same version, and a note that says so."""
+    first = mnistkit(*DIGITS, "--json").json
+    again = mnistkit(*DIGITS, "--reuse")
+    assert f"Run {first['run']['id']} is reused" in again.err
+    assert "sklearn_mnist\tsklearn_mnist:1\t1" in again.out
+    assert mnistkit(*DIGITS, "--reuse", "--json").json == {**first, "reused": True}
+    assert len(Trainer.local().runs()) == 1
+    assert mnistkit(*DIGITS, "--reuse", "--name", "other", "--json").json["model"]["id"] == "other:1"
+
+
+def test_reuse_says_why_there_is_none(mnistkit: Program) -> None:
+    """Where no run can be reused, a note says what differs, and one is trained."""
+    first = mnistkit(*DIGITS, "--json").json["run"]["id"]
+    outcome = mnistkit(*DIGITS, "--reuse", "--seed", "7", "--json")
+    assert f"the nearest run, {first}, differs" in outcome.err
+    assert "seed: 42 -> 7" in outcome.err
+    assert (outcome.json["reused"], outcome.json["run"]["id"] != first) == (False, True)
+
+
+def test_explain_trains_nothing(mnistkit: Program) -> None:
+    """With --explain the nearest run and the differences are printed, as text or JSON; nothing is fetched or run."""
+    assert mnistkit("train", "--explain").out == "Nothing to reuse: there is no earlier run to compare with.\n"
+    run_id = mnistkit(*DIGITS, "--json").json["run"]["id"]
+    assert f"Run {run_id} can be reused" in mnistkit(*DIGITS, "--explain").out
+    assert "    C: 2.0 -> 0.5\n" in mnistkit(*DIGITS, "--explain", "--regularization", "2").out
+    assert mnistkit(*DIGITS, "--explain", "--limit", "9", "--json").json == {
+        "reuses": False,
+        "run": run_id,
+        "state": "Completed",
+        "differences": [{"part": "parameters", "item": "limit", "old": None, "new": "9"}],
+    }
+    assert len(Trainer.local().runs()) == 1

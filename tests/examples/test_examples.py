@@ -28,7 +28,7 @@ REGISTERS = {"04_your_own_backend.py": "shapes"}
 
 def run_example(name: str, folder: Path) -> str:
     """What the example prints, run in ``folder``; warnings are errors."""
-    environment = {k: v for k, v in os.environ.items() if k != "MNISTKIT_HOME"}
+    environment = {k: v for k, v in os.environ.items() if k not in {"MNISTKIT_HOME", "MNISTKIT_COMPUTE"}}
     outcome = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / name],
         cwd=folder,

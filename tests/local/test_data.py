@@ -189,6 +189,18 @@ def test_unwritable_place_is_named(tmp_path: Path) -> None:
         DigitsSource().fetch(tmp_path / "taken")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_read_only_place_that_has_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing has to be written, nothing needs to be writable; who may write anywhere is told otherwise here."""
+    before = contents(DigitsSource().fetch(tmp_path / "data"))
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: not mode & os.W_OK)
+    (tmp_path / "data").chmod(0o555)
+    try:
+        assert contents(DigitsSource().fetch(tmp_path / "data")) == before
+    finally:
+        (tmp_path / "data").chmod(0o755)
+
+
 def test_digits_uri() -> None:
     """The uri is "digits" both ways; anything else isn't."""
     assert DigitsSource.from_uri("digits") == DigitsSource()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from mnistkit import (
     ComputeBackend,
     Dataset,
     DataSource,
+    Explanation,
+    Fingerprint,
+    Halving,
     ModelRegistry,
     ModelVersion,
+    Provenance,
     Run,
+    RunRecord,
     RunState,
     ScriptJob,
+    Sweep,
     Trainer,
     best_run,
     get_context,
@@ -27,27 +34,74 @@ from mnistkit import (
     load_model,
     promote,
 )
+from mnistkit.pruning import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
 
 
 def train(classifier: Any) -> None:
     """The lines of the README."""
     trainer = Trainer.local()
     run = trainer.train(classifier)
-    runs = trainer.sweep(classifier, {"C": [0.1, 1, 10]}, parallel=2)
-    model = trainer.register(best_run(runs, "accuracy"), "sklearn_mnist")
+    sweep = trainer.sweep(classifier, {"C": [0.1, 1, 10]}, parallel=2)
+    model = trainer.register(sweep.best("accuracy"), "sklearn_mnist")
     script = trainer.submit(ScriptJob("my_folder", "train.py", ("--data-folder", DATA_FOLDER, "--regularization", 0.5)))
     assert_type(run, Run)
     assert_type(run.metrics, dict[str, float])
     assert_type(run.state, RunState)
     assert_type(script.logs(), str)
     assert_type(script.logs(follow=True), Iterator[str])
+    assert_type(script.logs(start=100), str)
+    assert_type(script.watch(), Run)
+    assert_type(script.looks(timeout=10), Iterator[Run])
+    assert_type([phase.seconds for phase in script.record.phases], list[float])
     assert_type(script.download("outputs/model.pkl"), Path)
     assert_type(model, ModelVersion)
     assert_type(promote(trainer.models, "sklearn_mnist:1", "champion"), ModelVersion)
+    assert_type(promote(trainer.models, "a:2", "b", if_better="log loss", min_delta=0.01, mode="min"), ModelVersion)
     assert_type(trainer.compute, ComputeBackend)
     assert_type(trainer.models, ModelRegistry)
     assert_type(trainer.data, DataSource)
     load_model(trainer.models, "sklearn_mnist@champion")
+
+
+def sweeps(classifier: Any) -> None:
+    """A sweep is a sequence of runs, and a table."""
+    trainer = Trainer.local()
+    sweep = trainer.sweep(classifier, [{"C": 1}, {"C": 2.0, "tol": 1e-3}], halving=Halving(factor=2), resume=True)
+    assert_type(sweep, Sweep)
+    assert_type(sweep[0], Run)
+    assert_type(sweep[:2], tuple[Run, ...])
+    assert_type([run.id for run in sweep], list[str])
+    assert_type(best_run(sweep, "log loss", mode="min"), Run)
+    assert_type(sweep.best(), Run)
+    assert_type(sweep.params, tuple[dict[str, Any], ...])
+    assert_type(sweep.table(), list[dict[str, Any]])
+    assert_type(sweep.to_csv("sweep.csv"), Path)
+    assert_type(trainer.optimize(classifier, {}, n=3), Sweep)
+
+
+def pruning() -> None:
+    """A plan is made of values; only a backend that can delete runs takes it."""
+    trainer = Trainer.local()
+    plan = plan_pruning(trainer.compute.runs(), registered_versions(trainer.models), keep=5, older_than=timedelta(30))
+    assert_type(plan.delete, tuple[RunRecord, ...])
+    assert_type([kept.reason for kept in plan.keep], list[str])
+    if isinstance(trainer.compute, DeletesRuns):
+        assert_type(prune(plan, trainer.compute, trainer.models), PruningPlan)
+
+
+def reuse(classifier: Any) -> None:
+    """An explanation is a value and a text; what a run came from may be unknown."""
+    trainer = Trainer.local()
+    assert_type(trainer.train(classifier, reuse=True), Run)
+    run = trainer.submit(ScriptJob("my_folder"), reuse=True)
+    explanation = trainer.explain(trainer.job(classifier))
+    assert_type(explanation, Explanation)
+    assert_type(explanation.reuses, bool)
+    assert_type([difference.item for difference in explanation.differences], list[str])
+    assert_type(run.record.job.fingerprint, Fingerprint | None)
+    assert_type(run.record.provenance, Provenance | None)
+    if run.record.provenance:
+        assert_type(run.record.provenance.commit, str | None)
 
 
 def data() -> None:

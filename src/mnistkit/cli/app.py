@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mnistkit.cli import data, doctor, models, output, runs, score, train
+from mnistkit.cli import data, doctor, models, output, prune, runs, score, train
 from mnistkit.cli.command import EXIT_CODES, Command, examples
 
 __all__ = ["app"]
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=train.SWEEP_EXAMPLES)(train.sweep)
+runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,10 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, Command, JsonOption, TagOption, confirm, examples, parse_tags
 from mnistkit.cli.runs import find_run
-from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
+from mnistkit.errors import ModelNotFoundError, UsageError
 from mnistkit.models import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.interfaces import ModelRegistry
     from mnistkit.models import Assignment, ModelVersion
     from mnistkit.trainer import Trainer
 
@@ -29,18 +29,51 @@ AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as cha
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 
 
-@app.command("list", cls=Command, epilog=examples("mnistkit models list", "mnistkit models list --json"))
-def list_models(*, as_json: JsonOption = False) -> None:
-    """List all models with all their versions, newest first."""
+class Mode(str, enum.Enum):
+    """Which values of a metric are better."""
+
+    MAX = "max"
+    MIN = "min"
+
+
+@app.command(
+    "list",
+    cls=Command,
+    epilog=examples("mnistkit models list", "mnistkit models list --tag data=mnist --metric accuracy --min 0.92"),
+)
+def list_models(
+    *,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Only with this tag; repeatable.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Only with this metric; shown instead of accuracy.")
+    ] = None,
+    at_least: Annotated[
+        float | None, typer.Option("--min", metavar="NUMBER", help="The metric is at least this.")
+    ] = None,
+    at_most: Annotated[
+        float | None, typer.Option("--max", metavar="NUMBER", help="The metric is at most this.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List all models with all their versions, newest first, or those with these tags and within these bounds."""
+    from mnistkit.catalog import search_models
+
     models = _trainer().models
-    listing = [(model, _aliases(models, model)) for name in models.names() for model in models.versions(name)]
+    found = search_models(models, tags=parse_tags(tag), metric=metric, min=at_least, max=at_most)
+    aliases = {name: models.aliases(name) for name in {model.name for model in found}}
+    listing = [(model, _aliases(aliases[model.name], model)) for model in found]
     if as_json:
-        output.print_json([{**model_json(model), "aliases": aliases} for model, aliases in listing])
-    elif not listing:
+        output.print_json([{**model_json(model), "aliases": names} for model, names in listing])
+    elif not listing and not models.names():
         output.note("There are no models yet: 'mnistkit train' registers one.")
+    elif not listing:
+        output.note("No version is like that: 'mnistkit models list' shows all.")
     else:
-        columns = ("model", "aliases", "accuracy#", "format", "created#", "run")
-        output.print_table(columns, [_row(model, aliases) for model, aliases in listing])
+        shown = metric or "accuracy"
+        columns = ("model", "aliases", f"{shown}#", "format", "created#", "run")
+        output.print_table(columns, [_row(model, names, shown) for model, names in listing])
 
 
 @app.command(cls=Command, epilog=examples("mnistkit models show sklearn_mnist@champion"))
@@ -50,7 +83,7 @@ def show(ref: RefArgument, *, as_json: JsonOption = False) -> None:
 
     models = _trainer().models
     model = resolve_model(models, ref)
-    aliases = _aliases(models, model)
+    aliases = _aliases(models.aliases(model.name), model)
     if as_json:
         output.print_json({**model_json(model), "aliases": aliases})
         return
@@ -97,13 +130,46 @@ def register(
 
 
 @app.command(
-    cls=Command, epilog=examples("mnistkit models promote sklearn_mnist:3 champion --reason 'better on 4 and 9'")
+    cls=Command,
+    epilog=examples(
+        "mnistkit models promote sklearn_mnist:3 champion --reason 'better on 4 and 9'",
+        "mnistkit models promote sklearn_mnist champion --if-better accuracy --min-delta 0.001",
+    ),
 )
-def promote(ref: RefArgument, alias: AliasArgument, *, reason: ReasonOption = "") -> None:
-    """Point an alias to a version. Its history is kept."""
+def promote(
+    ref: RefArgument,
+    alias: AliasArgument,
+    *,
+    reason: ReasonOption = "",
+    if_better: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Only if this metric is better than that of the present one.")
+    ] = None,
+    min_delta: Annotated[float, typer.Option(metavar="NUMBER", help="Better by more than this.")] = 0.0,
+    mode: Annotated[Mode, typer.Option(help="max if higher is better, min if lower is, as for a loss.")] = Mode.MAX,
+) -> None:
+    """Point an alias to a version. Its history is kept.
+
+    Prints what the alias points to now. A version that isn't better is no failure: the exit code is 0 then, too.
+    """
     from mnistkit import promotion
 
-    model = promotion.promote(_trainer().models, ref, alias, reason=reason)
+    if if_better is None and (min_delta or mode is not Mode.MAX):
+        raise UsageError("--min-delta and --mode say how to compare: name the metric with --if-better.")
+    models = _trainer().models
+    candidate = promotion.resolve_model(models, ref)
+    model = promotion.promote(
+        models,
+        ModelRef(candidate.name, candidate.version),
+        alias,
+        reason=reason,
+        if_better=if_better,
+        min_delta=min_delta,
+        mode=mode.value,
+    )
+    if if_better is not None and model.version != candidate.version:
+        values = f"{if_better} {candidate.metrics[if_better]}, against {model.metrics[if_better]} of {model.id}"
+        by = f" by more than {min_delta}" if min_delta else ""
+        output.note(f"Not promoted: {candidate.id} has {values}; that isn't better{by}.")
     output.say(f"{model.name}@{alias}\t{model.id}\t{model.version}")
 
 
@@ -158,20 +224,32 @@ def download(
 
 @app.command(cls=Command, epilog=examples("mnistkit models verify", "mnistkit models verify sklearn_mnist:3"))
 def verify(
-    ref: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One version; all if none is named.")] = None,
+    ref: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="NAME (all its versions), NAME:3 or NAME@ALIAS; else all.")
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the files of registered models with what was registered. Exit code 1 if anything is off."""
+    """Compare the files of registered models with what was registered. Exit code 1 if anything is off.
+
+    Prints a line for each problem: version, file and what is wrong with it, separated by tabs.
+    """
     models = _trainer().models
-    problems = _verify_one(models, ref) if ref else _verify_all(models)
+    parsed = ModelRef.parse(ref) if ref else ModelRef("")
+    version = parsed.version
+    if parsed.alias is not None:
+        from mnistkit.promotion import resolve_model
+
+        version = resolve_model(models, parsed).version
+    found = models.verify(parsed.name or None, version)
     if as_json:
-        output.print_json([{"model": model, "ok": problem is None, "problem": problem} for model, problem in problems])
+        problems = [{"model": each.model, "file": each.file, "problem": each.what} for each in found.problems]
+        output.print_json({"versions": found.versions, "bytes": found.size, "problems": problems})
     else:
-        for model, problem in problems:
-            output.say(f"{model}\t{problem or 'ok'}")
-    bad = sum(problem is not None for _, problem in problems)
-    output.note(f"{len(problems)} versions verified, {bad or 'none'} of them bad.")
+        for each in found.problems:
+            output.say(f"{each.model}\t{each.file}\t{each.what}")
+    bad = len({each.model for each in found.problems})
+    output.note(f"{found.versions} versions with {found.size} bytes verified, {bad or 'none'} of them bad.")
     if bad:
         raise typer.Exit(FAILED)
 
@@ -218,15 +296,15 @@ def _trainer() -> Trainer:
     return Trainer.from_config()
 
 
-def _aliases(models: ModelRegistry, model: ModelVersion) -> list[str]:
-    return [alias for alias, found in models.aliases(model.name).items() if found[-1].version == model.version]
+def _aliases(histories: Mapping[str, Sequence[Assignment]], model: ModelVersion) -> list[str]:
+    return [alias for alias, history in histories.items() if history[-1].version == model.version]
 
 
-def _row(model: ModelVersion, aliases: list[str]) -> tuple[str, ...]:
+def _row(model: ModelVersion, aliases: list[str], metric: str) -> tuple[str, ...]:
     return (
         model.id,
         ", ".join(aliases) or "-",
-        output.metric(model.metrics, "accuracy"),
+        output.metric(model.metrics, metric),
         model.format,
         output.short_time(model.created_at),
         model.run_id or "-",
@@ -241,31 +319,3 @@ def _assignment_json(entry: Assignment) -> dict[str, object]:
         "by": entry.by,
         "reason": entry.reason,
     }
-
-
-def _verify_one(models: ModelRegistry, ref: str) -> list[tuple[str, str | None]]:
-    from mnistkit.promotion import resolve_model
-
-    try:
-        model = resolve_model(models, ref)
-        with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-            models.download(model, Path(folder) / "files")
-    except IntegrityError as error:
-        return [(ref, str(error))]
-    return [(model.id, None)]
-
-
-def _verify_all(models: ModelRegistry) -> list[tuple[str, str | None]]:
-    """Every version that is there, also those that a listing leaves out because they can't be read."""
-    found = []
-    for name in models.names():
-        newest = max((model.version for model in models.versions(name)), default=0)
-        number = 0
-        while True:
-            number += 1
-            try:
-                found += _verify_one(models, f"{name}:{number}")
-            except ModelNotFoundError:  # deleted, or past the end
-                if number > newest:
-                    break
-    return found

@@ -6,16 +6,18 @@ import json
 import logging
 import math
 import os
-import re
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.text import Text
+
+from mnistkit import text as words
+from mnistkit.text import safe
 
 __all__ = [
     "complain",
@@ -38,9 +40,6 @@ __all__ = [
 
 _debug = False
 _quiet = False
-
-# Control characters, and those that reorder what follows them: they could rewrite what the terminal shows.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class _Console(Console):
@@ -147,15 +146,9 @@ def print_facts(facts: Mapping[str, str | None], sections: Mapping[str, Sequence
             say(f"  {line}")
 
 
-def safe(text: str) -> str:
-    """``text`` with control characters written out, so that it can't steer the terminal."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
 def local_time(time: datetime | None) -> str:
     """A time as people here write it: ``2026-11-23 14:05:09``."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if time else "-"
+    return words.local_time(time) if time else "-"
 
 
 def short_time(time: datetime) -> str:
@@ -167,10 +160,7 @@ def duration(start: datetime | None, end: datetime | None) -> str:
     """The time between two: ``4.2 s``, ``3:05``, ``1:02:33``."""
     if start is None or end is None:
         return "-"
-    seconds = max((end - start) / timedelta(seconds=1), 0)
-    if seconds < 60:  # noqa: PLR2004 - seconds in a minute
-        return f"{seconds:.1f} s"
-    return str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
+    return words.duration((end - start).total_seconds())
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from attrs import asdict
 
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
-from mnistkit.errors import RunNotFoundError, RunStateError, UsageError
+from mnistkit.errors import RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs import Run, RunRecord
@@ -25,13 +30,6 @@ app = typer.Typer(help="Look at runs, stop them, take their files.", no_args_is_
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
 ]
-
-
-@runtime_checkable
-class _Deletes(Protocol):
-    """A compute backend that can delete runs; not all can."""
-
-    def delete(self, run_id: str) -> None: ...
 
 
 @app.command("list", cls=Command, epilog=examples("mnistkit runs list", "mnistkit runs list --experiment demo --json"))
@@ -62,7 +60,14 @@ def show(run: RunArgument, *, as_json: JsonOption = False) -> None:
     """Show one run: its states, metrics, files, and why it failed."""
     record = find_run(_trainer(), run).record
     if as_json:
-        output.print_json({**run_json(record), "traceback": record.traceback, "versions": record.versions})
+        origin = record.provenance
+        details = {
+            "traceback": record.traceback,
+            "versions": record.versions,
+            "provenance": asdict(origin) if origin else None,
+            "fingerprint": _fingerprint(record),
+        }
+        output.print_json({**run_json(record), **details})
         return
     output.print_facts(_facts(record), _sections(record))
 
@@ -76,13 +81,34 @@ def logs(
     """Print what a run has written. Ctrl-C while following leaves the run going."""
     found = find_run(_trainer(), run)
     is_terminal = output.console().is_terminal
-    try:
-        for text in found.logs(follow=True) if follow else (found.logs(),):
+    position = 0
+    with _detaching(found.id):
+        for _ in found.looks() if follow else (found,):
+            text = found.logs(start=position)
+            position += len(text)
             sys.stdout.write(output.safe(text) if is_terminal else text)
             sys.stdout.flush()
-    except KeyboardInterrupt as error:
-        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {found.id}", "Interrupted")
-        raise typer.Exit(INTERRUPTED) from error
+
+
+@app.command(cls=Command, epilog=examples("mnistkit runs wait latest", "mnistkit runs wait a1b2c3 --timeout 600"))
+def wait(
+    run: RunArgument,
+    *,
+    timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait at most so long.")] = None,
+) -> None:
+    """Wait until a run has ended. Exits with 0 if it completed, else with 1.
+
+    Ctrl-C leaves the run going.
+    """
+    from mnistkit.cli.watch import wait_for
+
+    found = find_run(_trainer(), run)
+    with _detaching(found.id):
+        wait_for(found, timeout)
+    output.say(f"{found.id}\t{found.state}")
+    if found.state.value != "Completed":
+        detail = f": {found.error}" if found.error else ""
+        raise RunFailedError(f"Run {found.id} is {found.state}{detail}. Its log: mnistkit runs logs {found.id}")
 
 
 @app.command(cls=Command, epilog=examples("mnistkit runs cancel latest"))
@@ -125,9 +151,11 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
     """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
+    from mnistkit.pruning import DeletesRuns
+
     trainer = _trainer()
     found = find_run(trainer, run)
-    if not isinstance(trainer.compute, _Deletes):
+    if not isinstance(trainer.compute, DeletesRuns):
         raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
     models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == found.id]
     if models and not force:
@@ -183,7 +211,22 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "files": record.files,
         "error": record.error,
         "url": record.url,
+        "phases": [
+            {"state": str(p.state), "started_at": p.started_at, "seconds": p.seconds, "attempt": p.attempt}
+            for p in record.phases
+        ],
+        "attempts": [asdict(attempt) for attempt in record.attempts],
     }
+
+
+@contextmanager
+def _detaching(run_id: str) -> Iterator[None]:
+    """Ctrl-C ends the program, not the run; say how to end that."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {run_id}", "Interrupted")
+        raise typer.Exit(INTERRUPTED) from error
 
 
 def _trainer() -> Trainer:
@@ -193,10 +236,9 @@ def _trainer() -> Trainer:
 
 
 def _job_text(record: RunRecord) -> str:
-    from mnistkit.jobs import TrainingJob
+    from mnistkit.views import job_text
 
-    job = record.job
-    return str(job.model) if isinstance(job, TrainingJob) else " ".join((job.entry_script, *job.arguments))
+    return job_text(record.job)
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:
@@ -225,12 +267,54 @@ def _facts(record: RunRecord) -> dict[str, str | None]:
     }
 
 
+def _states(record: RunRecord) -> list[str]:
+    """When it entered each state, and how long it was in it."""
+    from mnistkit.text import duration
+
+    lines = []
+    for transition, phase in zip_longest(record.transitions, record.phases):
+        again = f" (attempt {phase.attempt})" if phase and phase.attempt > 1 else ""
+        took = f"  {duration(phase.seconds)}" if phase else ""
+        lines.append(f"{output.local_time(transition.at)}  {transition.state}{again}{took}")
+    return lines
+
+
+def _attempts(record: RunRecord) -> list[str]:
+    from mnistkit.views import attempt_rows
+
+    return [f"{row[0]}: {', '.join(part for part in row[1:] if part)}" for row in attempt_rows(record)]
+
+
 def _sections(record: RunRecord) -> dict[str, list[str]]:
     return {
-        "states": [f"{output.local_time(t.at)}  {t.state}" for t in record.transitions],
+        "states": _states(record),
+        "attempts": _attempts(record),
         "metrics": [f"{name}: {value:g}" for name, value in record.metrics.items()],
         "tags": [f"{key}={value}" for key, value in record.tags.items()],
         "files": list(record.files),
         "versions": [f"{name} {version}" for name, version in record.versions.items()],
+        "submitted from": _origin(record),
+        "fingerprint": [f"{part} {digest[:12]}" for part, digest in (_fingerprint(record) or {}).items()],
         "traceback": (record.traceback or "").rstrip().splitlines(),
     }
+
+
+def _fingerprint(record: RunRecord) -> dict[str, str] | None:
+    """The digest of each part, and of the whole."""
+    known = record.job.fingerprint
+    return {**known.digests, "whole": known.digest} if known else None
+
+
+def _origin(record: RunRecord) -> list[str]:
+    """Where the run came from, as far as that is known."""
+    origin = record.provenance
+    if origin is None:
+        return []
+    changes = {None: "", True: ", with changes that aren't in it", False: ""}[origin.is_dirty]
+    lines = {
+        "commit": f"{origin.commit}{changes}" if origin.commit else "",
+        "command": shlex.join(origin.command),
+        "platform": origin.platform,
+        "seed": "" if origin.seed is None else str(origin.seed),
+    }
+    return [f"{name}: {value}" for name, value in lines.items() if value]

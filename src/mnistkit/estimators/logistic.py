@@ -23,7 +23,7 @@ from mnistkit.estimators.newton import Problem, Solution, minimize
 from mnistkit.estimators.objectives import Multinomial, OneVsRest
 from mnistkit.estimators.rows import ArrayRows, RowBlocks
 
-__all__ = ["FastLogisticRegression"]
+__all__ = ["FastLogisticRegression", "RegularizationPath"]
 
 Array = NDArray[Any]
 
@@ -117,18 +117,11 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             sample_weight: As in `fit`.
 
         Returns:
-            Fitted estimators in the order of ``Cs``; this one isn't changed but for ``classes_``.
+            Fitted estimators in the order of ``Cs``; this one isn't changed.
         """
-        rows, codes, weights = self._validated(X, y, sample_weight)
-        fitted: dict[float, FastLogisticRegression] = {}
-        solution: Solution | None = None
-        for C in sorted(set(Cs := list(Cs))):
-            model = cast("FastLogisticRegression", clone(self).set_params(C=C))
-            model._check_parameters()  # noqa: SLF001 - one of these, as this one
-            model.classes_, model.n_features_in_ = self.classes_, self.n_features_in_
-            solution = model._solve(rows, codes, weights, solution)  # noqa: SLF001 - the same
-            model._adopt(solution)  # noqa: SLF001 - the same
-            fitted[C] = model
+        path = RegularizationPath()
+        Cs = list(Cs)
+        fitted = {C: path.fit(clone(self).set_params(C=C), X, y, sample_weight) for C in sorted(set(Cs))}
         return tuple(fitted[C] for C in Cs)
 
     def decision_function(self, X: Any) -> Array:
@@ -274,3 +267,29 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+
+class RegularizationPath:
+    """Fits of one problem with several C: each starts where the last one ended, with its preconditioner.
+
+    Fit in order of growing C. All fits must be on the same rows and labels.
+    """
+
+    def __init__(self) -> None:
+        self._solution: Solution | None = None
+
+    def fit(
+        self, estimator: FastLogisticRegression, X: Any, y: Any, sample_weight: Any = None
+    ) -> FastLogisticRegression:
+        """Fit ``estimator`` in place and return it; see `FastLogisticRegression.fit`.
+
+        Args:
+            estimator: Differs from the last one in ``C`` only.
+            X: The same as in the last fit.
+            y: The same.
+            sample_weight: The same.
+        """
+        rows, codes, weights = estimator._validated(X, y, sample_weight)  # noqa: SLF001 - of this module
+        self._solution = estimator._solve(rows, codes, weights, self._solution)  # noqa: SLF001 - the same
+        estimator._adopt(self._solution)  # noqa: SLF001 - the same
+        return estimator

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 from mnistkit.interfaces.data_source import DataSource
 from mnistkit.jobs import Job
 from mnistkit.runs import RunRecord
 
-__all__ = ["ComputeBackend"]
+__all__ = ["ComputeBackend", "GroupBackend"]
 
 
 class ComputeBackend(ABC):
@@ -87,4 +88,30 @@ class ComputeBackend(ABC):
             RunNotFoundError: No run has that id.
             NotFoundError: The run has no such file; lists the ones it has.
             InvalidNameError: ``file`` would leave the run's folder.
+        """
+
+
+class GroupBackend(ComputeBackend):
+    """A backend that can run jobs one after another in one place, so that each builds on what the ones before found."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
+        """Take jobs that gain from being run one after another, in this order; each is a run of its own.
+
+        Otherwise as `submit`: a run that fails or is canceled doesn't stop those after it.
+
+        Args:
+            jobs: At least one; training jobs that `mnistkit.training.paths` puts into one group.
+            data: What to run them on.
+            detach: Whether the runs outlive this process.
+
+        Returns:
+            The records of their runs, in order.
+
+        Raises:
+            SpecError: A job can't run on any backend. Nothing was submitted.
+            StorageError: The backend can't keep records.
+            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
         """

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["DataSource"]
+if TYPE_CHECKING:  # numpy comes with it
+    from mnistkit.dataset import DatasetManifest
+
+__all__ = ["DataSource", "PinnedSource"]
 
 
 class DataSource(ABC):
@@ -46,5 +50,22 @@ class DataSource(ABC):
             ChecksumError: The data is there, but isn't what is pinned, and can't be replaced.
             DataFormatError: A file is missing, ambiguous or no IDX file of the right kind.
             NotFoundError: The place that the source names doesn't exist.
-            StorageError: ``into`` can't be written.
+            StorageError: Something has to be written into ``into``, and can't be.
+        """
+
+
+class PinnedSource(DataSource):
+    """A data source that knows what its files are, so that who reads them at once need not have them hashed twice."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def expected(self, into: Path) -> DatasetManifest | None:
+        """What the files in ``into`` must be, told without reading them: who reads by it verifies as much as `fetch`.
+
+        Args:
+            into: The folder that `fetch` fills.
+
+        Returns:
+            None if only `fetch` can tell, as when ``into`` isn't complete.
         """

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
 from mnistkit.models import Assignment, ModelVersion
+from mnistkit.verification import Problem, Verification
 
 __all__ = ["ModelRegistry"]
 
@@ -50,7 +54,8 @@ class ModelRegistry(ABC):
             InvalidNameError: The name, or one of the files' names, breaks the rule.
             UsageError: The format is unknown, a metric isn't a finite number, or the folder holds no file, or holds
                 anything but regular files and folders.
-            StorageError: The registry can't be written. Nothing was registered.
+            StorageError: The registry can't be written. Nothing was registered, unless the message says that it was
+                and that the disk didn't confirm it.
         """
 
     @abstractmethod
@@ -96,12 +101,23 @@ class ModelRegistry(ABC):
         """
 
     @abstractmethod
-    def assign(self, name: str, alias: str, version: int, *, reason: str = "") -> None:
+    def assign(
+        self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
+    ) -> None:
         """Point an alias to a version. The earlier assignments are kept as its history; each call adds one.
+
+        Args:
+            name: The model.
+            alias: Such as ``"champion"``.
+            version: Which of its versions.
+            reason: Why, for the history.
+            seen: The alias's history that this was decided on, as `aliases` gave it; ``()`` if there was none. Of
+                several assignments that were decided on the same history one succeeds (compare-and-set).
 
         Raises:
             InvalidNameError: The alias breaks the rule.
             ModelNotFoundError: There is no such version.
+            ConflictError: The history isn't what was ``seen``. Nothing was assigned.
         """
 
     @abstractmethod
@@ -110,3 +126,57 @@ class ModelRegistry(ABC):
 
         Empty if there is no such model.
         """
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """The numbers of all versions that aren't deleted, newest first; empty if there are none.
+
+        Those of `versions`, unless a registry overrides this: it should, if it knows of versions that it can't read.
+        """
+        return tuple(model.version for model in self.versions(name))
+
+    def verify(self, name: str | None = None, version: int | None = None) -> Verification:
+        """Compare what is kept with what was registered.
+
+        Args:
+            name: The model; all of them if None.
+            version: One version of it; all that aren't deleted if None.
+
+        Returns:
+            How much was checked, and each problem with its version and file. A version whose manifest can't be read
+            is a problem, no error.
+
+        Raises:
+            ModelNotFoundError: There is no such model or version.
+            UsageError: A version without a name.
+        """
+        if version is not None:
+            if name is None:
+                raise UsageError(f"verify(version={version}): name the model, too.")
+            return self.inspect(name, version)
+        if name is not None and not self.numbers(name):
+            self.get(name)  # says what there is
+        return Verification.total(self._inspect_all(self.names() if name is None else (name,)))
+
+    def inspect(self, name: str, version: int) -> Verification:
+        """Verify one version: here by downloading it, which finds its first problem.
+
+        A registry that reaches its files at once overrides this, and finds all.
+
+        Raises:
+            ModelNotFoundError: There is no such version.
+        """
+        size = 0
+        try:
+            model = self.get(name, version)
+            size = sum(info.size for info in model.files.values())
+            with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
+                self.download(model, Path(folder) / "files")
+        except IntegrityError as error:
+            return Verification(1, size, (Problem(f"{name}:{version}", "", str(error)),))
+        return Verification(1, size)
+
+    def _inspect_all(self, names: Sequence[str]) -> Iterator[Verification]:
+        for name in names:
+            for number in reversed(self.numbers(name)):
+                with contextlib.suppress(ModelNotFoundError):  # deleted since
+                    yield self.inspect(name, number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mnistkit.errors import IntegrityError, InvalidNameError, UsageError
@@ -12,7 +13,7 @@ from mnistkit.local.manifest import MANIFEST
 from mnistkit.models import ModelVersion
 from mnistkit.names import check_file
 
-__all__ = ["copy_in", "copy_out", "find_sources"]
+__all__ = ["copy_in", "copy_out", "find_problems", "find_sources"]
 
 
 def find_sources(folder: Path) -> dict[str, Path]:
@@ -62,10 +63,9 @@ def copy_out(model: ModelVersion, folder: Path, into: Path) -> None:
         IntegrityError: They aren't the registered ones, or not only these. Some may have been copied.
     """
     try:
-        found = dict(disk.walk_regular(folder))
+        found = _registered(folder)
     except OSError as error:
         raise IntegrityError(f"{model.id}: {error.filename} can't be used: {error.strerror}.") from error
-    del found[MANIFEST]
     for what, files in (
         ("lacks", model.files.keys() - found.keys()),
         ("has an extra", found.keys() - model.files.keys()),
@@ -78,6 +78,42 @@ def copy_out(model: ModelVersion, folder: Path, into: Path) -> None:
         got = disk.copy_file(found[file], into / file) if size == expected.size else FileInfo(size, "(not read)")
         if got != expected:
             raise IntegrityError(
-                f"{model.id}: {file} has {got.size} bytes with sha256 {got.sha256}; registered were {expected.size} "
-                f"with {expected.sha256}. Restore the file, or use another version."
+                f"{model.id}: {file} {_difference(got, expected)}. Restore the file, or use another version."
             )
+
+
+def find_problems(model: ModelVersion, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield ``(file, what is wrong with it)`` of a version that a folder should hold; nothing is written.
+
+    Args:
+        model: What was registered.
+        folder: Where the registry keeps it.
+    """
+    try:
+        found = _registered(folder)
+    except OSError as error:
+        yield os.path.relpath(str(error.filename), folder).replace(os.sep, "/"), f"can't be used: {error.strerror}"
+        return
+    for file, path in found.items():
+        if file not in model.files:
+            yield file, "wasn't registered"
+            continue
+        try:
+            size = path.lstat().st_size
+            got = disk.hash_file(path) if size == model.files[file].size else FileInfo(size, "(not read)")
+        except OSError as error:
+            yield file, f"can't be read: {error.strerror}"
+        else:
+            if got != model.files[file]:
+                yield file, _difference(got, model.files[file])
+    for file in sorted(model.files.keys() - found.keys()):
+        yield file, "is missing"
+
+
+def _registered(folder: Path) -> dict[str, Path]:
+    """What is there, without the manifest."""
+    return {file: path for file, path in disk.walk_regular(folder) if file != MANIFEST}
+
+
+def _difference(got: FileInfo, expected: FileInfo) -> str:
+    return f"has {got.size} bytes with sha256 {got.sha256}; registered were {expected.size} with {expected.sha256}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from attrs import field, frozen
 
-from mnistkit.codec import to_json
+from mnistkit.codec import from_json, to_json
 from mnistkit.dataset import MANIFEST, DatasetManifest, find_idx_files
 from mnistkit.errors import ChecksumError, StorageError, UsageError
-from mnistkit.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
+from mnistkit.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically
 from mnistkit.idx import encode_idx
 from mnistkit.interfaces.data_source import DataSource
 
@@ -62,9 +63,9 @@ class DigitsSource(DataSource):
 
         Raises:
             ChecksumError: The installed scikit-learn has other digits.
-            StorageError: ``into`` can't be written.
+            StorageError: ``into`` lacks something and can't be written.
         """
-        ensure_folder(into, "MNISTKIT_CACHE")
+        ensure_folder(into, "MNISTKIT_CACHE", writable=False)
         manifest = to_json(_MANIFEST)
         wanted = {**_PINNED, MANIFEST: FileInfo(len(manifest), sha256_hex(manifest))}
         bad = [name for name, expected in wanted.items() if not _is(into / name, expected)]
@@ -72,6 +73,10 @@ class DigitsSource(DataSource):
         for name in bad:
             _place(into / name, made[name], wanted[name])
         return into
+
+    def digests(self) -> Mapping[str, str]:
+        """The pinned sha256s; see `KnownContent`."""
+        return {MANIFEST: sha256_hex(to_json(_MANIFEST)), **{name: info.sha256 for name, info in _PINNED.items()}}
 
 
 def _absolute(folder: Path) -> Path:
@@ -125,6 +130,23 @@ class FolderSource(DataSource):
         """
         find_idx_files(self.folder)
         return self.folder
+
+    def digests(self) -> Mapping[str, str]:
+        """The sha256 of each file: as ``dataset.json`` has it, which reading verifies, else of its bytes.
+
+        Bytes are hashed once per process and file, unless it changes.
+        """
+        files = {path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder).values()}
+        manifest = self.folder / MANIFEST
+        try:
+            found = manifest.read_bytes() if manifest.exists() else None
+            listed = {} if found is None else from_json(found, DatasetManifest, manifest).files
+            known = {} if found is None else {MANIFEST: sha256_hex(found)}
+            for name, path in files.items():
+                known[name] = listed[name].sha256 if name in listed else sha256_of(path)
+        except OSError as error:
+            raise StorageError(f"Can't read {self.folder}: {error}. Make it readable.") from error
+        return known
 
 
 def _digits() -> dict[str, bytes]:

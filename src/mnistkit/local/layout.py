@@ -39,10 +39,12 @@ class Numbers:
     Attributes:
         taken: All that were ever given out.
         deleted: Those whose files are gone.
+        linked: Those whose folder is a symbolic link, which nobody made but a hand.
     """
 
     taken: frozenset[int]
     deleted: frozenset[int]
+    linked: frozenset[int]
 
     @property
     def live(self) -> frozenset[int]:
@@ -82,7 +84,8 @@ class Layout:
         """
         path = self.path(*parts)
         try:
-            return frozenset(entry.name for entry in path.iterdir())
+            with os.scandir(path) as entries:
+                return frozenset(entry.name for entry in entries)
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
         except OSError as error:
@@ -91,7 +94,15 @@ class Layout:
     def numbers(self, name: str) -> Numbers:
         """The version numbers of a model."""
         deleted = _numbers(entry.removesuffix(".json") for entry in self.entries("models", name, "deleted"))
-        return Numbers(deleted | _numbers(self.entries("models", name, "versions")), deleted)
+        taken = deleted | _numbers(self.entries("models", name, "versions"))
+        return Numbers(taken, deleted, _numbers(self._links("models", name, "versions")))
+
+    def is_live(self, name: str, number: int) -> bool:
+        """Whether there is such a version, and it isn't deleted."""
+        if type(number) is not int or number < 1:
+            return False
+        version, event = self._version(name, number)
+        return os.path.lexists(version) and not os.path.lexists(event)
 
     def sequence(self, name: str, alias: str) -> list[int]:
         """The numbers of an alias's assignments, in order."""
@@ -139,23 +150,24 @@ class Layout:
     def claim(self, *parts: str, what: str) -> Path:
         """Create the folder ``root/part/part``, whose last part is a name that people chose; idempotent.
 
-        Everyone creates first and looks second: of two who claim names that differ only in case at least one
-        sees the other.
+        Everyone looks once more after creating: of two who claim names that differ only in case at least one sees
+        the other.
 
         Raises:
             InvalidNameError: It differs only in case from another; some systems can't tell these apart.
         """
-        path, name = self.path(*parts), parts[-1]
+        path = self.path(*parts)
         is_new = not path.exists()
-        disk.make_folder(path)
-        twin = next((e for e in self.entries(*parts[:-1]) if e != name and e.lower() == name.lower()), None)
-        if twin is not None:
+        if is_new:
+            self._refuse_twins(parts, what)
+            disk.make_folder(path)
+        try:
+            self._refuse_twins(parts, what)
+        except InvalidNameError:
             if is_new:
                 with contextlib.suppress(OSError):
-                    path.rmdir()
-            raise InvalidNameError(
-                f"The {what} {name!r} differs only in case from {twin!r}: use that, or another name."
-            )
+                    disk.remove_empty(path)
+            raise
         return path
 
     def publish(self, name: str, stage: Path, manifest: bytes) -> Path:
@@ -165,16 +177,62 @@ class Layout:
             name: The model.
             stage: The folder in staging.
             manifest: The content of its manifest, which no other has.
+
+        Raises:
+            StorageError: It is published, but the disk didn't confirm that it keeps it.
+            OSError: It isn't published.
         """
-        model = self.claim("models", name, what="model name")
+        self.claim("models", name, what="model name")
         versions = self.path("models", name, "versions")
         disk.make_folder(versions)
-        target = versions / str(max(self.numbers(name).taken, default=0) + 1)
+        target = versions / str(self._free(name))
         while not _renamed(stage, target, manifest):
             target = versions / str(int(target.name) + 1)
-        for folder in (versions, model, model.parent, self.root, stage.parent):
-            disk.sync(folder)
+        try:
+            self.settle(versions)
+            disk.sync(stage.parent)
+        except OSError as error:
+            raise StorageError(
+                f"{name}:{target.name} is registered in {self.root}, but the disk refused to confirm that: {error}. "
+                "It may be gone after a power failure: check the disk, then look whether it is there."
+            ) from error
         return target
+
+    def settle(self, folder: Path) -> None:
+        """Flush a folder and those above it, up to the root: others may have made these and not be done with it."""
+        for each in (folder, *folder.parents):
+            disk.sync(each)
+            if each == self.root:
+                return
+
+    def _free(self, name: str) -> int:
+        """A number that nobody has, and nobody had: the one after the highest.
+
+        Most file systems count a folder's subfolders. That count is the highest number, if that is there and the
+        next isn't; else, as after a gap that somebody made by hand, the names are read.
+        """
+        highest = self.path("models", name, "versions").stat().st_nlink - 2
+        is_there = highest > 0 and self._version(name, highest)[0].exists()
+        if is_there and not any(map(os.path.lexists, self._version(name, highest + 1))):
+            return highest + 1
+        return max(self.numbers(name).taken, default=0) + 1
+
+    def _version(self, name: str, number: int) -> tuple[Path, Path]:
+        """The folder of a version, and the file that says that it is deleted."""
+        model = self.path("models", name)
+        return model / "versions" / str(number), model / "deleted" / f"{number}.json"
+
+    def _refuse_twins(self, parts: tuple[str, ...], what: str) -> None:
+        name = parts[-1]
+        twin = next((e for e in self.entries(*parts[:-1]) if e != name and e.lower() == name.lower()), None)
+        if twin is not None:
+            raise InvalidNameError(
+                f"The {what} {name!r} differs only in case from {twin!r}: use that, or another name."
+            )
+
+    def _links(self, *parts: str) -> Iterator[str]:
+        with contextlib.suppress(OSError), os.scandir(self.path(*parts)) as entries:
+            yield from (entry.name for entry in entries if entry.is_symlink())
 
 
 def _renamed(stage: Path, target: Path, manifest: bytes) -> bool:
@@ -196,8 +254,7 @@ def _numbers(texts: Iterable[str]) -> frozenset[int]:
 
 def _holds(version: Path, manifest: bytes) -> bool:
     try:
-        with disk.open_regular(version / MANIFEST) as stream:
-            return stream.read() == manifest
+        return disk.read_regular(version / MANIFEST) == manifest
     except OSError:
         return False
 

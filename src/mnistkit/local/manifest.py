@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import field, fields_dict, frozen
 
 from mnistkit.codec import from_json, to_json
 from mnistkit.errors import DataFormatError, IntegrityError, UsageError
@@ -17,7 +18,7 @@ from mnistkit.jobs import library_versions
 from mnistkit.models import FORMATS, ModelVersion
 from mnistkit.runs import utc_now
 
-__all__ = ["MANIFEST", "Manifest"]
+__all__ = ["MANIFEST", "Manifest", "read_version"]
 
 MANIFEST: Final = "manifest.json"
 """The manifest's file name in the folder of a version."""
@@ -132,6 +133,52 @@ class Manifest:
             versions=self.versions,
             location=location,
         )
+
+
+def read_version(data: bytes, number: int, location: str, source: str) -> ModelVersion:
+    """The version that a manifest describes: ``Manifest.parse(...).as_version(...)``, in a third of the time.
+
+    Args:
+        data: What `Manifest.to_bytes` wrote.
+        number: The version.
+        location: Where the files are.
+        source: Where the manifest is, for messages.
+
+    Raises:
+        IntegrityError: As from `Manifest.parse`.
+    """
+    try:
+        plain = json.loads(data.decode())
+        if _is_exact(plain):
+            fields = {key: plain[key] for key in _SHARED}
+            fields["created_at"] = datetime.fromisoformat(plain["created_at"])
+            fields["files"] = {file: FileInfo(**info) for file, info in plain["files"].items()}
+            return ModelVersion(version=number, digest=sha256_hex(data), location=location, **fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass  # to be said with care
+    return Manifest.parse(data, source).as_version(number, data, location)
+
+
+_KEYS = fields_dict(Manifest).keys()
+_SHARED = _KEYS & fields_dict(ModelVersion).keys()
+_TEXTS = {str}
+_NUMBERS = {float}
+_INFO = {"size": int, "sha256": str}
+
+
+def _is_exact(plain: Any) -> bool:
+    """Whether JSON has what `Manifest.to_bytes` writes, of the very types that it writes: nothing to convert."""
+    return (
+        plain.keys() == _KEYS
+        and plain["schema"] == _SCHEMA
+        and plain["format"] in FORMATS
+        and {type(plain[key]) for key in ("name", "nonce", "description", "created_at")} == _TEXTS
+        and (plain["run_id"] is None or type(plain["run_id"]) is str)
+        and {*map(type, plain["tags"].values()), *map(type, plain["versions"].values())} <= _TEXTS
+        and set(map(type, plain["metrics"].values())) <= _NUMBERS
+        and all(map(math.isfinite, plain["metrics"].values()))
+        and all({key: type(value) for key, value in info.items()} == _INFO for info in plain["files"].values())
+    )
 
 
 def _keyed(values: Mapping[str, Any] | None, what: str) -> dict[str, Any]:

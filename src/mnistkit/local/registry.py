@@ -12,14 +12,16 @@ import getpass
 import itertools
 import logging
 import os
+import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve
 
 from mnistkit.codec import from_json, to_json
 from mnistkit.errors import (
+    ConflictError,
     DataFormatError,
     IntegrityError,
     InvalidNameError,
@@ -30,12 +32,13 @@ from mnistkit.errors import (
 )
 from mnistkit.interfaces.model_registry import ModelRegistry
 from mnistkit.local import disk
-from mnistkit.local.contents import copy_in, copy_out, find_sources
+from mnistkit.local.contents import copy_in, copy_out, find_problems, find_sources
 from mnistkit.local.layout import Layout, Numbers
-from mnistkit.local.manifest import MANIFEST, Manifest
+from mnistkit.local.manifest import MANIFEST, Manifest, read_version
 from mnistkit.models import Assignment, ModelVersion
 from mnistkit.names import check_name
 from mnistkit.runs import utc_now
+from mnistkit.verification import Problem, Verification
 
 __all__ = ["FolderRegistry"]
 
@@ -66,7 +69,7 @@ class FolderRegistry(ModelRegistry):
         run_id: str | None = None,
     ) -> ModelVersion:
         """Publish the files below a folder as the next version; see `ModelRegistry.register`."""
-        self._numbers(name)
+        self._check(name)
         draft = Manifest(
             name=name, format=format, files={}, metrics=metrics, tags=tags, description=description, run_id=run_id
         )
@@ -74,7 +77,7 @@ class FolderRegistry(ModelRegistry):
         with self._layout.writing() as staging:
             stage = staging / uuid.uuid4().hex
             try:
-                stage.mkdir()
+                disk.create_folder(stage)
                 manifest = evolve(draft, files=copy_in(sources, stage))
                 data = manifest.to_bytes()
                 disk.write_file(stage / MANIFEST, data)
@@ -92,13 +95,21 @@ class FolderRegistry(ModelRegistry):
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
         """All versions, newest first; see `ModelRegistry.versions`."""
+        numbers = self._numbers(name)
+        folder = self._layout.path("models", name, "versions")
         found = []
-        for number in sorted(self._numbers(name).live, reverse=True):
+        for number in sorted(numbers.live, reverse=True):
             try:
-                found.append(self._read(name, number))
+                if number in numbers.linked:
+                    self._folder(name, number)
+                found.append(_load(name, number, f"{folder}{os.sep}{number}"))
             except IntegrityError as error:
                 _log.warning("Left out of the versions of %s: %s", name, error)
         return tuple(found)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """The numbers that aren't deleted, also of versions that can't be read; see `ModelRegistry.numbers`."""
+        return tuple(sorted(self._numbers(name).live, reverse=True))
 
     def names(self) -> tuple[str, ...]:
         """The models that have versions; see `ModelRegistry.names`."""
@@ -122,7 +133,7 @@ class FolderRegistry(ModelRegistry):
         partial = into / f".{uuid.uuid4().hex}.part"
         try:
             partial.mkdir(parents=True)
-            copy_out(current, self._layout.path("models", current.name, "versions", str(current.version)), partial)
+            self._copy(current, partial)
             for file in current.files:
                 (into / file).parent.mkdir(parents=True, exist_ok=True)
                 (partial / file).replace(into / file)
@@ -137,11 +148,24 @@ class FolderRegistry(ModelRegistry):
             raise
         return into
 
+    def inspect(self, name: str, version: int) -> Verification:
+        """Verify one version where it is, without a copy; see `ModelRegistry.inspect`."""
+        number = self._live(name, version)
+        try:
+            model = self._read(name, number)
+            problems = tuple(find_problems(model, self._folder(name, number)))
+        except IntegrityError as error:
+            return Verification(1, 0, (Problem(f"{name}:{number}", MANIFEST, str(error)),))
+        if problems:
+            self._live(name, number)  # it may have been deleted meanwhile
+        size = sum(info.size for info in model.files.values())
+        return Verification(1, size, tuple(Problem(model.id, *problem) for problem in problems))
+
     def delete(self, name: str, version: int) -> None:
         """Forget a version's files, for ever; see `ModelRegistry.delete`."""
         numbers = self._numbers(name)
         if version not in numbers.taken:
-            raise self._missing(name, version, numbers)
+            raise self._missing(name, version)
         aliases = [alias for alias, history in self.aliases(name).items() if history[-1].version == version]
         if aliases and version in numbers.live:
             raise UsageError(
@@ -152,43 +176,59 @@ class FolderRegistry(ModelRegistry):
         with self._layout.writing() as staging:
             disk.make_folder(event.parent)
             disk.put_if_absent(event, to_json({"deleted_at": utc_now().isoformat(), "by": _user()}), staging)
+            self._layout.settle(event.parent)
             for entry in self._layout.entries("models", name, "versions", str(version)) - {MANIFEST}:
                 disk.remove(folder / entry)
 
-    def assign(self, name: str, alias: str, version: int, *, reason: str = "") -> None:
+    def assign(
+        self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
+    ) -> None:
         """Point an alias to a version; see `ModelRegistry.assign`."""
         check_name(alias, "alias")
         self.get(name, version)
         data = to_json(Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=_user()))
         with self._layout.writing() as staging:
             folder = self._layout.claim("models", name, "aliases", alias, what="alias")
-            for number in itertools.count(max(self._layout.sequence(name, alias), default=0) + 1):
+            taken = self._layout.sequence(name, alias)
+            if seen is not None and not self._is_latest(name, alias, taken, seen):
+                raise _conflict(name, alias, seen)
+            for number in itertools.count(max(taken, default=0) + 1):
                 if disk.put_if_absent(folder / f"{number:012d}.json", data, staging):
+                    self._layout.settle(folder)
                     return
+                if seen is not None:
+                    raise _conflict(name, alias, seen)
 
     def aliases(self, name: str) -> Mapping[str, tuple[Assignment, ...]]:
         """Each alias with its history; see `ModelRegistry.aliases`."""
-        self._numbers(name)
+        self._check(name)
         histories = {
             alias: tuple(self._assignment(name, alias, number) for number in self._layout.sequence(name, alias))
             for alias in sorted(self._layout.entries("models", name, "aliases"))
         }
         return {alias: history for alias, history in histories.items() if history}
 
-    def _numbers(self, name: str) -> Numbers:
+    def _check(self, name: str) -> None:
         check_name(name, "model name")
         self._layout.check_format()
+
+    def _numbers(self, name: str) -> Numbers:
+        self._check(name)
         return self._layout.numbers(name)
+
+    def _folder(self, name: str, number: int) -> Path:
+        return self._layout.path("models", name, "versions", str(number))
 
     def _live(self, name: str, version: int | None) -> int:
         """The number of a version that is there: this one, or the newest if None."""
-        numbers = self._numbers(name)
-        number = max(numbers.live, default=0) if version is None else version
-        if number not in numbers.live:
-            raise self._missing(name, version, numbers)
+        self._check(name)
+        number = max(self._layout.numbers(name).live, default=0) if version is None else version
+        if not self._layout.is_live(name, number):
+            raise self._missing(name, version)
         return number
 
-    def _missing(self, name: str, version: int | None, numbers: Numbers) -> ModelNotFoundError:
+    def _missing(self, name: str, version: int | None) -> ModelNotFoundError:
+        numbers = self._layout.numbers(name)
         if not numbers.taken:
             known = ", ".join(self.names()) or "none yet"
             return ModelNotFoundError(f"No model {name!r} in {self._layout.root}. Its models: {known}.")
@@ -198,29 +238,52 @@ class FolderRegistry(ModelRegistry):
         return ModelNotFoundError(f"{what} of model {name!r} {lost}. The versions there are: {known}.")
 
     def _read(self, name: str, number: int) -> ModelVersion:
-        folder = self._layout.path("models", name, "versions", str(number))
-        source = f"{name}:{number}: {self._layout.path('models', name, 'versions', str(number), MANIFEST)}"
+        return _load(name, number, str(self._folder(name, number)))
+
+    def _copy(self, model: ModelVersion, into: Path) -> None:
         try:
-            with disk.open_regular(folder / MANIFEST) as stream:
-                data = stream.read()
-        except OSError as error:
-            raise IntegrityError(f"{source} can't be read: {error}. Restore it, or delete this version.") from error
-        manifest = Manifest.parse(data, source)
-        if manifest.name != name:
-            raise IntegrityError(f"{source} is that of {manifest.name!r}: the folder was moved here.")
-        return manifest.as_version(number, data, str(folder))
+            copy_out(model, self._folder(model.name, model.version), into)
+        except IntegrityError:
+            self._live(model.name, model.version)  # it may have been deleted meanwhile
+            raise
+
+    def _is_latest(self, name: str, alias: str, taken: Sequence[int], seen: Sequence[Assignment]) -> bool:
+        """Whether an alias's history is still what was seen: it only grows, so that its end says it all."""
+        return len(taken) == len(seen) and (not taken or self._assignment(name, alias, taken[-1]) == seen[-1])
 
     def _assignment(self, name: str, alias: str, number: int) -> Assignment:
         path = self._layout.path("models", name, "aliases", alias, f"{number:012d}.json")
         try:
-            assignment: Assignment = from_json(path.read_bytes(), Assignment, path)
+            assignment: Assignment = from_json(disk.read_regular(path), Assignment, path)
         except (OSError, DataFormatError) as error:
             raise IntegrityError(f"{name}@{alias}: {error} Restore {path}, or remove it to forget it.") from error
         return assignment
 
 
+def _load(name: str, number: int, folder: str) -> ModelVersion:
+    """Read the version that a folder, no link, holds."""
+    path = f"{folder}{os.sep}{MANIFEST}"
+    source = f"{name}:{number}: {path}"
+    try:
+        data = disk.read_regular(path)
+    except OSError as error:
+        raise IntegrityError(f"{source} can't be read: {error}. Restore it, or delete this version.") from error
+    model = read_version(data, number, folder, source)
+    if model.name != name:
+        raise IntegrityError(f"{source} is that of {model.name!r}: the folder was moved here.")
+    return model
+
+
+def _conflict(name: str, alias: str, seen: Sequence[Assignment]) -> ConflictError:
+    return ConflictError(
+        f"{name}@{alias} was assigned by someone else since this was decided, on a history of {len(seen)} "
+        "assignments. Look at its history, then decide again."
+    )
+
+
 def _user() -> str:
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container may have no name for its user
-        return ""
+        user = str(os.getuid()) if hasattr(os, "getuid") else ""
+    return f"{user}@{socket.gethostname()}"

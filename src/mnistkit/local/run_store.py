@@ -9,6 +9,7 @@
               cancel              there once somebody asked the run to stop
               logs/std_log.txt    what it wrote
               outputs/            what it leaves behind
+              attempts/<n>/       metrics, tags and outputs of attempts that ended badly
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ import attrs
 from attrs import field, frozen
 
 from mnistkit.codec import from_json, to_json
-from mnistkit.context import CANCEL_FILE, read_points, read_tags
+from mnistkit.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError
 from mnistkit.files import ensure_folder, regular_files, write_atomically
 from mnistkit.jobs import Job, library_versions
 from mnistkit.names import check_file, check_name
-from mnistkit.runs import RunRecord, RunState, Transition, utc_now
+from mnistkit.provenance import Provenance
+from mnistkit.redaction import redacted
+from mnistkit.runs import Attempt, RunRecord, RunState, Transition, utc_now
 
-__all__ = ["RunStore"]
+__all__ = ["WORKER_LOG", "Owner", "RunStore"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,20 +45,24 @@ _JOB = "job.json"
 _RECORD = "record.json"
 _LOG = "logs/std_log.txt"
 
+WORKER_LOG = ".worker.log"
+"""Beside the run folders: what the process that runs them says of itself, which should be nothing."""
+
 
 @frozen(kw_only=True)
-class _Owner:
-    """The process that runs a run: only it changes the record."""
+class Owner:
+    """The process that runs a run: only it, and what it starts for that, changes the record."""
 
     host: str
     pid: int
     started: float
 
     @classmethod
-    def me(cls) -> _Owner:
+    def of(cls, pid: int) -> Owner:
+        """The process of this machine with that id."""
         import psutil
 
-        return cls(host=socket.gethostname(), pid=os.getpid(), started=psutil.Process().create_time())
+        return cls(host=socket.gethostname(), pid=pid, started=psutil.Process(pid).create_time())
 
     def is_gone(self) -> bool:
         """Whether the process has surely ended; of another host nobody can tell."""
@@ -64,7 +71,8 @@ class _Owner:
         import psutil
 
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+            process = psutil.Process(self.pid)
+            return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - self.started) > 1
         except psutil.NoSuchProcess:
             return True
 
@@ -75,10 +83,12 @@ class _Status:
 
     data: str
     transitions: tuple[Transition, ...]
-    owner: _Owner
+    owner: Owner
     error: str | None = None
     traceback: str | None = None
+    attempts: tuple[Attempt, ...] = ()
     versions: dict[str, str] = field(factory=dict)
+    provenance: Provenance | None = None
 
 
 class RunStore:
@@ -86,21 +96,38 @@ class RunStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._marks: dict[str, tuple[int, int]] = {}
+        """How many characters of a run's log were read, and in how many bytes: who follows it goes on there."""
 
-    def create(self, job: Job, data: str) -> str:
-        """Make the folder of a new, Queued run and return its id.
+    def ensured(self) -> Path:
+        """The folder that holds the run folders, created if need be.
 
         Raises:
             StorageError: It can't be written.
         """
         ensure_folder(self._root, "MNISTKIT_HOME")
+        return self._root
+
+    def create(self, job: Job, data: str, owner: Owner | None = None) -> str:
+        """Make the folder of a new, Queued run and return its id.
+
+        Args:
+            job: What to run.
+            data: The uri of its data.
+            owner: The process that will run it; None for this one.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        self.ensured()
         now = utc_now()
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         status = _Status(
             data=data,
             transitions=(Transition(RunState.QUEUED, now),),
-            owner=_me(),
+            owner=owner or _me(os.getpid()),
             versions=library_versions(),
+            provenance=Provenance.of(job),
         )
         staged = self._root / f".{run_id}"
         (staged / "logs").mkdir(parents=True)
@@ -124,12 +151,32 @@ class RunStore:
             raise RunNotFoundError(f"{self._root} holds no run {run_id!r}: 'mnistkit runs list' shows those it holds.")
         return folder
 
+    def job(self, run_id: str) -> Job:
+        """What a run runs.
+
+        Raises:
+            DataFormatError: It can't be understood.
+        """
+        path = self.folder(run_id) / _JOB
+        job: Job = from_json(path.read_bytes(), Job, path)
+        return job
+
     def log_file(self, run_id: str) -> Path:
         """Where a run's output goes."""
         return self.folder(run_id) / _LOG
 
-    def advance(self, run_id: str, state: RunState, *, error: str | None = None, traceback: str | None = None) -> None:
-        """Write that a run entered ``state``. For the owner alone."""
+    def advance(
+        self,
+        run_id: str,
+        state: RunState,
+        *,
+        error: str | None = None,
+        traceback: str | None = None,
+        attempt: Attempt | None = None,
+    ) -> None:
+        """Write that a run entered ``state``, and that an attempt at it has ended. For the owner alone."""
+        if attempt is not None and attempt.error:
+            attempt = attrs.evolve(attempt, error=redacted(attempt.error))
         folder = self.folder(run_id)
         status = _read_status(folder)
         write_atomically(
@@ -138,15 +185,36 @@ class RunStore:
                 attrs.evolve(
                     status,
                     transitions=(*status.transitions, Transition(state, utc_now())),
-                    error=error,
-                    traceback=traceback,
+                    error=error and redacted(error),
+                    traceback=traceback and redacted(traceback),
+                    attempts=(*status.attempts, *([attempt] if attempt else [])),
                 )
             ),
         )
 
+    def set_attempt_aside(self, run_id: str, number: int) -> None:
+        """Move what an attempt that ended badly has left out of the way of the next one. For the owner alone."""
+        folder = self.folder(run_id)
+        aside = folder / "attempts" / str(number)
+        aside.mkdir(parents=True, exist_ok=True)
+        for name in (METRICS_FILE, TAGS_FILE, "outputs"):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).rename(aside / name)
+        (folder / "outputs").mkdir(exist_ok=True)
+
     def ask_to_stop(self, run_id: str) -> None:
         """Leave the sign that a run should stop."""
         (self.folder(run_id) / CANCEL_FILE).touch()
+
+    def state(self, run_id: str) -> RunState:
+        """The state that is written down. For the owner; others want `read`."""
+        return _read_status(self.folder(run_id)).transitions[-1].state
+
+    def clear_outputs(self, run_id: str) -> None:
+        """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
+        outputs = self.folder(run_id) / "outputs"
+        shutil.rmtree(outputs, ignore_errors=True)
+        outputs.mkdir(exist_ok=True)
 
     def is_asked_to_stop(self, run_id: str) -> bool:
         """Whether the sign is there."""
@@ -160,8 +228,8 @@ class RunStore:
             DataFormatError: Its files can't be understood.
         """
         folder = self.folder(run_id)
-        status = _observed(_read_status(folder), (folder / CANCEL_FILE).exists())
-        job: Job = from_json((folder / _JOB).read_bytes(), Job, folder / _JOB)
+        status = _observed(folder)
+        job = self.job(run_id)
         return RunRecord(
             id=run_id,
             job=job,
@@ -172,8 +240,10 @@ class RunStore:
             tags={**job.tags, **read_tags(folder)},
             error=status.error,
             traceback=status.traceback,
+            attempts=status.attempts,
             url=str(folder),
             versions=status.versions,
+            provenance=status.provenance,
         )
 
     def read_all(self) -> tuple[RunRecord, ...]:
@@ -191,13 +261,23 @@ class RunStore:
 
     def read_log(self, run_id: str, start: int) -> str:
         """The log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
+        folder = self.folder(run_id)
+        is_whole = _observed(folder).transitions[-1].state.is_terminal  # asked first: what comes later may be the end
+        characters, position = self._marks.get(run_id, (0, 0))
+        if characters > start:
+            characters = position = 0
         try:
-            data = self.log_file(run_id).read_bytes()
+            with (folder / _LOG).open("rb") as stream:
+                stream.seek(position)
+                data = stream.read()
         except FileNotFoundError:
             return ""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
         # The last bytes may be the beginning of a character that is still being written.
-        return decoder.decode(data, final=self.read(run_id).state.is_terminal)[start:]
+        text = decoder.decode(data, final=is_whole)
+        begun = len(decoder.getstate()[0])
+        self._marks[run_id] = (characters + len(text), position + len(data) - begun)
+        return text[start - characters :]
 
     def copy_file(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one of the run's files into a folder.
@@ -228,8 +308,8 @@ class RunStore:
 
 
 @cache
-def _me() -> _Owner:
-    return _Owner.me()
+def _me(pid: int) -> Owner:
+    return Owner.of(pid)
 
 
 def _read_status(folder: Path) -> _Status:
@@ -237,19 +317,27 @@ def _read_status(folder: Path) -> _Status:
     return status
 
 
-def _observed(status: _Status, asked_to_stop: bool) -> _Status:  # noqa: FBT001 - private, named at its one call
+def _observed(folder: Path) -> _Status:
     """The status as it is now, seen from outside: owners may die, and people may ask for a stop."""
+    status = _read_status(folder)
     last = status.transitions[-1]
     if last.state.is_terminal:
         return status
-    if status.owner.is_gone():
-        if asked_to_stop:
-            return attrs.evolve(status, transitions=(*status.transitions, Transition(RunState.CANCELED, last.at)))
-        return attrs.evolve(
-            status,
-            transitions=(*status.transitions, Transition(RunState.FAILED, last.at)),
-            error=f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.",
-        )
-    if asked_to_stop:
+    asked_to_stop = (folder / CANCEL_FILE).exists()
+    if not status.owner.is_gone():
+        if not asked_to_stop:
+            return status
         return attrs.evolve(status, transitions=(*status.transitions, Transition(RunState.CANCEL_REQUESTED, utc_now())))
-    return status
+    status = _read_status(folder)  # the end may have been the last thing that the owner wrote
+    last = status.transitions[-1]
+    if last.state.is_terminal:
+        return status
+    state = RunState.CANCELED if asked_to_stop else RunState.FAILED
+    log = folder.parent / WORKER_LOG
+    hint = f" {log} may tell why." if log.exists() and log.stat().st_size else ""
+    error = f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.{hint}"
+    return attrs.evolve(
+        status,
+        transitions=(*status.transitions, Transition(state, last.at)),
+        error=None if asked_to_stop else error,
+    )

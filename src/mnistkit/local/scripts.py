@@ -11,32 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from mnistkit.context import RUN_FOLDER_VARIABLE
 from mnistkit.errors import RunFailedError
 from mnistkit.files import regular_files
 from mnistkit.jobs import DATA_FOLDER, ScriptJob
+from mnistkit.sources import IGNORED, MAX_BYTES
 
-__all__ = ["collect", "describe_exit", "run_script", "snapshot"]
+__all__ = ["collect", "execute_script", "job_environment", "run_script", "snapshot"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
 
-_MAX_SNAPSHOT = 300 * 2**20
-_IGNORED = shutil.ignore_patterns(
-    ".git",
-    ".hg",
-    ".svn",
-    "__pycache__",
-    "*.pyc",
-    ".mnistkit",
-    ".venv",
-    "venv",
-    ".tox",
-    ".ipynb_checkpoints",
-    "outputs",
-    "logs",
-)
+_IGNORED = shutil.ignore_patterns(*IGNORED)
 _GRACE = 5.0
 _PASSED = frozenset(
     [
@@ -88,9 +76,9 @@ def snapshot(job: ScriptJob, run_folder: Path) -> None:
     def copy(origin: str, target: str) -> str:
         nonlocal total
         total += Path(origin).stat().st_size
-        if total > _MAX_SNAPSHOT:
+        if total > MAX_BYTES:
             raise RunFailedError(
-                f"{source} holds more than {_MAX_SNAPSHOT >> 20} MiB: keep data out of the script's folder, "
+                f"{source} holds more than {MAX_BYTES >> 20} MiB: keep data out of the script's folder, "
                 "and pass it as the job's data."
             )
         return str(shutil.copy2(origin, target))
@@ -108,14 +96,11 @@ def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, s
         log: Gets what the script writes, standard output and error together.
         should_stop: Asked several times a second.
     """
-    code = run_folder / CODE
-    arguments = [argument.replace(DATA_FOLDER, str(data_folder)) for argument in job.arguments]
-    variables = dict(job.environment.variables) if job.environment else {}
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - running the user's script is the purpose
-            [sys.executable, "-u", job.entry_script, *arguments],
-            cwd=code,
-            env={**_environment(os.environ), **variables, RUN_FOLDER_VARIABLE: str(run_folder)},
+            _command(job, data_folder),
+            cwd=run_folder / CODE,
+            env=_variables(job, run_folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -133,29 +118,44 @@ def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, s
     return process.returncode if returncode is None else returncode
 
 
+def execute_script(job: ScriptJob, data_folder: Path, run_folder: Path, variables: Mapping[str, str]) -> NoReturn:
+    """Become the script: this process goes on as an interpreter that runs it.
+
+    Args:
+        job: What to run; its folder was copied by `snapshot`.
+        data_folder: What `DATA_FOLDER` in the arguments stands for.
+        run_folder: Where the run is kept.
+        variables: Environment variables to set, unless the job does.
+    """
+    os.chdir(run_folder / CODE)
+    os.execve(sys.executable, _command(job, data_folder), {**variables, **_variables(job, run_folder)})  # noqa: S606 - the purpose
+
+
 def collect(run_folder: Path) -> None:
     """Move what the script left in ``./outputs`` and ``./logs`` into the run; only regular files count."""
     for part in ("outputs", "logs"):
-        for file, path in list(regular_files(run_folder / CODE / part)):
+        left = run_folder / CODE / part
+        if left.is_symlink():  # to what isn't the run's
+            continue
+        for file, path in list(regular_files(left)):
             target = run_folder / part / file
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
 
 
-def describe_exit(job: ScriptJob, returncode: int) -> str:
-    """One line on how the script ended."""
-    if returncode < 0:
-        try:
-            name = signal.Signals(-returncode).name
-        except ValueError:
-            name = f"signal {-returncode}"
-        return f"{job.entry_script} was killed by {name}."
-    return f"{job.entry_script} exited with code {returncode}."
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What a job may see of this process's environment: no credentials by accident."""
     return {k: v for k, v in environ.items() if k.upper() in _PASSED or k.upper().startswith(_PASSED_PREFIXES)}
+
+
+def _command(job: ScriptJob, data_folder: Path) -> list[str]:
+    arguments = [argument.replace(DATA_FOLDER, str(data_folder)) for argument in job.arguments]
+    return [sys.executable, "-u", job.entry_script, *arguments]
+
+
+def _variables(job: ScriptJob, run_folder: Path) -> dict[str, str]:
+    own = job.environment.variables if job.environment else {}
+    return {**job_environment(os.environ), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

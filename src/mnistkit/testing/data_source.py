@@ -9,7 +9,7 @@ import pytest
 
 from mnistkit.dataset import Dataset, find_idx_files
 from mnistkit.errors import DataError
-from mnistkit.interfaces import DataSource
+from mnistkit.interfaces import DataSource, KnownContent
 
 __all__ = ["DataSourceSuite"]
 
@@ -56,6 +56,15 @@ class DataSourceSuite:
         second = source.fetch(tmp_path / "data")
         assert second == first
         assert Dataset.from_folder(second).sha256 == digest
+
+    def test_known_content_is_known_before_it_is_fetched(self, source: DataSource, tmp_path: Path) -> None:
+        """A source with `KnownContent.digests` says the same before and after `fetch`, and fetches nothing for it."""
+        if not isinstance(source, KnownContent):
+            pytest.skip("this source doesn't say what it holds")
+        before = dict(source.digests())
+        assert before
+        source.fetch(tmp_path / "data")
+        assert dict(source.digests()) == before
 
     def test_fetch_leaves_nothing_half_written(self, source: DataSource, tmp_path: Path) -> None:
         """After `fetch`, the folder given holds no temporary files."""

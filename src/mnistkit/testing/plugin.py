@@ -1,7 +1,12 @@
-"""The pytest plugin: fixtures for projects that use mnistkit. Nothing heavy is imported before a fixture is used."""
+"""The pytest plugin: fixtures for projects that use mnistkit. Nothing heavy is imported before a fixture is used.
+
+While it is loaded, jobs run in the tests' own process unless something else is asked for: ``MNISTKIT_COMPUTE`` is set
+to ``in-process`` where it isn't set.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +15,12 @@ import pytest
 if TYPE_CHECKING:  # every pytest run with mnistkit installed imports this file
     from mnistkit.interfaces import DataSource
 
-__all__ = ["mnistkit_home", "tiny_mnist"]
+__all__ = ["mnistkit_home", "pytest_configure", "tiny_mnist"]
+
+
+def pytest_configure() -> None:
+    """Have jobs run in this process by default: quick to start, easy to debug."""
+    os.environ.setdefault("MNISTKIT_COMPUTE", "in-process")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -15,8 +15,8 @@ from mnistkit import settings
 from mnistkit.codec import from_json, to_json
 from mnistkit.dataset import MANIFEST, DatasetManifest
 from mnistkit.errors import ChecksumError, DataError, DataFormatError, DownloadError, StorageError, UnknownNameError
-from mnistkit.files import FileInfo, ensure_folder, file_info
-from mnistkit.interfaces.data_source import DataSource
+from mnistkit.files import FileInfo, ensure_folder, file_info, sha256_hex
+from mnistkit.interfaces.data_source import PinnedSource
 from mnistkit.web.catalog import CATALOG, PinnedFile, WebDataset
 from mnistkit.web.connection import TransferError, public_url
 from mnistkit.web.package_index import transfer_from_index
@@ -39,7 +39,7 @@ def _dataset(value: str | WebDataset) -> WebDataset:
 
 
 @frozen
-class WebSource(DataSource):
+class WebSource(PinnedSource):
     """A dataset from HTTPS mirrors, kept in a cache folder that is verified on every `fetch`.
 
     ::
@@ -91,15 +91,53 @@ class WebSource(DataSource):
             DownloadError: No mirror delivered; lists each one and why.
             ChecksumError: A cached file is bad and can't be replaced.
             DataFormatError: A verified download isn't what its recipe expects: only with pins of your own.
-            StorageError: ``into`` can't be written.
+            StorageError: ``into`` lacks something and can't be written.
         """
-        into = ensure_folder(into.absolute(), "MNISTKIT_CACHE")
+        into = ensure_folder(into.absolute(), "MNISTKIT_CACHE", writable=False)
         with _storage_errors(into):
             if self.dataset.recipe == "none":
                 self._fetch_as_is(into)
             else:
                 self._fetch_and_make(into)
         return into
+
+    def digests(self) -> Mapping[str, str]:
+        """The pinned sha256s of the downloads, and of what is said of them; see `KnownContent`."""
+        pins = {file.name: file.info.sha256 for file in self.dataset.files}
+        made = {"recipe": f"{self.dataset.recipe}, first label {self.dataset.first_label}"}
+        return {MANIFEST: sha256_hex(to_json(self._manifest({}))), **made, **pins}
+
+    def expected(self, into: Path) -> DatasetManifest | None:
+        """What ``dataset.json`` in ``into`` says, if it agrees with the pins and the files have the sizes it says.
+
+        See `PinnedSource.expected`.
+        """
+        try:
+            manifest = self._recorded(into)
+            sizes = {name: (into / name).stat().st_size for name in manifest.files} if manifest else {}
+        except OSError:
+            return None
+        complete = manifest and all(sizes[name] == info.size for name, info in manifest.files.items())
+        return manifest if complete else None
+
+    def _recorded(self, into: Path) -> DatasetManifest | None:
+        """What ``dataset.json`` says, if it agrees with the pins."""
+        try:
+            manifest: DatasetManifest = from_json((into / MANIFEST).read_bytes(), DatasetManifest, into / MANIFEST)
+        except (FileNotFoundError, DataFormatError):
+            return None
+        return manifest if self._agrees(manifest) else None
+
+    def _agrees(self, manifest: DatasetManifest) -> bool:
+        expected = self._manifest({})
+        same = (manifest.name, manifest.version, manifest.class_names)
+        if same != (expected.name, expected.version, expected.class_names):
+            return False
+        if self.dataset.recipe != "none":  # made here: dataset.json comes last and says that it is complete
+            return len(manifest.files) == 4  # noqa: PLR2004 - train and test, images and labels
+        forms = [file.forms() for file in self.dataset.files]
+        pinned = {item for form in forms for item in form.items()}
+        return manifest.files.items() <= pinned and all(form.keys() & manifest.files.keys() for form in forms)
 
     def _fetch_as_is(self, into: Path) -> None:
         manifest = self._manifest(self._obtain(into))
@@ -108,14 +146,17 @@ class WebSource(DataSource):
             manifest.write(into)
 
     def _fetch_and_make(self, into: Path) -> None:
-        bad = _bad_files(into, self._manifest({}))
-        if not bad:
+        manifest = self._recorded(into)
+        files = manifest.files if manifest else {}
+        bad = [name for name, info in files.items() if not _holds(into / name, info)]
+        if manifest and not bad:
             return
+        ensure_folder(into, "MNISTKIT_CACHE")
         downloads = ensure_folder(settings.cache_folder() / "downloads" / self.dataset.folder, "MNISTKIT_CACHE")
         try:
             self._obtain(downloads)
         except DownloadError as error:
-            damaged = [into / name for name in bad if (into / name).exists()]
+            damaged = [into / name for name in bad or [MANIFEST] if (into / name).exists()]
             if not damaged:
                 raise
             raise ChecksumError(f"{damaged[0]} is damaged, and can't be made again. {error}") from error
@@ -132,6 +173,7 @@ class WebSource(DataSource):
         good = {file: _verified(file, folder) for file in files}
         missing = [file for file in files if not good[file]]
         if missing:
+            ensure_folder(folder, "MNISTKIT_CACHE")
             _sweep(folder)
             reasons = self._download(missing, folder)
             good |= {file: _verified(file, folder) for file in missing}
@@ -207,19 +249,6 @@ def _holds(path: Path, expected: FileInfo) -> bool:
         return path.stat().st_size == expected.size and file_info(path) == expected
     except FileNotFoundError:
         return False
-
-
-def _bad_files(folder: Path, expected: DatasetManifest) -> list[str]:
-    """What is missing or bad in a folder of made files: ``dataset.json`` comes last and says that it is complete."""
-    try:
-        manifest: DatasetManifest = from_json((folder / MANIFEST).read_bytes(), DatasetManifest, folder / MANIFEST)
-    except (FileNotFoundError, DataFormatError):
-        return [MANIFEST]
-    bad = [name for name, info in manifest.files.items() if not _holds(folder / name, info)]
-    same = (manifest.name, manifest.version, manifest.class_names)
-    if same != (expected.name, expected.version, expected.class_names) or len(manifest.files) != 4:  # noqa: PLR2004 - train and test, images and labels
-        bad.append(MANIFEST)
-    return bad
 
 
 def _below(url: str, name: str) -> str:

@@ -1,0 +1,33 @@
+"""``python -m mnistkit.worker``: the program that runs jobs on this machine for `mnistkit.local.ProcessCompute`."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Take orders on standard input until it ends; see `mnistkit.local.dispatcher`."""
+    from mnistkit.local.dispatcher import Dispatcher
+
+    _import_ahead()
+    Dispatcher(sys.stdin.fileno()).run()
+
+
+def _import_ahead() -> None:
+    """Import what takes long: the runs are forked from this process, and find it there."""
+    import joblib  # noqa: F401
+    import psutil  # noqa: F401
+    import sklearn.linear_model
+    import sklearn.multiclass
+    import sklearn.pipeline  # noqa: F401
+    import skops.io  # noqa: F401
+    import threadpoolctl  # noqa: F401
+
+    import mnistkit.estimators
+    import mnistkit.persistence  # noqa: F401
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ _TAIL_LINES, _TAIL_BYTES = 50, 1 << 16
 
 
 class Course:
-    """A run on its way, for the process that owns it.
+    """A run on its way, for the process that owns it from then on.
 
     Attributes:
         id: The run's id.
@@ -36,6 +36,7 @@ class Course:
         self.attempts = 0
         self.is_over = False
         self._began_at = utc_now()
+        store.adopt(run_id)
 
     @property
     def is_canceled(self) -> bool:

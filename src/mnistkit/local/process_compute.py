@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 import uuid
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import attrs
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import Job
-from mnistkit.local.run_store import WORKER_LOG, Owner
+from mnistkit.local.run_store import WORKER_LOG, Owner, RunStore
 from mnistkit.local.scripts import job_environment
 from mnistkit.local.stored import StoredRuns
 from mnistkit.runs import RunRecord, RunState
@@ -32,6 +31,7 @@ __all__ = ["ProcessCompute"]
 _WORKER = "mnistkit.worker"
 _CANCEL_SECONDS = 5.0
 _PAUSE = 0.01
+_MANY = 1000
 
 
 class ProcessCompute(StoredRuns):
@@ -74,8 +74,6 @@ class ProcessCompute(StoredRuns):
         self._grace = grace
         self._memory_limit = memory_limit
         self._fetching = threading.Lock()
-        self._submitted: set[str] = set()
-        _backends.add(self)
 
     def start(self) -> None:
         """Start the process that jobs are forked from, if it isn't there: before a first submit that is to be quick.
@@ -128,7 +126,7 @@ class ProcessCompute(StoredRuns):
         if detach:
             self._fetch(worker, run_ids[0], data)
             return
-        self._submitted.update(run_ids)
+        _remember(self._root, run_ids)
         threading.Thread(target=self._fetch, args=(worker, run_ids[0], data), name=run_ids[0], daemon=True).start()
 
     def _fetch(self, worker: _Worker, run_id: str, data: DataSource) -> None:
@@ -143,13 +141,6 @@ class ProcessCompute(StoredRuns):
             message = {"data": {"run": run_id, "folder": attrs.asdict(folder)}}
         with contextlib.suppress(StorageError):  # with the worker the run has ended as well
             worker.send(**message)
-
-    def _finish(self) -> None:
-        """Wait for what was submitted here, but not for what was asked to stop."""
-        for run_id in tuple(self._submitted):
-            with contextlib.suppress(MnistkitError):
-                while not self.get(run_id).state.is_terminal and not self._store.is_asked_to_stop(run_id):
-                    time.sleep(0.05)
 
 
 class _Worker:
@@ -225,15 +216,40 @@ def _module_path() -> list[str]:
     return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
 
 
-_backends: weakref.WeakSet[ProcessCompute] = weakref.WeakSet()
+_submitted: set[tuple[Path, str]] = set()
+"""The runs that end with this program, by the folder that holds them; their backends may be gone."""
+
+
+def _remember(root: Path, run_ids: Sequence[str]) -> None:
+    if len(_submitted) > _MANY:
+        _submitted.difference_update([each for each in _submitted if not _is_wanted(*each)])
+    _submitted.update((root, run_id) for run_id in run_ids)
+
+
+def _forget() -> None:
+    """For a forked process: none of this is its own."""
+    _submitted.clear()
+    _Worker.forget()
+
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Worker.forget)
+    os.register_at_fork(after_in_child=_forget)
 
 
 @atexit.register
-def _finish_all() -> None:
-    for backend in tuple(_backends):
-        backend._finish()  # noqa: SLF001 - of this module
+def _finish() -> None:
+    """Wait for what was submitted here, but not for what was asked to stop."""
+    for root, run_id in tuple(_submitted):
+        while _is_wanted(root, run_id):
+            time.sleep(_PAUSE)
     if _Worker._shared is not None:  # noqa: SLF001 - of this module
         _Worker._shared.close()  # noqa: SLF001 - of this module
+
+
+def _is_wanted(root: Path, run_id: str) -> bool:
+    """Whether it goes on, and nobody asked it to stop."""
+    store = RunStore(root)
+    try:
+        return not store.read(run_id).state.is_terminal and not store.is_asked_to_stop(run_id)
+    except MnistkitError:
+        return False

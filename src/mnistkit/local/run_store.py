@@ -165,6 +165,13 @@ class RunStore:
         """Where a run's output goes."""
         return self.folder(run_id) / _LOG
 
+    def adopt(self, run_id: str) -> None:
+        """Write that this process owns a run from now on. For the owner's child alone."""
+        folder, me = self.folder(run_id), _me(os.getpid())
+        status = _read_status(folder)
+        if status.owner != me:
+            write_atomically(folder / _RECORD, to_json(attrs.evolve(status, owner=me)))
+
     def advance(
         self,
         run_id: str,

@@ -44,10 +44,12 @@ class ComputeBackendSuite:
     Attributes:
         deadline: Seconds within which any of these small runs must end.
         runs_scripts: Whether the backend takes a `ScriptJob`; its tests are skipped if not.
+        ends_leftovers: Whether jobs run on this machine, where what they leave behind must be ended.
     """
 
     deadline: float = 60.0
     runs_scripts: bool = True
+    ends_leftovers: bool = True
 
     @pytest.fixture
     def backend(self) -> ComputeBackend:
@@ -177,6 +179,58 @@ class ComputeBackendSuite:
         run.cancel()
         run.cancel()
         assert run.wait(self.deadline).state is RunState.CANCELED
+        assert [transition.state.is_terminal for transition in run.record.transitions].count(True) == 1
+
+    # Bad ends
+
+    def test_a_killed_script_says_by_what(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script that a signal kills is a Failed run that names the signal."""
+        (script / "train.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+        run = self.finished(backend, ScriptJob(str(script)), source)
+        assert run.state is RunState.FAILED
+        assert "SIGSEGV" in (run.error or "")
+        assert [(attempt.cause, attempt.signal) for attempt in run.record.attempts] == [("killed", "SIGSEGV")]
+
+    def test_a_late_script_is_ended(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A script that isn't done when its timeout is over is ended, and is a Failed run."""
+        (script / "train.py").write_text("import time\ntime.sleep(600)\n")
+        run = self.finished(backend, ScriptJob(str(script), timeout=0.5), source)
+        assert run.state is RunState.FAILED
+        assert "0.5 s" in (run.error or "")
+        assert [attempt.cause for attempt in run.record.attempts] == ["timeout"]
+
+    def test_what_ends_badly_is_repeated(
+        self, backend: ComputeBackend, source: DataSource, script: Path, tmp_path: Path
+    ) -> None:
+        """A job with ``retries`` is tried again until it ends well; what earlier attempts left isn't the run's."""
+        (script / "train.py").write_text(
+            "import os, sys\nfrom mnistkit import get_context\n"
+            "with open(sys.argv[1], 'a+') as tries:\n"
+            "    tries.write('x')\n    tries.seek(0)\n    n = len(tries.read())\n"
+            "get_context().log('attempt', n)\nos.makedirs('outputs', exist_ok=True)\n"
+            "open(f'outputs/{n}.txt', 'w').close()\nsys.exit(n < 3)\n"
+        )
+        job = ScriptJob(str(script), arguments=(tmp_path / "tries",), retries=5)
+        run = self.finished(backend, job, source)
+        assert run.state is RunState.COMPLETED, run.error
+        assert [attempt.cause for attempt in run.record.attempts] == ["error", "error", None]
+        assert [point.value for point in run.series("attempt")] == [3.0]
+        assert [file for file in run.files if file.startswith("outputs/")] == ["outputs/3.txt"]
+
+    def test_nothing_of_a_script_goes_on(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """What a script starts and doesn't wait for has ended when its run has."""
+        if not self.ends_leftovers:
+            pytest.skip("this backend's nodes end with their runs")
+        (script / "train.py").write_text(
+            "import subprocess, sys\n"
+            "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)\n"
+        )
+        run = self.finished(backend, ScriptJob(str(script)), source)
+        assert run.state is RunState.COMPLETED, run.error
+        end = time.monotonic() + self.deadline
+        while _lives(int(run.logs())):
+            assert time.monotonic() < end, "it lives on"
+            time.sleep(0.05)
 
     def wait_for_log(self, run: Run, text: str) -> None:
         """Wait until the run's log holds ``text``."""
@@ -276,3 +330,12 @@ class ComputeBackendSuite:
         with pytest.raises(NotFoundError, match="no-such-folder"):
             backend.submit(ScriptJob(str(script / "no-such-folder")), source)
         assert backend.runs() == ()
+
+
+def _lives(pid: int) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

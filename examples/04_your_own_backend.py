@@ -18,6 +18,7 @@ from sklearn.svm import SVC
 
 from mnistkit import DataSource, Trainer
 from mnistkit.dataset import DatasetManifest, Split
+from mnistkit.files import ensure_folder
 from mnistkit.idx import write_idx
 
 SIZE = 16
@@ -36,7 +37,7 @@ class Shapes(DataSource):
         return f"shapes:{self.seed}"  # what a run remembers; the same for the same data, and no I/O
 
     def fetch(self, into: Path) -> Path:
-        into.mkdir(parents=True, exist_ok=True)
+        ensure_folder(into, "MNISTKIT_CACHE")  # what can't be written is a StorageError
         rng = np.random.default_rng(self.seed)
         for part, n in (("train", self.n_train), ("t10k", self.n_test)):
             split = draw(rng, n)

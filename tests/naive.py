@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from attrs import evolve
+
 from mnistkit.codec import from_json, to_json
+from mnistkit.context import FolderContext
+from mnistkit.dataset import Dataset
 from mnistkit.errors import ConflictError, ModelNotFoundError
 from mnistkit.files import FileInfo, file_info
-from mnistkit.interfaces import ModelRegistry
+from mnistkit.idx import encode_idx
+from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
+from mnistkit.jobs import Job, ScriptJob
 from mnistkit.local.manifest import Manifest
 from mnistkit.models import Assignment, ModelVersion
-from mnistkit.runs import utc_now
+from mnistkit.runs import RunRecord, RunState, Transition, utc_now
+from mnistkit.training import train
 
 
 class NaiveRegistry(ModelRegistry):
@@ -93,3 +106,95 @@ class NaiveRegistry(ModelRegistry):
     def _numbers(self, name: str) -> list[int]:
         folder = self.root / name
         return [int(path.name) for path in folder.iterdir() if path.is_dir()] if folder.exists() else []
+
+
+class NaiveSource(DataSource):
+    """Writes the files under their final names, as slowly as they come, and takes what is there for good."""
+
+    @property
+    def uri(self) -> str:
+        """A text that Python makes up anew in each process."""
+        return f"naive:{hash('naive')}"
+
+    def fetch(self, into: Path) -> Path:
+        """Write what isn't there."""
+        if not into.exists():
+            into.mkdir(parents=True)
+            for part in ("train", "t10k"):
+                images, labels = np.ones((50, 8, 8), np.uint8), np.arange(50, dtype=np.uint8) % 10
+                _write_slowly(into / f"{part}-images-idx3-ubyte", encode_idx(images))
+                _write_slowly(into / f"{part}-labels-idx1-ubyte", encode_idx(labels))
+        return into
+
+    def digests(self) -> Mapping[str, str]:
+        """What is on the disk of whoever asks."""
+        return {"now": str(time.time())}
+
+
+def _write_slowly(path: Path, data: bytes) -> None:
+    with path.open("wb", buffering=0) as stream:
+        for start in range(0, len(data), 1000):
+            stream.write(data[start : start + 1000])
+            time.sleep(0.02)
+
+
+class NaiveCompute(ComputeBackend):
+    """Keeps records in memory, runs each job on a thread, and hopes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.records: dict[str, RunRecord] = {}
+
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
+        """Start it."""
+        record = RunRecord(id=uuid.uuid4().hex, job=job, data=data.uri, transitions=(), tags=job.tags)
+        self.records[record.id] = record
+        self._advance(record.id, RunState.QUEUED)
+        threading.Thread(target=self._run, args=(record.id, data), daemon=True).start()
+        return self.records[record.id]
+
+    def get(self, run_id: str) -> RunRecord:
+        """What is in the dictionary."""
+        return self.records[run_id]
+
+    def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
+        """What is in the dictionary, as it comes."""
+        return tuple(r for r in self.records.values() if experiment in {None, r.experiment})
+
+    def cancel(self, run_id: str) -> None:
+        """Say so."""
+        self._advance(run_id, RunState.CANCELED)
+
+    def logs(self, run_id: str, *, start: int = 0) -> str:
+        """All of it."""
+        path = self.root / run_id / "log.txt"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def download(self, run_id: str, file: str, into: Path) -> Path:
+        """Copy whatever the name leads to."""
+        into.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy(self.root / run_id / file, into))
+
+    def _run(self, run_id: str, data: DataSource) -> None:
+        job, folder = self.records[run_id].job, self.root / run_id
+        (folder / "outputs").mkdir(parents=True)
+        try:
+            found = data.fetch(self.root / "data")
+            self._advance(run_id, RunState.RUNNING)
+            if isinstance(job, ScriptJob):
+                script = Path(job.source_directory) / job.entry_script
+                log = subprocess.run(
+                    [sys.executable, script, *job.arguments], stdout=subprocess.PIPE, check=True
+                ).stdout
+                (folder / "log.txt").write_bytes(log)
+            else:
+                train(job, Dataset.from_folder(found), FolderContext(folder))
+        except Exception as error:  # noqa: BLE001 - it failed
+            self.records[run_id] = evolve(self.records[run_id], error=type(error).__name__)
+            self._advance(run_id, RunState.FAILED)
+        else:
+            self._advance(run_id, RunState.COMPLETED)
+
+    def _advance(self, run_id: str, state: RunState) -> None:
+        record = self.records[run_id]
+        self.records[run_id] = evolve(record, transitions=(*record.transitions, Transition(state, utc_now())))

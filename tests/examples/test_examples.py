@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -43,16 +43,6 @@ def run_example(name: str, folder: Path) -> str:
     return outcome.stdout
 
 
-def load_example(name: str) -> ModuleType:
-    """An example as a module."""
-    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), EXAMPLES / name)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_every_example_is_run_here() -> None:
     """The examples that are run are those that there are."""
     assert {path.name for path in EXAMPLES.glob("0*.py")} == SAYS.keys()
@@ -73,7 +63,19 @@ class TestShapes(DataSourceSuite):
     """The example of a backend keeps the contract that it tells its readers to keep."""
 
     @pytest.fixture
-    def source(self) -> DataSource:
+    def example(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """The example as a module that other processes can import, too."""
+        monkeypatch.syspath_prepend(EXAMPLES)
+        return importlib.import_module("04_your_own_backend")
+
+    @pytest.fixture
+    def source(self, example: Any) -> DataSource:
         """The example's own source, small."""
-        source: DataSource = load_example("04_your_own_backend.py").Shapes(n_train=30, n_test=10)
+        source: DataSource = example.Shapes(n_train=30, n_test=10)
+        return source
+
+    @pytest.fixture
+    def another(self, example: Any) -> DataSource:
+        """Other shapes."""
+        source: DataSource = example.Shapes(seed=1, n_train=30, n_test=10)
         return source

@@ -1,7 +1,8 @@
-"""For tests: the contracts of the three interfaces as classes to subclass, and synthetic data.
+"""For tests: the contracts of the interfaces as classes to subclass, and synthetic data.
 
 Each suite needs one fixture and proves one implementation; the docstring of each of its tests is the promise that
-it proves. The fixtures ``mnistkit_home`` and ``tiny_mnist`` come with the pytest plugin, without an import.
+it proves, and a failure names it. The fixtures ``mnistkit_home`` and ``tiny_mnist`` come with the pytest plugin,
+without an import.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ if TYPE_CHECKING:  # the suites import pytest, which only tests have
     from mnistkit.testing.compute_backend import ComputeBackendSuite
     from mnistkit.testing.data import write_tiny_mnist
     from mnistkit.testing.data_source import DataSourceSuite
+    from mnistkit.testing.group_backend import GroupBackendSuite
     from mnistkit.testing.model_registry import ModelRegistrySuite
 
-__all__ = ["ComputeBackendSuite", "DataSourceSuite", "ModelRegistrySuite", "write_tiny_mnist"]
+__all__ = ["ComputeBackendSuite", "DataSourceSuite", "GroupBackendSuite", "ModelRegistrySuite", "write_tiny_mnist"]
 
 _MODULES = {
     "ComputeBackendSuite": "mnistkit.testing.compute_backend",
     "DataSourceSuite": "mnistkit.testing.data_source",
+    "GroupBackendSuite": "mnistkit.testing.group_backend",
     "ModelRegistrySuite": "mnistkit.testing.model_registry",
     "write_tiny_mnist": "mnistkit.testing.data",
 }

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
-from mnistkit.errors import InvalidNameError, NotFoundError, RunNotFoundError, SpecError
+from mnistkit.errors import InvalidNameError, NotFoundError, RunNotFoundError, SpecError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs import DATA_FOLDER, Job, ScriptJob, TrainingJob
 from mnistkit.runs import Run, RunRecord, RunState
 from mnistkit.spec import ModelSpec
+from mnistkit.testing.contract import ContractSuite
 
 __all__ = ["ComputeBackendSuite"]
 
-_LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20})
+_LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "max_iter": 1000})
 _UNKNOWN = "20000101-000000-ffffff"
 
 
@@ -31,7 +34,30 @@ class _NoData(DataSource):
         raise NotFoundError(f"there is no data for {into.name}: planted by the test")
 
 
-class ComputeBackendSuite:
+@frozen
+class HeldData(DataSource):
+    """A source that delivers another one's data only once the file ``gate`` is there."""
+
+    source: DataSource
+    gate: Path
+    seconds: float
+
+    @property
+    def uri(self) -> str:
+        """The other one's."""
+        return self.source.uri
+
+    def fetch(self, into: Path) -> Path:
+        """Wait, and fetch."""
+        end = time.monotonic() + self.seconds
+        while not self.gate.exists():
+            if time.monotonic() > end:
+                raise NotFoundError(f"{self.gate.name} never came: planted by the test")
+            time.sleep(0.01)
+        return self.source.fetch(into)
+
+
+class ComputeBackendSuite(ContractSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::
@@ -41,15 +67,20 @@ class ComputeBackendSuite:
             def backend(self, tmp_path):
                 return MyBackend(tmp_path)
 
+    Override `reopened` and `damage` if you can: their tests are skipped without them.
+
     Attributes:
         deadline: Seconds within which any of these small runs must end.
         runs_scripts: Whether the backend takes a `ScriptJob`; its tests are skipped if not.
         ends_leftovers: Whether jobs run on this machine, where what they leave behind must be ended.
+        detaches: Whether runs may outlive the process that submits them; ``detach=True`` must be refused if not.
     """
 
+    interface = "ComputeBackend"
     deadline: float = 60.0
     runs_scripts: bool = True
     ends_leftovers: bool = True
+    detaches: bool = False
 
     @pytest.fixture
     def backend(self) -> ComputeBackend:
@@ -64,15 +95,26 @@ class ComputeBackendSuite:
     @pytest.fixture
     def script(self, tmp_path: Path) -> Path:
         """A folder for a script; skips the test where the backend takes none."""
-        if not self.runs_scripts:
-            pytest.skip("this backend takes no ScriptJob")
+        self.require("runs_scripts")
         folder = tmp_path / "script"
         folder.mkdir()
         return folder
 
+    def reopened(self, backend: ComputeBackend) -> ComputeBackend:
+        """The same backend as a later process makes it."""
+        pytest.skip(f"reopened() isn't overridden: nothing tells what a later process finds of {backend!r}")
+
+    def damage(self, backend: ComputeBackend, run: Run) -> None:
+        """Make the record of a run unreadable behind the backend's back."""
+        pytest.skip(f"damage() isn't overridden: nothing can reach the record of {run.id} in {backend!r}")
+
     def finished(self, backend: ComputeBackend, job: Job, source: DataSource) -> Run:
         """Submit, and wait for the end."""
         return Run(backend, backend.submit(job, source)).wait(self.deadline)
+
+    def test_is_a_compute_backend(self, backend: ComputeBackend) -> None:
+        """A backend is a `ComputeBackend`."""
+        assert isinstance(backend, ComputeBackend)
 
     # A run's way
 
@@ -94,6 +136,35 @@ class ComputeBackendSuite:
         assert record.data == source.uri
         assert record.tags["a"] == "b"
         assert Run(backend, record).wait(self.deadline).id == record.id
+
+    def test_submit_returns_at_once(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
+        """`submit` returns before the run has ended, even before its data is there; until then the log is empty."""
+        held = HeldData(source, tmp_path / "gate", min(self.deadline, 5))
+        run = Run(backend, backend.submit(TrainingJob(model=_LOGISTIC), held))
+        assert not run.state.is_terminal, run.error
+        assert run.logs() == ""
+        held.gate.touch()
+        assert run.wait(self.deadline).state is RunState.COMPLETED, run.error
+
+    def test_threads_submit_at_once(self, backend: ComputeBackend, source: DataSource) -> None:
+        """Every method may be called from any thread: each of 4 that submit at once gets a run of its own."""
+        jobs = [TrainingJob(model=_LOGISTIC, tags={"thread": str(i)}) for i in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            runs = list(pool.map(lambda job: self.finished(backend, job, source), jobs))
+        assert [run.state for run in runs] == [RunState.COMPLETED] * 4
+        assert [run.record.tags["thread"] for run in runs] == ["0", "1", "2", "3"]
+        assert {record.id for record in backend.runs()} == {run.id for run in runs}
+        assert len({run.id for run in runs}) == 4
+
+    def test_detach_is_kept_or_refused(self, backend: ComputeBackend, source: DataSource) -> None:
+        """``detach=True`` is taken where runs outlive this process; else it is a `UsageError`, before anything runs."""
+        job = TrainingJob(model=_LOGISTIC)
+        if self.detaches:
+            assert Run(backend, backend.submit(job, source, detach=True)).wait(self.deadline).error is None
+            return
+        with pytest.raises(UsageError):
+            backend.submit(job, source, detach=True)
+        assert backend.runs() == ()
 
     def test_states_come_in_order_and_end_once(self, backend: ComputeBackend, source: DataSource) -> None:
         """Transitions go forward in time and through the states in order; one terminal state ends them."""
@@ -135,7 +206,29 @@ class ComputeBackendSuite:
             backend.submit(TrainingJob(model=ModelSpec("sklearn.linear_model.Ridge")), source)
         assert backend.runs() == ()
 
+    def test_an_estimator_that_isnt_there_is_refused(self, backend: ComputeBackend, source: DataSource) -> None:
+        """An estimator that can't be imported is a `SpecError` before anything runs."""
+        with pytest.raises(SpecError, match="NoSuchClassifier"):
+            backend.submit(TrainingJob(model=ModelSpec("sklearn.linear_model.NoSuchClassifier")), source)
+        assert backend.runs() == ()
+
     # Records
+
+    def test_records_outlive_their_process(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
+        """A later process finds the runs, their logs and their files as they were."""
+        run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
+        later = self.reopened(backend)
+        assert later.get(run.id) == run.record
+        assert later.runs() == (run.record,)
+        assert later.logs(run.id) == run.logs()
+        copy = later.download(run.id, "outputs/model.skops", tmp_path / "later").read_bytes()
+        assert copy == run.download("outputs/model.skops", tmp_path / "now").read_bytes()
+
+    def test_an_unreadable_record_hides_no_other(self, backend: ComputeBackend, source: DataSource) -> None:
+        """`runs` never fails for one unreadable record: the others are listed."""
+        good, bad = (self.finished(backend, TrainingJob(model=_LOGISTIC), source) for _ in range(2))
+        self.damage(backend, bad)
+        assert good.record in backend.runs()
 
     def test_unknown_runs_are_not_found(self, backend: ComputeBackend, tmp_path: Path) -> None:
         """Every method answers an unknown run, or a hostile run id, with `RunNotFoundError`."""
@@ -170,6 +263,24 @@ class ComputeBackendSuite:
         backend.cancel(run.id)
         backend.cancel(run.id)
         assert backend.get(run.id) == run.record
+
+    def test_what_waits_is_canceled_at_once(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
+        """A run that hasn't started is Canceled before `cancel` returns, and never starts."""
+        held = HeldData(source, tmp_path / "gate", self.deadline)
+        runs = [Run(backend, backend.submit(TrainingJob(model=_LOGISTIC), held)) for _ in range(8)]
+        waiting = [run for run in runs if run.refresh().state is RunState.QUEUED]
+        if waiting:
+            waiting[-1].cancel()
+            assert waiting[-1].state is RunState.CANCELED
+        for run in runs:
+            run.cancel()
+        held.gate.touch()
+        for run in runs:
+            run.wait(self.deadline)
+        if not waiting:
+            pytest.skip("this backend starts 8 runs at once")
+        assert waiting[-1].state is RunState.CANCELED
+        assert waiting[-1].record.started_at is None
 
     def test_cancel_ends_a_running_script(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
         """A script that would run for long ends as Canceled, however often it is asked to."""
@@ -217,10 +328,16 @@ class ComputeBackendSuite:
         assert [point.value for point in run.series("attempt")] == [3.0]
         assert [file for file in run.files if file.startswith("outputs/")] == ["outputs/3.txt"]
 
+    def test_only_what_is_worth_it_is_repeated(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
+        """A bad end that ``retry_on`` doesn't name isn't repeated."""
+        (script / "train.py").write_text("raise SystemExit(3)\n")
+        run = self.finished(backend, ScriptJob(str(script), retries=5, retry_on=("killed", "timeout")), source)
+        assert run.state is RunState.FAILED
+        assert [attempt.cause for attempt in run.record.attempts] == ["error"]
+
     def test_nothing_of_a_script_goes_on(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
         """What a script starts and doesn't wait for has ended when its run has."""
-        if not self.ends_leftovers:
-            pytest.skip("this backend's nodes end with their runs")
+        self.require("ends_leftovers")
         (script / "train.py").write_text(
             "import subprocess, sys\n"
             "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)\n"
@@ -264,15 +381,18 @@ class ComputeBackendSuite:
             path = backend.download(run.id, "outputs/evaluation.json", tmp_path / "a" / "b")
             assert path == tmp_path / "a" / "b" / "evaluation.json"
             assert json.loads(path.read_text())["accuracy"] == run.metrics["accuracy"]
+        for file in run.files:
+            assert run.download(file, tmp_path / "all").name == Path(file).name
 
     def test_files_that_arent_there(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
-        """A file that the run doesn't have is `NotFoundError` and lists those it has; a hostile name is refused."""
+        """A file that a run lacks is a `NotFoundError` that lists its files; a hostile name an `InvalidNameError`."""
         run = self.finished(backend, TrainingJob(model=_LOGISTIC), source)
         with pytest.raises(NotFoundError, match=r"outputs/model\.skops"):
             backend.download(run.id, "outputs/nothing.txt", tmp_path / "into")
         for hostile in ("../job.json", "/etc/passwd", "outputs/../../x", "outputs\\..\\x", ""):
-            with pytest.raises((InvalidNameError, NotFoundError)):
+            with pytest.raises(InvalidNameError):
                 backend.download(run.id, hostile, tmp_path / "into")
+        assert not (tmp_path / "into").exists() or list((tmp_path / "into").iterdir()) == []
 
     # Scripts
 

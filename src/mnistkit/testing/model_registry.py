@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,19 @@ from typing import Final
 import pytest
 from attrs import evolve
 
-from mnistkit.errors import IntegrityError, InvalidNameError, ModelNotFoundError, UsageError
+from mnistkit.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidNameError,
+    ModelNotFoundError,
+    StorageError,
+    UsageError,
+)
 from mnistkit.files import FileInfo, sha256_hex
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.models import FORMATS, ModelVersion
+from mnistkit.testing.contract import ContractSuite
+from mnistkit.verification import Verification
 
 __all__ = ["HOSTILE_NAMES", "ModelRegistrySuite"]
 
@@ -95,7 +105,7 @@ _GOOD_NAMES = ("a", "Z9", "sklearn_mnist", "a.b-c_d", "2026-01-31", "console", "
 _FILES = {"model.skops": b"the model", "labels.txt": "zéro\nun\n".encode(), "extra/deep/empty.bin": b""}
 
 
-class ModelRegistrySuite:
+class ModelRegistrySuite(ContractSuite):
     """The contract of a model registry. Subclass it with a fixture ``registry`` that returns a new, empty one.
 
     ::
@@ -105,9 +115,11 @@ class ModelRegistrySuite:
             def registry(self, tmp_path):
                 return MyRegistry(tmp_path / "registry")
 
-    The docstring of each test is the promise of the contract that it proves. Override `damage` if you can reach
-    the stored files.
+    The docstring of each test is the promise of the contract that it proves. Override `damage` and `reopened` if you
+    can: their tests are skipped without them.
     """
+
+    interface = "ModelRegistry"
 
     @pytest.fixture
     def registry(self) -> ModelRegistry:
@@ -126,6 +138,14 @@ class ModelRegistrySuite:
     def damage(self, registry: ModelRegistry, model: ModelVersion) -> None:
         """Change a byte of the stored ``model.skops`` of ``model`` behind the registry's back."""
         pytest.skip(f"damage() isn't overridden: nothing can reach the files of {model.id} in {registry!r}")
+
+    def damage_record(self, registry: ModelRegistry, model: ModelVersion) -> None:
+        """Make what is kept about ``model``, other than its files, unreadable behind the registry's back."""
+        pytest.skip(f"damage_record() isn't overridden: nothing can reach what {registry!r} keeps about {model.id}")
+
+    def reopened(self, registry: ModelRegistry) -> ModelRegistry:
+        """The same registry as a later process makes it."""
+        pytest.skip(f"reopened() isn't overridden: nothing tells what a later process finds of {registry!r}")
 
     def test_is_a_model_registry(self, registry: ModelRegistry) -> None:
         """A registry is a `ModelRegistry`."""
@@ -234,6 +254,71 @@ class ModelRegistrySuite:
         assert _content(tmp_path / "bad") == {}
         assert _content(registry.download(good, tmp_path / "good")) == _FILES
 
+    def test_verify_passes_what_is_whole(self, registry: ModelRegistry, folder: Path) -> None:
+        """`verify` says how many versions and bytes it compared, of one version, of a name or of all; none is off."""
+        size = sum(len(data) for data in _FILES.values())
+        assert registry.verify() == Verification(0, 0)
+        for name in ("digits", "digits", "digits", "letters"):
+            registry.register(name, folder, format="files")
+        registry.delete("digits", 2)
+        assert registry.verify() == Verification(3, 3 * size)
+        assert registry.verify("digits") == Verification(2, 2 * size)
+        assert registry.verify("digits", 3) == Verification(1, size)
+        for name, version in (("digits", 2), ("digits", 9), ("unknown", None)):
+            with pytest.raises(ModelNotFoundError):
+                registry.verify(name, version)
+        with pytest.raises(UsageError):
+            registry.verify(version=1)
+
+    def test_verify_finds_damage(self, registry: ModelRegistry, folder: Path) -> None:
+        """`verify` names each version that was altered, and counts it; the others aren't named."""
+        models = [registry.register("digits", folder, format="files") for _ in range(3)]
+        self.damage(registry, models[1])
+        for verification in (registry.verify(), registry.verify("digits"), registry.verify("digits", 2)):
+            assert {problem.model for problem in verification.problems} == {"digits:2"}
+            assert "model.skops" in str(verification.problems[0])
+        assert registry.verify("digits").versions == 3
+        assert registry.verify("digits", 3).problems == ()
+
+    def test_numbers_are_those_there(self, registry: ModelRegistry, folder: Path) -> None:
+        """`numbers` are the versions that aren't deleted, newest first."""
+        assert registry.numbers("digits") == ()
+        for _ in range(3):
+            registry.register("digits", folder, format="files")
+        registry.delete("digits", 2)
+        assert registry.numbers("digits") == (3, 1)
+
+    def test_unreadable_version_hides_no_other(
+        self, registry: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A version that can't be read is an `IntegrityError`, a problem, and left out with a warning; others stay."""
+        models = [registry.register("digits", folder, format="files") for _ in range(3)]
+        self.damage_record(registry, models[1])
+        with pytest.raises(IntegrityError, match="digits:2"):
+            registry.get("digits", 2)
+        assert registry.versions("digits") == (models[2], models[0])
+        assert "digits:2" in caplog.text
+        assert {problem.model for problem in registry.verify().problems} == {"digits:2"}
+        assert registry.register("digits", folder, format="files").version == 4
+
+    def test_later_processes_find_everything(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
+        """After `register` and `assign` a later process finds versions, files and aliases as they were."""
+        model = registry.register("digits", folder, format="files", metrics={"accuracy": 0.9})
+        registry.assign("digits", "champion", 1, reason="the first")
+        aliases = dict(registry.aliases("digits"))
+        later = self.reopened(registry)
+        assert (later.names(), later.versions("digits")) == (("digits",), (model,))
+        assert dict(later.aliases("digits")) == aliases
+        assert _content(later.download(model, tmp_path / "later")) == _FILES
+        assert later.register("digits", folder, format="files").version == 2
+
+    def test_download_where_nothing_can_be_written(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
+        """`download` into a folder that can't be made is a `StorageError`."""
+        model = registry.register("digits", folder, format="files")
+        (tmp_path / "file").write_bytes(b"in the way")
+        with pytest.raises(StorageError):
+            registry.download(model, tmp_path / "file" / "into")
+
     def test_download_checks_the_digest(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` refuses if the version at hand has another digest than the one that is kept."""
         model = registry.register("digits", folder, format="files")
@@ -316,6 +401,21 @@ class ModelRegistrySuite:
         }
         assert dict(registry.aliases("letters")) == {}
 
+    def test_assign_refuses_what_is_stale(self, registry: ModelRegistry, folder: Path) -> None:
+        """`assign` with a history that isn't the present one is a `ConflictError`, and assigns nothing."""
+        for _ in range(2):
+            registry.register("digits", folder, format="files")
+        registry.assign("digits", "champion", 1, seen=())
+        first = registry.aliases("digits")["champion"]
+        registry.assign("digits", "champion", 2, seen=first)
+        second = registry.aliases("digits")["champion"]
+        for stale in ((), first, (*second, second[-1]), (first[0], evolve(second[1], reason="another"))):
+            with pytest.raises(ConflictError, match="champion"):
+                registry.assign("digits", "champion", 1, seen=stale)
+        assert registry.aliases("digits")["champion"] == second
+        registry.assign("digits", "champion", 1, seen=second)
+        assert [entry.version for entry in registry.aliases("digits")["champion"]] == [1, 2, 1]
+
     def test_hostile_names_are_refused(self, registry: ModelRegistry, folder: Path) -> None:
         """Every method refuses every name and alias that breaks the rule, as `InvalidNameError`, and writes nothing."""
         registry.register("digits", folder, format="files")
@@ -327,6 +427,10 @@ class ModelRegistrySuite:
             "assign": lambda name: registry.assign(name, "champion", 1),
             "assign(alias)": lambda name: registry.assign("digits", name, 1),
             "aliases": registry.aliases,
+            "numbers": registry.numbers,
+            "verify": registry.verify,
+            "verify(version)": lambda name: registry.verify(name, 1),
+            "inspect": lambda name: registry.inspect(name, 1),
         }
         wrong = [
             f"{call} {_outcome(function, name)} {name[:80]!r}"
@@ -386,6 +490,16 @@ class ModelRegistrySuite:
             registry.register("digits", folder, format="files")
         assert registry.names() == ()
 
+    def test_hostile_file_names_are_refused(self, registry: ModelRegistry, folder: Path) -> None:
+        """A folder that holds a file whose name breaks the rule is an `InvalidNameError`, and nothing is registered."""
+        try:
+            (folder / "extra" / "a:b?.txt").write_bytes(b"")
+        except OSError:
+            pytest.skip("this system has no such file names")
+        with pytest.raises(InvalidNameError):
+            registry.register("digits", folder, format="files")
+        assert registry.names() == ()
+
     def test_threads_register_at_once(self, registry: ModelRegistry, folder: Path) -> None:
         """With 8 threads registering at once every call succeeds, and the numbers are 1 to 80 without a gap."""
         together = Barrier(8, timeout=60)
@@ -413,6 +527,24 @@ class ModelRegistrySuite:
             list(pool.map(lambda i: registry.assign("digits", "champion", 1, reason=str(i)), range(40)))
         reasons = {entry.reason for entry in registry.aliases("digits")["champion"]}
         assert reasons == {str(i) for i in range(40)}
+
+    def test_threads_count(self, registry: ModelRegistry, folder: Path) -> None:
+        """Of assignments that were decided on the same history exactly one succeeds: 4 threads count to 40 by it."""
+        registry.register("digits", folder, format="files")
+
+        def count_ten() -> None:
+            done = 0
+            while done < 10:
+                history = registry.aliases("digits").get("counter", ())
+                with contextlib.suppress(ConflictError):
+                    registry.assign("digits", "counter", 1, reason=str(len(history) + 1), seen=history)
+                    done += 1
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(count_ten) for _ in range(4)]:
+                done.result()
+        history = registry.aliases("digits")["counter"]
+        assert [entry.reason for entry in history] == [str(number) for number in range(1, 41)]
 
     def test_readers_see_whole_versions(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """Whoever lists while others register sees whole versions only: each can be downloaded."""

@@ -1,26 +1,49 @@
 """The pytest plugin: fixtures for projects that use mnistkit. Nothing heavy is imported before a fixture is used.
 
-While it is loaded, jobs run in the tests' own process unless something else is asked for: ``MNISTKIT_COMPUTE`` is set
-to ``in-process`` where it isn't set.
+A failure in a subclass of a conformance suite tells which sentence of the contract broke. While the plugin is loaded,
+jobs run in the tests' own process unless something else is asked for: ``MNISTKIT_COMPUTE`` is set to ``in-process``
+where it isn't set.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mnistkit.testing.contract import ContractSuite
+
 if TYPE_CHECKING:  # every pytest run with mnistkit installed imports this file
     from mnistkit.interfaces import DataSource
 
-__all__ = ["mnistkit_home", "pytest_configure", "tiny_mnist"]
+__all__ = ["mnistkit_home", "pytest_configure", "pytest_runtest_makereport", "tiny_mnist"]
+
+for _suite in ("compute_backend", "data_source", "group_backend", "model_registry"):
+    pytest.register_assert_rewrite(f"mnistkit.testing.{_suite}")  # a failed assertion shows its values
 
 
 def pytest_configure() -> None:
     """Have jobs run in this process by default: quick to start, easy to debug."""
     os.environ.setdefault("MNISTKIT_COMPUTE", "in-process")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say under a failure of a conformance suite's test which promise it proves."""
+    report = yield
+    suite = getattr(item, "cls", None)
+    if call.when == "call" and report.failed and suite is not None and issubclass(suite, ContractSuite):
+        promise = suite.promise(getattr(item, "originalname", item.name))
+        add = getattr(report.longrepr, "addsection", None)
+        if promise and add:
+            interface, sentence = promise
+            add(f"contract of {interface}", f"contract: {sentence}")
+    return report
 
 
 @pytest.fixture

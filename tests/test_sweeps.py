@@ -32,10 +32,10 @@ from mnistkit.interfaces import DataSource
 from mnistkit.jobs import TrainingJob
 from mnistkit.local.compute import InProcessCompute
 from mnistkit.runs import MetricPoint, Run, RunRecord, RunState, Transition, utc_now
-from mnistkit.search import combinations, configured
 from mnistkit.spec import ModelSpec
-from mnistkit.sweeps import Trial
-from mnistkit.trials import completed_before
+from mnistkit.sweeps.search import combinations, configured
+from mnistkit.sweeps.sweep import Trial
+from mnistkit.sweeps.trials import completed_before
 
 NOW = utc_now()
 QUICK = {"max_iter": 20}
@@ -426,4 +426,4 @@ def test_optional_libraries_are_imported_in_one_place() -> None:
                 if (top := name.partition(".")[0]) in importers:
                     importers[top].add(path.stem)
                     assert node not in tree.body, f"{path}: {name} is imported at once"
-    assert importers == {"optuna": {"optimization"}, "pandas": {"sweeps"}}
+    assert importers == {"optuna": {"optimization"}, "pandas": {"sweep"}}

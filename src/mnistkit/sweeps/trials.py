@@ -17,8 +17,8 @@ from mnistkit.errors import UsageError
 from mnistkit.interfaces import ComputeBackend
 from mnistkit.jobs import Job, TrainingJob
 from mnistkit.runs import Run, RunState
-from mnistkit.search import Halving
-from mnistkit.sweeps import Trial
+from mnistkit.sweeps.search import Halving
+from mnistkit.sweeps.sweep import Trial
 
 __all__ = [
     "RunRung",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mnistkit.errors import MissingExtraError, UsageError
 from mnistkit.jobs import TrainingJob
 from mnistkit.runs import Run, RunState
-from mnistkit.sweeps import Trial
-from mnistkit.trials import SubmitAll, canceling, wait_until_fewer
+from mnistkit.sweeps.sweep import Trial
+from mnistkit.sweeps.trials import SubmitAll, canceling, wait_until_fewer
 
 if TYPE_CHECKING:  # an optional dependency
     import optuna

@@ -32,7 +32,7 @@ BENCHMARKS = {
     "growth": "growth.results",
 }
 LONG = {"peers-long": "peers.long_results", "growth-long": "growth.long_results"}
-_PEERS = ("torch", "scikit-learn-intelex", "isal")
+_PEERS = ("torch", "scikit-learn-intelex", "isal", "blake3", "mlflow-skinny")
 
 
 def main() -> None:

@@ -175,5 +175,5 @@ class _Watch:
             return self.open_files.get(path)
         if dir_fd is not None:
             return f"{self.open_files[dir_fd]}/{os.fspath(path)}" if dir_fd in self.open_files else None
-        full = Path(os.path.abspath(os.fspath(path)))
+        full = Path(os.path.normpath(self.base / path))
         return full.relative_to(self.base).as_posix() if full.is_relative_to(self.base) else None

@@ -10,12 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from misbehaving_classifiers import Prolific
-from mnistkit import Trainer
 from mnistkit.jobs import ScriptJob
 from mnistkit.local.data import FolderSource
 from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.registry import FolderRegistry
 from mnistkit.runs import Run
 
 __all__ = ["Submitter", "start"]
@@ -27,9 +24,10 @@ class Submitter:
     """What such a program may do; every method is one."""
 
     def __init__(self, home: str, data: str, script: str, *arguments: str) -> None:
+        self.home = home
         self.compute = ProcessCompute(home, parallel=2, grace=_GRACE)
+        self.compute.start()
         self.source = FolderSource(Path(data))
-        self.trainer = Trainer(data=self.source, compute=self.compute, models=FolderRegistry(home), experiment="x")
         self.script = ScriptJob(script, arguments=arguments)
 
     def submit(self, *, detach: bool = False) -> Run:
@@ -60,7 +58,12 @@ class Submitter:
 
     def train(self) -> None:
         """Train for ever; Ctrl-C cancels it."""
-        self.trainer.train(Prolific())
+        from misbehaving_classifiers import Prolific  # here, while the worker starts: scikit-learn takes its time
+        from mnistkit import Trainer
+        from mnistkit.local.registry import FolderRegistry
+
+        models = FolderRegistry(self.home)
+        Trainer(data=self.source, compute=self.compute, models=models, experiment="x").train(Prolific())
 
     def follow(self) -> None:
         """Follow the log; say each interruption, and go on until there were as many as the script's last argument."""

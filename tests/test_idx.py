@@ -366,9 +366,9 @@ def mutated(random_: random.Random, seeds: list[bytes]) -> bytes:
     return zipped(bytes(data), 1) if random_.random() < 0.3 else bytes(data)
 
 
-def exceptions_of(parse: Callable[[bytes], NDArray[Any]], count: int) -> dict[str, int]:
+def exceptions_of(parse: Callable[[bytes], NDArray[Any]], count: int, seed: int = 20) -> dict[str, int]:
     """How often parsing mutated files raised what, DataFormatError apart."""
-    random_ = random.Random(20)
+    random_ = random.Random(seed)
     seeds = [
         encode_idx(np.arange(6, dtype=dtype).reshape(shape))
         for dtype, shape in zip(DTYPES, [(6,), (2, 3), (1, 2, 3), (3, 1, 2), (1, 1, 2, 3), (6,)], strict=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnistkit.errors import InvalidNameError, ModelNotFoundError, NotFoundError, UsageError
+from mnistkit.errors import ConflictError, InvalidNameError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry import FolderRegistry
 from mnistkit.models import ModelRef
@@ -43,6 +45,65 @@ def test_resolve_all_spellings(registry: ModelRegistry) -> None:
     assert resolve_model(registry, "digits:3").version == 3
     assert resolve_model(registry, "digits@champion").version == 2
     assert resolve_model(registry, ModelRef("digits", alias="champion")) == registry.get("digits", 2)
+
+
+class Interrupted(FolderRegistry):
+    """A registry where somebody else is faster, once: between a look at the aliases and the next assignment."""
+
+    __slots__ = ("_others",)
+
+    def __init__(self, root: Path, others: Callable[[FolderRegistry], object]) -> None:
+        super().__init__(root)
+        self._others = [others]
+
+    def assign(self, *args: Any, **keywords: Any) -> None:
+        """Let the others go first."""
+        while self._others:
+            self._others.pop()(self)
+        super().assign(*args, **keywords)
+
+
+def _register(registry: ModelRegistry, folder: Path, *accuracies: float) -> None:
+    for accuracy in accuracies:
+        registry.register("digits", folder / "source", format="files", metrics={"accuracy": accuracy})
+
+
+def test_a_worse_version_never_replaces_a_better_one(registry: ModelRegistry, tmp_path: Path) -> None:
+    """If somebody promotes a better version between the comparison and the assignment, it is compared again."""
+    _register(registry, tmp_path, 0.90, 0.91, 0.95)  # 5, 6, 7
+    late = Interrupted(tmp_path / "home", lambda it: promote(it, "digits:7", "champion", if_better="accuracy"))
+    promote(registry, "digits:5", "champion")
+    assert promote(late, "digits:6", "champion", if_better="accuracy").version == 7
+    assert _history(registry) == [5, 7]
+
+
+def test_a_better_version_wins_whoever_is_first(registry: ModelRegistry, tmp_path: Path) -> None:
+    """If somebody promotes a version that is worse than ours meanwhile, ours replaces that; the reason names it."""
+    _register(registry, tmp_path, 0.90, 0.91, 0.95)
+    late = Interrupted(tmp_path / "home", lambda it: promote(it, "digits:6", "champion", if_better="accuracy"))
+    promote(registry, "digits:5", "champion")
+    assert promote(late, "digits:7", "champion", if_better="accuracy").version == 7
+    assert registry.aliases("digits")["champion"][-1].reason == "accuracy 0.95, before 0.91"
+
+
+def test_two_rollbacks_at_once_undo_one_promotion(registry: ModelRegistry, tmp_path: Path) -> None:
+    """Of two rollbacks at the same moment one is a `ConflictError`: the good version isn't undone as well."""
+    for number in (1, 2, 3):
+        promote(registry, f"digits:{number}", "champion")
+    late = Interrupted(tmp_path / "home", lambda it: rollback(it, "digits", "champion"))
+    with pytest.raises(ConflictError, match="Look at its history"):
+        rollback(late, "digits", "champion")
+    assert _history(registry) == [1, 2, 3, 2]
+
+
+def test_a_promotion_at_once_is_not_rolled_back(registry: ModelRegistry, tmp_path: Path) -> None:
+    """A rollback never undoes a promotion that came after it had looked."""
+    for number in (1, 2):
+        promote(registry, f"digits:{number}", "champion")
+    late = Interrupted(tmp_path / "home", lambda it: promote(it, "digits:4", "champion"))
+    with pytest.raises(ConflictError):
+        rollback(late, "digits", "champion")
+    assert _history(registry) == [1, 2, 4]
 
 
 def test_resolve_follows_deletion(registry: ModelRegistry) -> None:

@@ -37,6 +37,7 @@ from mnistkit.files import FileInfo, file_info
 from mnistkit.idx import encode_idx, parse_idx
 from mnistkit.interfaces.data_source import DataSource
 from mnistkit.settings import cache_folder
+from mnistkit.testing import DataSourceSuite
 from mnistkit.training import dataset_folder, fetch_dataset
 from mnistkit.web import CATALOG, Patience, PinnedFile, PinnedWheel, WebDataset, WebSource
 
@@ -111,7 +112,8 @@ def html_unannounced(handler: http.server.BaseHTTPRequestHandler, body: bytes) -
 
 def flipped(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
     """Deliver the file with one bit flipped."""
-    good(handler, body[:50] + bytes([body[50] ^ 1]) + body[51:])
+    at = len(body) // 2
+    good(handler, body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
 
 
 def not_found(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
@@ -291,6 +293,44 @@ def assert_good(cache: Path) -> None:
     """The four files and ``dataset.json``, byte for byte, and nothing else."""
     assert {path.name for path in cache.iterdir()} == {*FILES, "dataset.json"}
     assert {name: (cache / name).read_bytes() for name in FILES} == FILES
+
+
+class TestContract(DataSourceSuite):
+    """A dataset on the web keeps the contract."""
+
+    @pytest.fixture
+    def source(self, mirror: Mirror) -> DataSource:
+        """The small dataset from a good mirror."""
+        return WebSource(mirror.dataset("good"), patience=QUICK)
+
+    @pytest.fixture
+    def another(self, mirror: Mirror) -> DataSource:
+        """The same files under another name."""
+        return WebSource(mirror.dataset("good", name="other"), patience=QUICK)
+
+    @pytest.fixture
+    def unavailable(self, mirror: Mirror) -> DataSource:
+        """The dataset from a mirror that lacks it."""
+        return WebSource(mirror.dataset("not_found"), patience=QUICK)
+
+
+class TestContractOfRecipes(DataSourceSuite):
+    """A dataset that is made from an archive on the web keeps the contract."""
+
+    @pytest.fixture
+    def source(self, emnist: dict[str, WebDataset]) -> DataSource:
+        """Letters, whose labels are counted from 1 where they come from."""
+        return WebSource(emnist["letters"], patience=QUICK)
+
+    @pytest.fixture
+    def another(self, emnist: dict[str, WebDataset]) -> DataSource:
+        """Digits from the same archive."""
+        return WebSource(emnist["digits"], patience=QUICK)
+
+    @pytest.fixture
+    def unavailable(self, emnist: dict[str, WebDataset], mirror: Mirror) -> DataSource:
+        """Letters from a mirror that lacks them."""
+        return WebSource(evolve(emnist["letters"], mirrors=(f"{mirror.url}/not_found",)), patience=QUICK)
 
 
 # The catalogue
@@ -917,8 +957,9 @@ def test_eight_processes_share_a_cache(mirror: Mirror, cache: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
-def test_a_killed_download_leaves_nothing_but_parts(mirror: Mirror, cache: Path) -> None:
-    """After each of ten kill -9, whatever has a final name is whole; one clean fetch then completes the set."""
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_killed_download_leaves_nothing_but_parts(mirror: Mirror, cache: Path, kills: int) -> None:
+    """After each kill -9, whatever has a final name is whole; one clean fetch then completes the set."""
 
     def slow(handler: http.server.BaseHTTPRequestHandler, body: bytes) -> None:
         handler.send_response(200)
@@ -931,7 +972,7 @@ def test_a_killed_download_leaves_nothing_but_parts(mirror: Mirror, cache: Path)
 
     mirror.behaviours["slow"] = slow
     rng = random.Random(0)
-    for round_ in range(10):
+    for round_ in range(kills):
         child = start_child(mirror.dataset("slow"), cache)
         assert child.stdin
         child.stdin.write("go\n")

@@ -15,18 +15,18 @@ if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports each on 
     from mnistkit.dataset import Dataset, Split
     from mnistkit.errors import MnistkitError
     from mnistkit.evaluation import Evaluation, evaluate
+    from mnistkit.export import export_model
     from mnistkit.fingerprint import Fingerprint
     from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
     from mnistkit.jobs import DATA_FOLDER, Environment, ScriptJob, TrainingJob
     from mnistkit.models import Assignment, ModelVersion
-    from mnistkit.persistence import load_model
+    from mnistkit.persistence import load_model, save_model
     from mnistkit.promotion import promote, resolve_model, rollback
     from mnistkit.provenance import Provenance
     from mnistkit.reuse import Explanation
     from mnistkit.runs import Run, RunRecord, RunState, best_run
-    from mnistkit.search import Halving
     from mnistkit.spec import ModelSpec
-    from mnistkit.sweeps import Sweep
+    from mnistkit.sweeps import Halving, Sweep
     from mnistkit.trainer import Trainer, load_dataset
     from mnistkit.verification import Verification
 
@@ -61,12 +61,14 @@ __all__ = [
     "__version__",
     "best_run",
     "evaluate",
+    "export_model",
     "get_context",
     "load_dataset",
     "load_model",
     "promote",
     "resolve_model",
     "rollback",
+    "save_model",
     "search_models",
 ]
 
@@ -80,7 +82,7 @@ _MODULES = {
     "Evaluation": "evaluation",
     "Explanation": "reuse",
     "Fingerprint": "fingerprint",
-    "Halving": "search",
+    "Halving": "sweeps",
     "MnistkitError": "errors",
     "ModelRegistry": "interfaces",
     "ModelSpec": "spec",
@@ -98,12 +100,14 @@ _MODULES = {
     "Verification": "verification",
     "best_run": "runs",
     "evaluate": "evaluation",
+    "export_model": "export",
     "get_context": "context",
     "load_dataset": "trainer",
     "load_model": "persistence",
     "promote": "promotion",
     "resolve_model": "promotion",
     "rollback": "promotion",
+    "save_model": "persistence",
     "search_models": "catalog",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -232,8 +233,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
         NotFoundError: There is no such folder.
         DataFormatError: A file is missing, or several could be meant.
     """
-    if not folder.is_dir():
-        raise NotFoundError(f"{folder} is not a folder: name the folder that holds the four IDX files.")
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
+        raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds the four IDX files.")
     found: dict[str, dict[Path, Path]] = {role: {} for role in ROLES}
     for path in sorted(folder.rglob("*")):
         match = _FILE.fullmatch(path.name)

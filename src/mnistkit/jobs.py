@@ -18,10 +18,22 @@ from mnistkit.fingerprint import Fingerprint
 from mnistkit.names import check_file, check_name
 from mnistkit.spec import ModelSpec
 
-__all__ = ["DATA_FOLDER", "Environment", "Job", "RetryCause", "ScriptJob", "TrainingJob", "library_versions"]
+__all__ = [
+    "DATA_FOLDER",
+    "Environment",
+    "Job",
+    "ModelFormat",
+    "RetryCause",
+    "ScriptJob",
+    "TrainingJob",
+    "library_versions",
+]
 
 DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
+
+ModelFormat = Literal["skops", "joblib", "linear"]
+"""How a model is written: see `mnistkit.persistence.save_model`."""
 
 RetryCause = Literal["error", "killed", "timeout"]
 """How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
@@ -119,7 +131,8 @@ class TrainingJob:
         model: The classifier, or a pipeline that ends in one.
         seed: Reaches every ``random_state`` that isn't set.
         limit: Train on a stratified subset of so many images; None for all.
-        model_format: ``"skops"``, or ``"joblib"`` for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
+        model_format: ``"skops"``; ``"linear"`` for linear models as plain numbers; ``"joblib"`` for the tutorial's
+            ``outputs/sklearn_mnist_model.pkl``.
         experiment: Groups runs.
         tags: Free text by key.
         timeout: Seconds that one attempt may take; None for no limit.
@@ -132,7 +145,7 @@ class TrainingJob:
     model: ModelSpec
     seed: int = 42
     limit: int | None = field(default=None, converter=_limit)
-    model_format: Literal["skops", "joblib"] = "skops"
+    model_format: ModelFormat = "skops"
     experiment: str = field(default="default", converter=_experiment)
     tags: Mapping[str, str] = field(factory=dict)
     timeout: float | None = field(default=None, converter=_timeout)

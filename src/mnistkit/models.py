@@ -14,13 +14,15 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.files import FileInfo
 from mnistkit.names import check_name
 
-__all__ = ["FORMATS", "FORMAT_BY_SUFFIX", "Assignment", "ModelRef", "ModelVersion"]
+__all__ = ["FORMATS", "FORMAT_BY_SUFFIX", "Assignment", "ModelRef", "ModelVersion", "format_of"]
 
-FORMATS: Final = ("skops", "joblib", "files")
-"""How the files of a version are loaded: ``skops`` safely, ``joblib`` by unpickling, ``files`` by the caller."""
+FORMATS: Final = ("skops", "joblib", "linear", "files")
+"""How the files of a version are loaded: ``skops`` safely, ``joblib`` by unpickling, ``linear`` as numbers alone,
+``files`` by the caller.
+"""
 
 FORMAT_BY_SUFFIX: Final = MappingProxyType(
-    {".skops": "skops", ".pkl": "joblib", ".joblib": "joblib", ".pickle": "joblib"}
+    {".skops": "skops", ".pkl": "joblib", ".joblib": "joblib", ".pickle": "joblib", ".linear.json": "linear"}
 )
 """The format of a model file, by the ending of its name."""
 
@@ -124,3 +126,8 @@ class ModelRef:
         if self.version is not None:
             return f"{self.name}:{self.version}"
         return f"{self.name}@{self.alias}" if self.alias else self.name
+
+
+def format_of(file: str) -> str:
+    """The format of a model file by its name: one of `FORMATS`, ``files`` if it is none of the others."""
+    return next((kind for suffix, kind in FORMAT_BY_SUFFIX.items() if file.endswith(suffix)), "files")

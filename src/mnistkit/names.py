@@ -44,13 +44,15 @@ def check_file(file: str, what: str = "file") -> PurePosixPath:
         what: What it names, for the message.
 
     Raises:
-        InvalidNameError: It is absolute, empty, climbs with ``..``, or has a backslash, a drive or a control character.
+        InvalidNameError: It is absolute, empty, climbs with ``..``, or has a backslash, a drive, a control character or
+            bytes that aren't UTF-8.
     """
     bad = (
         not isinstance(file, str)
         or not file
         or len(file) > 1024  # noqa: PLR2004 - below every system's PATH_MAX
         or any(ord(c) < 32 or ord(c) == 127 or c in '\\:*?"<>|' for c in file)  # noqa: PLR2004 - control characters
+        or any("\ud800" <= c <= "\udfff" for c in file)  # stands for a byte that isn't UTF-8
         or any(part in {"", ".", ".."} or part.endswith((" ", ".")) for part in file.split("/"))
         or any(_DEVICE.fullmatch(part) for part in file.split("/"))
     )

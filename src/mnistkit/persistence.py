@@ -8,22 +8,24 @@ model can switch that on or add to the types that are trusted.
 from __future__ import annotations
 
 import io
-import tempfile
-import zipfile
+import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from mnistkit.errors import IntegrityError, ModelError, UnsafeModelError, UsageError
-from mnistkit.files import FileInfo, sha256_hex, write_atomically
+from mnistkit.archives import check_skops
+from mnistkit.errors import ModelError, UnsafeModelError, UsageError
+from mnistkit.files import write_atomically
 from mnistkit.interfaces.model_registry import ModelRegistry
-from mnistkit.models import FORMAT_BY_SUFFIX, FORMATS, ModelRef, ModelVersion
+from mnistkit.jobs import ModelFormat
+from mnistkit.model_files import MODEL_FILES, check_digest, model_file, no_loader, parts, read_verified
+from mnistkit.models import FORMATS, ModelRef, ModelVersion
+from mnistkit.probe import PROBE_FILE, Probe, load_mismatched, mismatches
 from mnistkit.promotion import resolve_model
+from mnistkit.settings import verify_keys
 
-__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "loads_model", "save_model"]
-
-MODEL_FILES: Final = {"skops": "model.skops", "joblib": "sklearn_mnist_model.pkl"}
-"""The file that `save_model` writes, by format; the second is the tutorial's."""
+__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "load_probe", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
     "mnistkit.estimators.logistic.FastLogisticRegression",
@@ -46,29 +48,51 @@ tree crashes the process.
 """
 
 _MAX_SIZE = 512 << 20
-_MAX_MEMBERS = 10_000
 
 
-def save_model(model: Any, folder: str | Path, *, format: Literal["skops", "joblib"] = "skops") -> Path:  # noqa: A002 - the field's word for it
+def save_model(
+    model: Any,
+    folder: str | Path,
+    *,
+    format: ModelFormat = "skops",  # noqa: A002 - the field's word for it
+    probe: Any = None,
+) -> Path:
     """Write a fitted model into a folder, and return the file: whole, or not there.
 
     Args:
         model: Any scikit-learn estimator.
         folder: Created if need be.
-        format: ``"skops"``, or ``"joblib"`` for programs that can read nothing else.
+        format: ``"skops"``; ``"linear"`` for linear classifiers and pipelines of scalers that end in one, as two files
+            that any language reads (the one with the JSON is returned); or ``"joblib"`` for programs that can read
+            nothing else.
+        probe: ``(n, d)`` numbers, of which the first 16 rows and the model's answers are kept in ``probe.npz`` beside
+            it: what another release of the libraries is compared with. None for no probe: then none will load it.
 
     Raises:
-        UsageError: The format is unknown, or the model holds what it can't express.
+        UsageError: The format is unknown, the model holds what it can't express, or it can't answer the probe.
     """
     if format not in MODEL_FILES:
         raise UsageError(f"format={format!r}: use one of {', '.join(MODEL_FILES)}.")
-    try:
-        data = _dumps(model, format)
-    except Exception as error:
-        raise UsageError(f"Can't write {type(model).__name__} as {format}: {type(error).__name__}: {error}") from error
-    path = Path(folder) / MODEL_FILES[format]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
+    folder = Path(folder)
+    asked = None if probe is None else Probe.ask(model, probe)
+    if format == "linear":
+        from mnistkit.folding import fold
+        from mnistkit.linear import save_linear
+
+        linear = fold(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = save_linear(linear, folder)
+    else:
+        try:
+            data = _dumps(model, format)
+        except Exception as error:
+            what = f"{type(model).__name__} as {format}: {type(error).__name__}: {error}"
+            raise UsageError(f"Can't write {what}") from error
+        path = folder / MODEL_FILES[format]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+    if asked is not None:
+        asked.save(folder)
     return path
 
 
@@ -78,6 +102,9 @@ def load_model(
     *,
     allow_pickle: bool = False,
     trusted: Iterable[str | type] = (),
+    expect_digest: str | None = None,
+    verify_key: str | os.PathLike[str] | None = None,
+    allow_version_mismatch: bool = False,
 ) -> Any:
     """Load a registered model: its bytes are read once, compared with the manifest, and these very bytes are loaded.
 
@@ -86,29 +113,57 @@ def load_model(
         model: ``"name"`` for the newest, ``"name:3"``, ``"name@champion"``, or a version at hand.
         allow_pickle: Load joblib files, which can run any code: only for files that you made.
         trusted: Types to allow in skops files besides those that are known to be harmless.
+        expect_digest: The version's `ModelVersion.digest` as you noted it: another one is refused.
+        verify_key: The file with the public key whose holder must have signed the version; None for
+            ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is asked for.
+        allow_version_mismatch: Load a model that another release of scikit-learn made (or, as joblib, of numpy), and
+            compare its answers with the recorded ones.
 
     Raises:
         ModelNotFoundError: There is no such model, version or alias.
-        IntegrityError: Its files aren't those that were registered.
+        IntegrityError: Its files aren't those that were registered, or its digest isn't the expected one.
+        SignatureError: The holder of the key hasn't signed it.
         UnsafeModelError: It holds types that nobody trusted, or is a pickle and pickles aren't allowed.
+        VersionMismatchError: Another release made it, and that isn't allowed; or it can't be read here or answers
+            differently.
         ModelError: It holds no model that can be loaded: its format is ``files``, or this release can't read it.
     """
     version = model if isinstance(model, ModelVersion) else resolve_model(registry, model)
-    file = _model_file(version)
-    if version.format == "joblib" and not allow_pickle:
+    check_digest(version, expect_digest)
+    keys = verify_keys() if verify_key is None else (verify_key,)
+    if keys:
+        from mnistkit.signing import check_signature
+
+        check_signature(registry, version, keys)
+    file = model_file(version)
+    if version.format == "joblib" and allow_pickle is not True:
         raise _pickle_refused(version.id)
-    if version.format == "skops":
-        _check_size(version.files[file].size, version.id)
-    with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-        data = (registry.download(version, Path(folder) / "files") / file).read_bytes()
-    got = FileInfo(len(data), sha256_hex(data))
-    if got != version.files[file]:
-        raise IntegrityError(
-            f"{version.id}: {file} has sha256 {got.sha256}, registered was {version.files[file].sha256}."
-        )
-    return loads_model(
-        data, version.format, allow_pickle=allow_pickle, trusted=trusted, source=f"{version.id} ({file})"
-    )
+    if version.format != "joblib":
+        _check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
+    contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
+    source = f"{version.id} ({file})"
+    if version.format == "linear":
+        from mnistkit.linear import loads_linear
+
+        header, arrays = (contents[part] for part in parts(file))
+        return loads_linear(header, arrays, source)
+    probe = Probe.parse(contents[PROBE_FILE], f"{version.id} ({PROBE_FILE})") if PROBE_FILE in contents else None
+    found = mismatches(version.versions if probe is None else probe.versions, version.format)
+    data = contents[file]
+    load = partial(loads_model, data, version.format, allow_pickle=allow_pickle, trusted=trusted, source=source)
+    return load_mismatched(load, probe, found, version.id, allow=allow_version_mismatch) if found else load()
+
+
+def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:
+    """The probe of a registered model, verified; None if it has none.
+
+    Raises:
+        IntegrityError: Its files aren't those that were registered.
+        ModelError: It isn't a probe.
+    """
+    if PROBE_FILE not in version.files:
+        return None
+    return Probe.parse(read_verified(registry, version, (PROBE_FILE,))[PROBE_FILE], f"{version.id} ({PROBE_FILE})")
 
 
 def loads_model(
@@ -139,9 +194,11 @@ def loads_model(
         if allow_pickle is not True:
             raise _pickle_refused(source)
         return _unpickle(data, source)
+    if format == "linear":
+        raise UsageError(f"{source} is linear, which is two files: use mnistkit.linear.loads_linear.")
     if format in FORMATS:
-        raise _no_loader(source, format)
-    raise UsageError(f"format={format!r}: use one of {', '.join(MODEL_FILES)}.")
+        raise no_loader(source, format)
+    raise UsageError(f"format={format!r}: use one of skops, joblib.")
 
 
 def _dumps(model: Any, format: str) -> bytes:  # noqa: A002 - the field's word for it
@@ -161,7 +218,7 @@ def _loads_skops(data: bytes, trusted: Iterable[str | type], source: str) -> Any
     allowed = {*TRUSTED_TYPES, *_type_names(trusted)}
     _check_size(len(data), source)
     try:
-        _check_archive(data, source)
+        check_skops(data, source)
         import skops.io
         from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -190,25 +247,7 @@ def _unpickle(data: bytes, source: str) -> Any:
 
 def _check_size(size: int, source: str) -> None:
     if size > _MAX_SIZE:
-        raise UnsafeModelError(
-            f"{source} has {size} bytes; a skops file may have {_MAX_SIZE}. Keep it as format 'files'."
-        )
-
-
-def _check_archive(data: bytes, source: str) -> None:
-    """Refuse what could fill the memory before a single type is looked at."""
-    if data.count(b"PK\x01\x02") > _MAX_MEMBERS:  # each member has this signature: counted before any is parsed
-        raise UnsafeModelError(f"{source} has more than {_MAX_MEMBERS} members: no skops file of a model has so many.")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = archive.infolist()
-    for member in members:
-        if member.compress_type != zipfile.ZIP_STORED:
-            raise UnsafeModelError(
-                f"{source}: its member {member.filename!r:.80} is compressed and could unpack to any size. "
-                "Save the model again, with mnistkit.save_model or without compression."
-            )
-    if sum(max(member.file_size, member.compress_size) for member in members) > len(data):
-        raise UnsafeModelError(f"{source}: its members claim more bytes than it has: it was forged or damaged.")
+        raise UnsafeModelError(f"{source} has {size} bytes; it may have {_MAX_SIZE}. Keep it as format 'files'.")
 
 
 def _type_names(types: Iterable[str | type]) -> list[str]:
@@ -217,31 +256,11 @@ def _type_names(types: Iterable[str | type]) -> list[str]:
     return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in types]
 
 
-def _model_file(model: ModelVersion) -> str:
-    """The file of a version that holds the model."""
-    if model.format not in MODEL_FILES:
-        raise _no_loader(model.id, model.format)
-    if MODEL_FILES[model.format] in model.files:
-        return MODEL_FILES[model.format]
-    suffixes = tuple(suffix for suffix, kind in FORMAT_BY_SUFFIX.items() if kind == model.format)
-    found = [file for file in model.files if file.endswith(suffixes)]
-    if len(found) != 1:
-        raise ModelError(
-            f"{model.id} should hold {MODEL_FILES[model.format]}, or one other {' or '.join(suffixes)} "
-            f"file; its files: {', '.join(sorted(model.files))}. Use registry.download and load it yourself."
-        )
-    return found[0]
-
-
 def _pickle_refused(source: str) -> UnsafeModelError:
     return UnsafeModelError(
         f"{source} is a joblib file: loading it runs whatever code is in it, and its checksum says nothing about that. "
         "If you made it, or trust who did: load_model(..., allow_pickle=True). Better, register it as skops."
     )
-
-
-def _no_loader(source: str, format: str) -> ModelError:  # noqa: A002 - the field's word for it
-    return ModelError(f"{source} has format {format!r}, which is the caller's to load: use registry.download.")
 
 
 def _unreadable(source: str, format: str, error: Exception) -> ModelError:  # noqa: A002 - the field's word for it

@@ -10,7 +10,7 @@ import platformdirs
 from mnistkit.errors import ConfigError
 from mnistkit.files import ensure_folder
 
-__all__ = ["cache_folder", "default_compute", "home_folder", "is_offline", "mirror"]
+__all__ = ["cache_folder", "default_compute", "home_folder", "is_offline", "mirror", "verify_keys"]
 
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
@@ -63,3 +63,11 @@ def mirror() -> str | None:
             f"MNISTKIT_MIRROR is {value!r}: set it to an http or https URL, such as https://mirror.example/datasets."
         )
     return value
+
+
+def verify_keys() -> tuple[Path, ...]:
+    """The files of ``MNISTKIT_VERIFY_KEY``, separated as in ``PATH``: one of these keys must have signed a model.
+
+    Empty if it isn't set.
+    """
+    return tuple(Path(file) for file in os.environ.get("MNISTKIT_VERIFY_KEY", "").split(os.pathsep) if file)

@@ -90,9 +90,9 @@ def _script_files(folder: Path, below: str) -> Iterator[tuple[str, Path]]:
         if entry.is_symlink() or any(fnmatch.fnmatch(entry.name, pattern) for pattern in IGNORED):
             continue
         name, path = f"{below}{entry.name}", Path(entry.path)
-        if not entry.is_dir():
+        if entry.is_file():
             yield name, path
-        elif not ((path / "job.json").exists() and (path / "record.json").exists()):  # a run
+        elif entry.is_dir() and not ((path / "job.json").exists() and (path / "record.json").exists()):  # a run
             yield from _script_files(path, f"{name}/")
 
 

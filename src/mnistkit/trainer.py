@@ -18,18 +18,19 @@ from mnistkit.config import Config, find_config
 from mnistkit.dataset import Dataset
 from mnistkit.errors import NotFoundError, RunStateError
 from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry
-from mnistkit.jobs import Job, RetryCause, TrainingJob
-from mnistkit.models import FORMAT_BY_SUFFIX, ModelVersion
+from mnistkit.jobs import Job, ModelFormat, RetryCause, TrainingJob
+from mnistkit.model_files import companions
+from mnistkit.models import ModelVersion, format_of
 from mnistkit.names import check_name
 from mnistkit.persistence import load_model
 from mnistkit.reuse import Explanation, explain, fingerprint, fingerprinted
 from mnistkit.runs import Run, RunState
-from mnistkit.search import Halving, check_parameters, combinations, configured
 from mnistkit.settings import default_compute, home_folder
 from mnistkit.spec import ModelSpec
-from mnistkit.sweeps import Sweep, Trial
+from mnistkit.sweeps.search import Halving, check_parameters, combinations, configured
+from mnistkit.sweeps.sweep import Sweep, Trial
+from mnistkit.sweeps.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
 from mnistkit.training import check_classifier, fetch_dataset, paths
-from mnistkit.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
 
 __all__ = ["Trainer", "load_dataset"]
 
@@ -128,7 +129,7 @@ class Trainer:
         seed: int = 42,
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
-        model_format: Literal["skops", "joblib"] = "skops",
+        model_format: ModelFormat = "skops",
         timeout: float | None = None,
         retries: int = 0,
         retry_on: Iterable[RetryCause] = ("killed", "error"),
@@ -140,7 +141,8 @@ class Trainer:
             seed: Reaches every ``random_state`` that isn't set.
             limit: Train on a stratified subset of so many images; None for all.
             tags: Free text by key.
-            model_format: ``"skops"``, or ``"joblib"`` for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
+            model_format: ``"skops"``; ``"linear"`` for linear models and pipelines as plain numbers; ``"joblib"``
+                for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
             timeout: Seconds that one attempt may take; None for no limit.
             retries: How many more attempts to make after one that ended badly.
             retry_on: Which bad ends are worth another: ``"killed"``, ``"error"``, ``"timeout"``.
@@ -224,7 +226,7 @@ class Trainer:
         seed: int = 42,
         limit: int | None = None,
         tags: Mapping[str, str] | None = None,
-        model_format: Literal["skops", "joblib"] = "skops",
+        model_format: ModelFormat = "skops",
         timeout: float | None = None,
         retries: int = 0,
         retry_on: Iterable[RetryCause] = ("killed", "error"),
@@ -347,7 +349,7 @@ class Trainer:
             UsageError: A parameter doesn't exist, or isn't given one of Optuna's distributions. Nothing was submitted.
             SpecError: The estimator can't predict classes, or can't be written as JSON. Nothing was submitted.
         """
-        from mnistkit.optimization import optimized_trials
+        from mnistkit.sweeps.optimization import optimized_trials
 
         check_parallel(parallel)
         check_parameters(estimator, space)
@@ -412,35 +414,58 @@ class Trainer:
             raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
         file = file or _model_file(run)
         with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-            run.download(file, folder)
+            for each in (file, *companions(file, run.files)):
+                run.download(each, folder)
             return self.models.register(
                 name,
                 Path(folder),
-                format=FORMAT_BY_SUFFIX.get(Path(file).suffix, "files"),
+                format=format_of(file),
                 metrics=_finite(run.metrics),
                 tags={**run.record.tags, **(tags or {})},
                 description=description,
                 run_id=run.id,
             )
 
-    def load(self, ref: str, *, allow_pickle: bool = False, trusted: Iterable[str | type] = ()) -> Any:
+    def load(
+        self,
+        ref: str | ModelVersion,
+        *,
+        allow_pickle: bool = False,
+        trusted: Iterable[str | type] = (),
+        expect_digest: str | None = None,
+        verify_key: str | os.PathLike[str] | None = None,
+        allow_version_mismatch: bool = False,
+    ) -> Any:
         """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
         Args:
-            ref: The reference.
+            ref: The reference, or the version.
             allow_pickle: Also unpickle a joblib file, which can run any code: only for models that you trust.
             trusted: Types to allow in skops files besides those that are known to be harmless.
+            expect_digest: The version's digest as you noted it: another one is refused.
+            verify_key: The file with the public key whose holder must have signed it; None for
+                ``MNISTKIT_VERIFY_KEY``.
+            allow_version_mismatch: Load what another release of the libraries made, if it answers as recorded.
 
         Raises:
             ModelNotFoundError: There is no such model.
-            IntegrityError: Its files were altered.
+            IntegrityError: Its files were altered, its digest isn't the expected one, or it isn't signed.
             UnsafeModelError: Loading it could run code.
+            VersionMismatchError: Another release of the libraries made it.
         """
-        return load_model(self.models, ref, allow_pickle=allow_pickle, trusted=trusted)
+        return load_model(
+            self.models,
+            ref,
+            allow_pickle=allow_pickle,
+            trusted=trusted,
+            expect_digest=expect_digest,
+            verify_key=verify_key,
+            allow_version_mismatch=allow_version_mismatch,
+        )
 
 
 def _model_file(run: Run) -> str:
-    models = [file for file in run.files if file.startswith("outputs/") and Path(file).suffix in FORMAT_BY_SUFFIX]
+    models = [file for file in run.files if file.startswith("outputs/") and format_of(file) != "files"]
     if len(models) == 1:
         return models[0]
     found = (

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mnistkit.codec import to_json
 from mnistkit.context import RunContext
@@ -20,6 +20,7 @@ from mnistkit.evaluation import Evaluation, evaluate
 from mnistkit.interfaces import DataSource, PinnedSource
 from mnistkit.jobs import Job, TrainingJob
 from mnistkit.persistence import save_model
+from mnistkit.probe import probe_rows
 from mnistkit.settings import cache_folder
 
 if TYPE_CHECKING:  # loads scikit-learn
@@ -199,8 +200,13 @@ def train(
         context.log("log loss", evaluation.log_loss)
     context.log("training seconds", round(seconds, 3))
     (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
-    save_model(estimator, context.outputs, format=job.model_format)
+    save_model(estimator, context.outputs, format=job.model_format, probe=_probe(dataset.test))
     return evaluation
+
+
+def _probe(split: Split) -> Any:
+    """The rows on which a later release of the libraries is compared with this one."""
+    return evolve(split, images=probe_rows(split.images), labels=probe_rows(split.labels)).X()
 
 
 def _path_key(job: Job) -> bytes | None:

@@ -56,7 +56,7 @@ def test_options_reach_the_run_and_the_model(mnistkit: Program, tiny_mnist: Data
     assert found["run"]["tags"] == found["model"]["tags"] == {"a": "b=c", "d": ""}
     assert found["model"]["id"] == "other:1"
     assert found["model"]["format"] == "joblib"
-    assert list(found["model"]["files"]) == ["sklearn_mnist_model.pkl"]
+    assert list(found["model"]["files"]) == ["probe.npz", "sklearn_mnist_model.pkl"]
     assert found["metrics"]["regularization rate"] == 2.0
     assert found["data"] == {"name": found["data"]["name"], "train": 300, "test": 100}
 

@@ -24,19 +24,28 @@ from mnistkit.jobs import DATA_FOLDER, Environment, ScriptJob, TrainingJob
 from mnistkit.local.compute import InProcessCompute
 from mnistkit.runs import Run, RunState
 from mnistkit.spec import ModelSpec
-from mnistkit.testing.compute_backend import ComputeBackendSuite
+from mnistkit.testing import GroupBackendSuite
 
 LOGISTIC = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20}))
 DEADLINE = 60.0
 
 
-class TestInProcessCompute(ComputeBackendSuite):
+class TestInProcessCompute(GroupBackendSuite):
     """The in-process backend keeps the contract."""
 
     @pytest.fixture
     def backend(self, tmp_path: Path) -> ComputeBackend:
         """A backend without runs."""
         return InProcessCompute(tmp_path / "home", parallel=2)
+
+    def reopened(self, backend: ComputeBackend) -> ComputeBackend:
+        """Another one of the same folder."""
+        assert isinstance(backend, InProcessCompute)
+        return InProcessCompute(backend._root.parent)
+
+    def damage(self, backend: ComputeBackend, run: Run) -> None:
+        """Cut the record off."""
+        (Path(run.record.url) / "record.json").write_bytes(b'{"data": ')
 
 
 class Scripted(ClassifierMixin, BaseEstimator):
@@ -395,6 +404,7 @@ def test_a_run_folder_is_readable_without_mnistkit(
         "logs/std_log.txt",
         "outputs/evaluation.json",
         "outputs/model.skops",
+        "outputs/probe.npz",
     }
     record = json.loads((folder / "record.json").read_text())
     assert [each["state"] for each in record["transitions"]][-1] == "Completed"

@@ -69,10 +69,24 @@ class TestDigitsSource(DataSourceSuite):
 class TestFolderSource(DataSourceSuite):
     """A folder keeps the contract."""
 
+    fills_folder = False
+
     @pytest.fixture
     def source(self, tmp_path: Path) -> DataSource:
         """A tiny folder."""
         return FolderSource(four_files(tmp_path / "mine"))
+
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> DataSource:
+        """A folder with one other image."""
+        folder = four_files(tmp_path / "other")
+        write_idx(folder / FILES[0], np.zeros((3, 2, 2), np.uint8))
+        return FolderSource(folder)
+
+    @pytest.fixture
+    def unavailable(self, tmp_path: Path) -> DataSource:
+        """A folder that isn't there."""
+        return FolderSource(tmp_path / "nowhere")
 
 
 def test_digits_are_scikit_learns(digits: Path) -> None:

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 DEADLINE = 60.0
 GRACE = 0.5
 SLACK = 2.0
-FEW_AND_MANY = [2, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+MANY = [pytest.mark.slow, pytest.mark.timeout(1800)]
+FEW_AND_MANY = [2, pytest.param(50, marks=MANY)]
+KILLS = [(signal.SIGKILL, 2), (signal.SIGTERM, 1), pytest.param(signal.SIGKILL, 50, marks=MANY)]
 
 
 @pytest.fixture
@@ -99,24 +101,28 @@ def ends_as(run: Run, state: RunState) -> None:
 # Nothing is left
 
 
-def cancel_generations(backend: ComputeBackend, source: DataSource, script: Path, mark: str) -> None:
+def cancel_generations(
+    backend: ComputeBackend, source: DataSource, script: Path, mark: str, within: float = 5.0
+) -> None:
     """Cancel a job of three generations."""
     run = submitted(backend, a_job(script, "generations", mark), source)
     await_marked(mark, GENERATIONS)
     run.cancel()
-    await_gone(mark)
+    await_gone(mark, within)
     ends_as(run, RunState.CANCELED)
 
 
-def time_generations_out(backend: ComputeBackend, source: DataSource, script: Path, mark: str) -> None:
+def time_generations_out(
+    backend: ComputeBackend, source: DataSource, script: Path, mark: str, within: float = 5.0
+) -> None:
     """Let a job of three generations take too long."""
     run = submitted(backend, a_job(script, "generations", mark, timeout=0.4), source)
     await_marked(mark, GENERATIONS)
-    await_gone(mark)
+    await_gone(mark, within)
     ends_as(run, RunState.FAILED)
 
 
-Scenario = Callable[[ComputeBackend, DataSource, Path, str], None]
+Scenario = Callable[..., None]
 
 
 @pytest.mark.parametrize("times", FEW_AND_MANY)
@@ -135,26 +141,24 @@ def test_the_twin_leaves_generations(
 ) -> None:
     """The twin ends the first process alone."""
     with pytest.raises(AssertionError, match="4 processes are left"):
-        scenario(twin, tiny_mnist, script, mark)
+        scenario(twin, tiny_mnist, script, mark, within=1.0)
 
 
 def test_processes_that_are_never_the_same_are_caught(
     backend: ProcessCompute, tiny_mnist: DataSource, script: Path, mark: str
 ) -> None:
     """A job whose process goes on as another one, sooner than anybody can look, ends and leaves nothing."""
-    run = submitted(backend, a_job(script, "fork-on", mark), source=tiny_mnist)
-    assert run.wait(DEADLINE).state is RunState.COMPLETED
-    await_gone(mark)
+    for _ in range(5):
+        run = submitted(backend, a_job(script, "fork-on", mark), source=tiny_mnist)
+        assert run.wait(DEADLINE).state is RunState.COMPLETED
+        assert not any(marked(mark) for _ in range(10))  # each look may miss it
 
 
-@pytest.mark.parametrize("times", FEW_AND_MANY)
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "times"), KILLS)
 def test_nothing_is_left_of_a_killed_program(
     tmp_path: Path, tiny_mnist: Any, script: Path, mark: str, number: signal.Signals, times: int
 ) -> None:
     """When the program that submitted is killed, its runs end with all their processes, and their records say so."""
-    if times > 2 and number is signal.SIGTERM:
-        pytest.skip("SIGKILL is the harder case")
     for n in range(times):
         home = tmp_path / f"home-{n}"
         with submitters.start("linger", home, tiny_mnist, script, "generations", **{MARK: mark}) as program:
@@ -425,7 +429,7 @@ def test_a_running_runs_folder_may_vanish(
 def test_odd_outputs_are_left_alone(
     backend: ProcessCompute, tiny_mnist: DataSource, script: Path, tmp_path: Path
 ) -> None:
-    """Links, pipes and huge holes among a script's outputs neither hang it nor lead out of it."""
+    """Links, pipes and huge holes among a script's outputs neither hang it nor lead out of it, nor are they kept."""
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret")
     (script / "train.py").write_text(
@@ -436,7 +440,7 @@ def test_odd_outputs_are_left_alone(
     )
     run = submitted(backend, ScriptJob(str(script), arguments=(str(secret),)), tiny_mnist)
     ends_as(run, RunState.COMPLETED)
-    assert [file for file in run.files if file.startswith("outputs")] == ["outputs/hole", "outputs/ok.txt"]
+    assert [file for file in run.files if file.startswith("outputs")] == ["outputs/ok.txt"]
     assert secret.read_text() == "a secret"
 
 

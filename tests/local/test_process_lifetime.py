@@ -253,6 +253,7 @@ def test_interrupting_who_follows(tmp_path: Path, tiny_mnist: Any, script: Path,
         for _ in range(times):
             while program.stdout.readline() != "following\n":
                 assert program.poll() is None
+            time.sleep(0.1)  # until it waits for more
             program.send_signal(signal.SIGINT)
             while (line := program.stdout.readline()) != "interrupted\n":
                 assert line == "following\n"

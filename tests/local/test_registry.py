@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields_dict
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mnistkit.catalog import search_models
 from mnistkit.errors import (
     IntegrityError,
     InvalidNameError,
@@ -22,16 +27,19 @@ from mnistkit.errors import (
     StorageError,
     UsageError,
 )
-from mnistkit.files import file_info
+from mnistkit.files import FileInfo
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local import disk
+from mnistkit.local.manifest import Manifest, read_version
 from mnistkit.local.registry import FolderRegistry
-from mnistkit.models import ModelVersion
+from mnistkit.models import ModelRef, ModelVersion
+from mnistkit.names import check_name
+from mnistkit.persistence import load_model, save_model
+from mnistkit.promotion import promote, resolve_model, rollback
 from mnistkit.testing import ModelRegistrySuite
-from naive import NaiveRegistry
+from mnistkit.testing.model_registry import HOSTILE_NAMES
 
 TESTS = Path(__file__).parents[1]
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
 @pytest.fixture
@@ -61,6 +69,14 @@ class TestContract(ModelRegistrySuite):
     def damage(self, registry: ModelRegistry, model: ModelVersion) -> None:
         """Flip a bit."""
         _flip(Path(model.location) / "model.skops")
+
+    def damage_record(self, registry: ModelRegistry, model: ModelVersion) -> None:
+        """Cut the manifest off."""
+        (Path(model.location) / "manifest.json").write_bytes(b'{"name": ')
+
+    def reopened(self, registry: ModelRegistry) -> ModelRegistry:
+        """Another one of the same folder."""
+        return FolderRegistry(registry.get("digits").location.rpartition("/models/")[0])
 
 
 def _flip(path: Path, position: int = 3) -> None:
@@ -106,66 +122,10 @@ def test_suite_catches_a_naive_registry(tmp_path: Path) -> None:
         "test_names_differ_in_more_than_case",
         "test_threads_assign_at_once",
         "test_threads_register_at_once",
+        "test_threads_count",
         "test_what_is_missing",
     }, done.stdout
     assert outcomes["test_versions_count_from_one"] == "PASSED", done.stdout
-
-
-# --- many processes, and processes that die -------------------------------------------------------------------------
-
-
-def _write(task: str, kind: type[ModelRegistry], root: Path, source: Path) -> list[int]:
-    """Run `registry_writers`; returns the numbers that its processes were given."""
-    command = [sys.executable, str(TESTS / "registry_writers.py"), task, kind.__name__, str(root), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return [int(number) for number in done.stdout.split()]
-
-
-@needs_fork
-@pytest.mark.parametrize(("kind", "is_sound"), [(FolderRegistry, True), (NaiveRegistry, False)])
-def test_eight_processes_register_at_once(
-    kind: type[ModelRegistry], is_sound: bool, tmp_path: Path, source: Path
-) -> None:
-    """8 processes with 50 registrations each get 1 to 400, each once; a naive registry gives numbers out twice."""
-    numbers = _write("race", kind, tmp_path / "home", source)
-    assert (sorted(numbers) == list(range(1, 401))) is is_sound
-    if is_sound:
-        registry = FolderRegistry(tmp_path / "home")
-        assert [model.version for model in registry.versions("digits")] == list(range(400, 0, -1))
-        assert list((tmp_path / "home" / ".staging").iterdir()) == []
-
-
-def _unusable(registry: ModelRegistry, root: Path, into: Path) -> list[int]:
-    """The numbers that are there but can't be had as they were registered."""
-    numbers = [int(path.name) for path in root.rglob("*") if path.is_dir() and path.name.isdecimal()]
-    return [number for number in numbers if not _is_whole(registry, number, into / str(number))]
-
-
-def _is_whole(registry: ModelRegistry, number: int, into: Path) -> bool:
-    try:
-        model = registry.get("digits", number)
-        copy = registry.download(model, into)
-        return len(model.files) == 2 and all(file_info(copy / file) == info for file, info in model.files.items())
-    except (MnistkitError, OSError):
-        return False
-
-
-@needs_fork
-@pytest.mark.parametrize(("kind", "is_sound"), [(FolderRegistry, True), (NaiveRegistry, False)])
-def test_killed_processes_leave_whole_versions(
-    kind: type[FolderRegistry | NaiveRegistry], is_sound: bool, tmp_path: Path, source: Path
-) -> None:
-    """After 25 kills each listed version is whole, each acknowledged one is listed; a naive registry has torn ones."""
-    root = tmp_path / "home"
-    acknowledged = set(_write("kill", kind, root, source))
-    assert acknowledged
-    registry = kind(root)
-    assert (_unusable(registry, root, tmp_path / "copies") == []) is is_sound
-    if is_sound:
-        listed = [model.version for model in registry.versions("digits")]
-        assert acknowledged <= set(listed)
-        assert listed == list(range(len(listed), 0, -1))
-        assert registry.register("digits", source, format="files").version == len(listed) + 1
 
 
 # --- what the disk gives back isn't what was registered -------------------------------------------------------------
@@ -200,6 +160,7 @@ def _climb(folder: Path) -> None:
     path.write_text(json.dumps(data))
 
 
+_NAMED = {"extra": "extra", "folder is a link": "extra", "edited manifest": "model.skops", "climbing manifest": ".."}
 _DAMAGE: dict[str, Callable[[Path], object]] = {
     "flipped byte": lambda folder: _flip(folder / "model.skops"),
     "truncated": lambda folder: os.truncate(folder / "model.skops", 39_999),
@@ -248,6 +209,214 @@ def test_every_flipped_bit_is_refused(registry: FolderRegistry, tmp_path: Path) 
         path.write_bytes(data)
         with pytest.raises(IntegrityError, match=r"digits:1: model\.skops"):
             registry.download(model, tmp_path / "into")
+
+
+def _every_flip(data: bytes, step: int = 1) -> Iterator[bytes]:
+    for bit in range(0, 8 * len(data), step):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.slow)])
+def test_flipped_and_cut_models_are_refused(step: int, registry: FolderRegistry, tmp_path: Path) -> None:
+    """A real small model with any one bit flipped, or cut off anywhere, is refused and named."""
+    from sklearn.dummy import DummyClassifier
+
+    save_model(DummyClassifier().fit([[0], [1], [2]], [0, 1, 1]), tmp_path / "model")
+    model = registry.register("digits", tmp_path / "model", format="skops")
+    path = Path(model.location) / "model.skops"
+    whole = path.read_bytes()
+    for data in itertools.chain(_every_flip(whole, step), (whole[:end] for end in range(0, len(whole), step))):
+        path.write_bytes(data)
+        with pytest.raises(IntegrityError, match=r"digits:1: model\.skops"):
+            registry.download(model, tmp_path / "into")
+    path.write_bytes(whole)
+    assert registry.verify().problems == ()
+
+
+def test_flipped_manifests_are_refused(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
+    """A manifest with any one bit flipped isn't the version that its holder has the digest of."""
+    model = registry.register("digits", source, format="files", metrics={"accuracy": 0.5})
+    path = Path(model.location) / "manifest.json"
+    for data in _every_flip(path.read_bytes(), 3):
+        path.write_bytes(data)
+        with pytest.raises(IntegrityError):
+            registry.download(model, tmp_path / "into")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes need POSIX")
+@pytest.mark.parametrize("kind", _DAMAGE)
+def test_verify_names_the_damage(kind: str, registry: FolderRegistry, source: Path) -> None:
+    """`verify` finds each kind of damage, names version and file, and goes on to the next version."""
+    bad, *_ = (registry.register("digits", source, format="files") for _ in range(3))
+    _DAMAGE[kind](Path(bad.location))
+    verification = registry.verify()
+    expected = _NAMED.get(kind, "manifest.json" if "manifest" in kind else "model.skops")
+    assert {(problem.model, problem.file.split("/")[0]) for problem in verification.problems} >= {
+        ("digits:1", expected)
+    }
+    assert {problem.model for problem in verification.problems} == {"digits:1"}
+    assert verification.versions == 3
+
+
+def test_verify_finds_all_problems(registry: FolderRegistry, source: Path) -> None:
+    """`verify` lists every file that is off, with what is wrong, and writes nothing."""
+    model = registry.register("digits", source, format="files")
+    _flip(Path(model.location) / "model.skops")
+    (Path(model.location) / "extra" / "labels.txt").unlink()
+    _extra(Path(model.location))
+    before = sorted(Path(model.location).rglob("*"))
+    problems = {problem.file: problem.what for problem in registry.verify("digits", 1).problems}
+    assert problems.keys() == {"model.skops", "extra/labels.txt", "extra/more.txt"}
+    assert model.files["model.skops"].sha256 in problems["model.skops"]
+    assert sorted(Path(model.location).rglob("*")) == before
+
+
+def test_a_number_is_tried_after_a_gap(registry: FolderRegistry, source: Path) -> None:
+    """Numbers go on after the highest, also if somebody took a folder away by hand."""
+    models = [registry.register("digits", source, format="files") for _ in range(6)]
+    shutil.rmtree(models[2].location)
+    assert registry.register("digits", source, format="files").version == 7
+    assert registry.register("digits", source, format="files").version == 8
+    registry.delete("digits", 8)
+    shutil.rmtree(Path(models[0].location).with_name("8"))
+    assert registry.register("digits", source, format="files").version == 9
+
+
+def test_link_that_fails_after_it_worked(
+    registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network file system that links and then reports that the name is taken yields one assignment, not two."""
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        link(source, target)
+        raise FileExistsError(17, "File exists")
+
+    registry.register("digits", source, format="files")
+    monkeypatch.setattr(os, "link", late)
+    registry.assign("digits", "champion", 1, seen=())
+    assert len(registry.aliases("digits")["champion"]) == 1
+
+
+# --- manifests are read in one of two ways --------------------------------------------------------------------------
+
+_PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({"a": 1})
+
+
+@given(key=st.sampled_from([*sorted(fields_dict(Manifest)), "extra"]), value=_PLAIN, inside=st.booleans())
+def test_both_readings_agree(key: str, value: object, inside: bool) -> None:
+    """The fast reading of a manifest gives what the careful one gives, or leaves it to that: also its refusals."""
+    manifest = Manifest(
+        name="digits", format="files", files={"a": FileInfo(1, "0")}, metrics={"m": 0.5}, tags={"t": "x"}
+    )
+    plain = json.loads(manifest.to_bytes())
+    if inside and isinstance(plain.get(key), dict):
+        plain[key][next(iter(plain[key]))] = value
+    else:
+        plain[key] = value
+    data = json.dumps(plain).encode()
+    assert _outcome(lambda: read_version(data, 1, "x", "y")) == _outcome(
+        lambda: Manifest.parse(data, "y").as_version(1, data, "x")
+    )
+
+
+def _outcome(read: Callable[[], ModelVersion]) -> object:
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001 - compared with that of the other
+        return repr(error)
+
+
+def test_registered_manifests_are_read_fast(
+    registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `register` writes needs no careful reading: listing ten thousand versions would show it."""
+    registry.register("digits", source, format="files", metrics={"accuracy": 1}, tags={"a": "b"}, run_id="r")
+    registry.register("digits", source, format="files")
+    monkeypatch.setattr(Manifest, "parse", None)
+    assert len(registry.versions("digits")) == 2
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+_NAMES = (
+    st.text(max_size=80)
+    | st.from_regex(r"[A-Za-z0-9._/\\:@ -]{0,70}")
+    | st.builds("".join, st.lists(st.sampled_from(HOSTILE_NAMES), min_size=1, max_size=3))
+)
+
+
+def _takers(registry: ModelRegistry, source: Path, into: Path) -> dict[str, Callable[[str], object]]:
+    """Everything public that takes the name of a model or an alias."""
+    model = registry.get("digits", 1)
+    return {
+        "register": lambda name: registry.register(name, source, format="files"),
+        "get": registry.get,
+        "get(1)": lambda name: registry.get(name, 1),
+        "versions": registry.versions,
+        "numbers": registry.numbers,
+        "verify": registry.verify,
+        "inspect": lambda name: registry.inspect(name, 1),
+        "download": lambda name: registry.download(evolve(model, name=name), into),
+        "delete": lambda name: registry.delete(name, 2),
+        "assign": lambda name: registry.assign(name, "champion", 1),
+        "assign(alias)": lambda alias: registry.assign("digits", alias, 1),
+        "aliases": registry.aliases,
+        "promote": lambda alias: promote(registry, "digits", alias),
+        "rollback": lambda name: rollback(registry, name, "champion"),
+        "rollback(alias)": lambda alias: rollback(registry, "digits", alias),
+        "resolve_model": lambda name: resolve_model(registry, ModelRef(name)),
+        "resolve_model(alias)": lambda alias: resolve_model(registry, ModelRef("digits", alias=alias)),
+        "load_model": lambda name: load_model(registry, ModelRef(name)),
+        "search_models": lambda name: search_models(registry, name),
+    }
+
+
+def _accepts(take: Callable[[str], object], name: str) -> bool:
+    try:
+        take(name)
+    except InvalidNameError:
+        return False
+    except (MnistkitError, ValueError):
+        return True
+    return True
+
+
+def _fits(name: str) -> bool:
+    try:
+        check_name(name, "name")
+    except InvalidNameError:
+        return False
+    return True
+
+
+def test_hostile_names_are_refused_everywhere(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
+    """Nothing that takes a name takes one that breaks the rule."""
+    registry.register("digits", source, format="files")
+    takers = _takers(registry, source, tmp_path / "into")
+    assert [(taker, name) for taker, take in takers.items() for name in HOSTILE_NAMES if _accepts(take, name)] == []
+
+
+@pytest.mark.parametrize("examples", [2000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_random_names_stay_inside(examples: int, source: Path, tmp_path: Path) -> None:
+    """A random name fits the rule, or everything refuses it; nothing is written outside of the registry."""
+    registry = FolderRegistry(tmp_path / "home")
+    registry.register("digits", source, format="files")
+    takers = _takers(registry, source, tmp_path / "into")
+    before = sorted(tmp_path.rglob("*"))
+
+    @settings(max_examples=examples, deadline=None, database=None)
+    @given(name=_NAMES)
+    def try_all(name: str) -> None:
+        if _fits(name):
+            assert registry._layout.path("models", name).resolve().is_relative_to(tmp_path / "home" / "models")
+        else:
+            assert [taker for taker, take in takers.items() if _accepts(take, name)] == []
+
+    try_all()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_edited_metrics_change_the_digest(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:

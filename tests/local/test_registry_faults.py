@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +15,9 @@ from attrs import define, field
 
 from crash_states import crash_states, write_tree
 from disk_operations import Log, Operation, Refuse, Stop, Stopped, watching
-from mnistkit.errors import ModelNotFoundError, StorageError
+from mnistkit.errors import StorageError
 from mnistkit.local import disk
+from mnistkit.local.layout import Layout
 from mnistkit.local.registry import FolderRegistry
 from mnistkit.models import Assignment
 
@@ -93,6 +96,12 @@ ACTIONS: dict[str, Callable[[Caller], None]] = {
     "assign": Caller.assign,
     "delete": Caller.delete,
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is flushed is written down; no test here needs to wait for the real disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -212,21 +221,24 @@ def test_refusals_find_a_registration_that_hides_them(
 
 
 def _write_what_fits(descriptor: int, data: bytes) -> None:
-    import os
-
-    try:
+    with contextlib.suppress(OSError):
         os.write(descriptor, data)
-    except OSError:
-        pass
 
 
 # --- power failures -------------------------------------------------------------------------------------------------
 
 
-def _record(base: Path, source: Path) -> tuple[list[Operation], list[tuple[int, Caller]]]:
-    """Two registrations, an assignment and a deletion: every operation, and what was acknowledged after which."""
+def _record(base: Path, source: Path, made: str = "") -> tuple[list[Operation], list[tuple[int, Caller]]]:
+    """Two registrations, an assignment and a deletion: every operation, and what was acknowledged after which.
+
+    Somebody else may have ``made`` a folder just before, and flushed nothing but the root.
+    """
     base.mkdir()
     caller, log = Caller(base, source), Log()
+    if made:
+        with watching(base, log):
+            disk.make_folder(base / "home" / "models" / "digits" / made)
+        log.operations[:] = [each for each in log.operations if each.kind == "mkdir" or each.path == "."]
     acknowledged = [(0, Caller(base, source))]
     with watching(base, log):
         for action in (Caller.register, Caller.register, Caller.assign, Caller.delete):
@@ -257,7 +269,7 @@ def _bad_states(
 
 
 def test_power_failure_at_any_moment(tmp_path: Path, source: Path) -> None:
-    """Whatever reached the disk of what wasn't flushed: all that is listed is whole, all that was confirmed is there."""
+    """Whatever reached the disk of what wasn't flushed: all that is listed is whole, what was confirmed is there."""
     operations, acknowledged = _record(tmp_path / "base", source)
     count, wrong = _bad_states(operations, acknowledged, tmp_path / "states")
     assert wrong == []
@@ -305,3 +317,17 @@ def test_each_flush_is_needed(path: str, tmp_path: Path, source: Path) -> None:
     moved = [(number, caller) for number, (_, caller) in zip(at, acknowledged, strict=True)]
     _, wrong = _bad_states(fewer, moved, tmp_path / "states", first=True)
     assert wrong
+
+
+@pytest.mark.parametrize(
+    ("made", "is_sound"), [("versions", True), ("aliases/champion", True), ("deleted", True), ("versions", False)]
+)
+def test_power_failure_after_others_began(
+    made: str, is_sound: bool, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that somebody else made and didn't flush are flushed by whoever relies on them."""
+    if not is_sound:
+        monkeypatch.setattr(Layout, "settle", lambda _, folder: disk.sync(folder))
+    operations, acknowledged = _record(tmp_path / "base", source, made)
+    _, wrong = _bad_states(operations, acknowledged, tmp_path / "states", first=not is_sound)
+    assert (wrong == []) is is_sound

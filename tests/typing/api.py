@@ -28,13 +28,22 @@ from mnistkit import (
     ScriptJob,
     Sweep,
     Trainer,
+    Verification,
     best_run,
+    export_model,
     get_context,
     load_dataset,
     load_model,
     promote,
+    save_model,
+    search_models,
 )
+from mnistkit.export import export_version
+from mnistkit.linear import LinearModel, loads_linear
+from mnistkit.persistence import load_probe
+from mnistkit.probe import Probe
 from mnistkit.pruning import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
+from mnistkit.signing import Signature, check_signature, make_keys, sign
 
 
 def train(classifier: Any) -> None:
@@ -61,6 +70,17 @@ def train(classifier: Any) -> None:
     assert_type(trainer.models, ModelRegistry)
     assert_type(trainer.data, DataSource)
     load_model(trainer.models, "sklearn_mnist@champion")
+
+
+def registry() -> None:
+    """A verification counts and lists; a search gives versions; an assignment may say what it was decided on."""
+    models = Trainer.local().models
+    verification = models.verify("sklearn_mnist", 3)
+    assert_type(verification, Verification)
+    assert_type([(problem.model, problem.file) for problem in verification.problems], list[tuple[str, str]])
+    assert_type(models.numbers("sklearn_mnist"), tuple[int, ...])
+    assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), tuple[ModelVersion, ...])
+    models.assign("sklearn_mnist", "champion", 3, seen=models.aliases("sklearn_mnist").get("champion", ()))
 
 
 def sweeps(classifier: Any) -> None:
@@ -102,6 +122,22 @@ def reuse(classifier: Any) -> None:
     assert_type(run.record.provenance, Provenance | None)
     if run.record.provenance:
         assert_type(run.record.provenance.commit, str | None)
+
+
+def models(classifier: Any, version: ModelVersion) -> None:
+    """Models go to files and come back; keys and signatures are files and values."""
+    trainer = Trainer.local()
+    trainer.train(classifier, model_format="linear")
+    assert_type(save_model(classifier, "folder", format="linear", probe=[[0.0]]), Path)
+    assert_type(export_model(classifier, "model.onnx", format="onnx"), Path)
+    assert_type(export_version(trainer.models, "digits@champion", Path("model.onnx"), allow_pickle=True), Path)
+    trainer.load("digits:3", expect_digest=version.digest, verify_key="models.key.pub", allow_version_mismatch=True)
+    load_model(trainer.models, version, verify_key=Path("models.key.pub"))
+    private, public = make_keys("models.key")
+    assert_type(sign(trainer.models, version, private), Signature)
+    assert_type(check_signature(trainer.models, version, [public]), str)
+    assert_type(loads_linear(b"", b""), LinearModel)
+    assert_type(load_probe(trainer.models, version), Probe | None)
 
 
 def data() -> None:

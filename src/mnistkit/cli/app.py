@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mnistkit.cli import data, doctor, models, output, prune, runs, score, train
+from mnistkit.cli import data, doctor, models, output, prune, runs, score, signing, train
 from mnistkit.cli.command import EXIT_CODES, Command, examples
 
 __all__ = ["app"]
@@ -28,6 +28,9 @@ app = typer.Typer(
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=train.SWEEP_EXAMPLES)(train.sweep)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
+models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
+models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
+models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -12,8 +12,11 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, Command, JsonOption, TagOption, confirm, examples, parse_tags
 from mnistkit.cli.runs import find_run
+from mnistkit.cli.signing import unsigned
 from mnistkit.errors import ModelNotFoundError, UsageError
 from mnistkit.models import ModelRef
+from mnistkit.settings import verify_keys
+from mnistkit.verification import Verification
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.models import Assignment, ModelVersion
@@ -228,6 +231,12 @@ def verify(
         str | None, typer.Argument(metavar="[MODEL]", help="NAME (all its versions), NAME:3 or NAME@ALIAS; else all.")
     ] = None,
     *,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Each must be signed: the public key.  [default: MNISTKIT_VERIFY_KEY, else none]"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the files of registered models with what was registered. Exit code 1 if anything is off.
@@ -242,6 +251,9 @@ def verify(
 
         version = resolve_model(models, parsed).version
     found = models.verify(parsed.name or None, version)
+    if keys := verify_keys() if key is None else (key,):
+        extra = tuple(unsigned(models, parsed.name or None, version, keys))
+        found = Verification(found.versions, found.size, found.problems + extra)
     if as_json:
         problems = [{"model": each.model, "file": each.file, "problem": each.what} for each in found.problems]
         output.print_json({"versions": found.versions, "bytes": found.size, "problems": problems})

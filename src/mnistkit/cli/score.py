@@ -43,6 +43,9 @@ def score(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load a joblib model, which can run any code: only if you trust it.")
     ] = False,
+    allow_version_mismatch: Annotated[
+        bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Predict what pictures show.
@@ -61,7 +64,9 @@ def score(
     version = resolve_model(trainer.models, find_config().model if model is None else model)
     if data is None:
         trainer = Trainer.from_config(data=_trained_on(trainer, version))
-    classifier = load_model(trainer.models, version, allow_pickle=allow_pickle)
+    classifier = load_model(
+        trainer.models, version, allow_pickle=allow_pickle, allow_version_mismatch=allow_version_mismatch
+    )
     names = _class_names(trainer, version)
     questions = [
         *_from_files(files or [], classifier, version),

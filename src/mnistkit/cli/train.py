@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.models import ModelVersion
     from mnistkit.reuse import Explanation
     from mnistkit.runs import Run
-    from mnistkit.sweeps import Sweep
+    from mnistkit.sweeps.sweep import Sweep
     from mnistkit.trainer import Trainer
 
 __all__ = ["SWEEP_EXAMPLES", "TRAIN_EXAMPLES", "sweep", "train"]
@@ -59,6 +59,7 @@ class ModelFormat(str, enum.Enum):
 
     SKOPS = "skops"
     JOBLIB = "joblib"
+    LINEAR = "linear"
 
 
 SolverOption = Annotated[
@@ -75,7 +76,8 @@ NameOption = Annotated[
 ]
 RegisterOption = Annotated[bool, typer.Option(help="Register the model, or leave it with its run.")]
 FormatOption = Annotated[
-    ModelFormat, typer.Option("--format", help="skops loads safely; joblib is the tutorial's pickle.")
+    ModelFormat,
+    typer.Option("--format", help="skops loads safely; linear is numbers alone; joblib is the tutorial's pickle."),
 ]
 
 ReuseOption = Annotated[
@@ -293,8 +295,8 @@ def _trained(trainer: Trainer, jobs: list[TrainingJob], parallel: int | None = N
 def _swept(trainer: Trainer, jobs: list[TrainingJob], cs: list[float], parallel: int | None, *, resume: bool) -> Sweep:
     """The runs of a sweep over C, those that were there before among them."""
     from mnistkit.cli.watch import train_all
-    from mnistkit.sweeps import Sweep, Trial
-    from mnistkit.trials import completed_before, named
+    from mnistkit.sweeps.sweep import Sweep, Trial
+    from mnistkit.sweeps.trials import completed_before, named
 
     jobs = named(jobs, trainer.data.uri)
     before = completed_before(jobs, trainer.compute, trainer.data.uri) if resume else [None] * len(jobs)

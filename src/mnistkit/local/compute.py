@@ -155,7 +155,7 @@ class InProcessCompute(StoredRuns):
         course.enter(RunState.RUNNING)
         code = run_script(course.job, data_folder, course.folder, course.log_file, lambda: context.should_stop)
         course.enter(RunState.FINALIZING)
-        collect(course.folder)
+        collect(course.folder, course.log_file)
         return code
 
     def _finish(self) -> None:

@@ -63,19 +63,21 @@ class Course:
         self._end(RunState.CANCELED, self.attempt())
 
     def fail(self, attempt: Attempt, *, traceback: str | None = None, is_final: bool = False) -> None:
-        """Note that an attempt ended badly; so does the run, unless its job allows another.
+        """Note that an attempt ended badly; so does the run, unless its job allows another, or somebody asked to stop.
 
         Args:
             attempt: What `attempt` returned, with its cause and error.
             traceback: Where it failed; None for the last lines of the log.
             is_final: Whether another attempt makes no sense, whatever the job says.
         """
-        again = attempt.cause in self.job.retry_on and self.attempts <= self.job.retries
-        if again and not is_final and not self.is_canceled:
+        again = attempt.cause in self.job.retry_on and self.attempts <= self.job.retries and not is_final
+        if again and self.is_canceled:
+            self._end(RunState.CANCELED, attempt)
+        elif again:
             self._store.set_attempt_aside(self.id, self.attempts)
             self._store.advance(self.id, RunState.QUEUED, attempt=attempt)
-            return
-        self._end(RunState.FAILED, attempt, error=attempt.error, traceback=traceback or self._last_lines())
+        else:
+            self._end(RunState.FAILED, attempt, error=attempt.error, traceback=traceback or self._last_lines())
 
     def attempt(self, **how: Any) -> Attempt:
         """The present attempt, ended now; ``how`` are fields of `Attempt`."""

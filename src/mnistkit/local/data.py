@@ -105,7 +105,7 @@ class FolderSource(DataSource):
             raise UsageError(f"{uri!r} names no folder of IDX files: use 'idx:<folder>', such as 'idx:~/data/mnist'.")
         try:
             return cls(Path(folder).expanduser())
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise UsageError(f"{uri!r}: {error}: write the folder without '~'.") from error
 
     @property

@@ -7,6 +7,7 @@
     root/models/<name>/versions/<N>/manifest.json   and the files beside it
     root/models/<name>/aliases/<alias>/<seq>.json   one assignment each; the highest holds
     root/models/<name>/deleted/<N>.json             the number stays taken, the files are gone
+    root/models/<name>/signatures/<N>/<key>.json    who vouches for a version
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class Layout:
         """A number that nobody has, and nobody had: the one after the highest.
 
         Most file systems count a folder's subfolders. That count is the highest number, if that is there and the
-        next isn't; else, as after a gap that somebody made by hand, the names are read.
+        next isn't, as numbers have no gaps. Else, as if somebody took a folder away by hand, the names are read.
         """
         highest = self.path("models", name, "versions").stat().st_nlink - 2
         is_there = highest > 0 and self._version(name, highest)[0].exists()

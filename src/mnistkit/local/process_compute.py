@@ -44,7 +44,7 @@ class ProcessCompute(StoredRuns):
 
     The first submit starts a process that has imported what training needs, and from which the jobs are forked:
     later ones start at once. Jobs get the environment variables that they need (PATH, HOME, the locale, those of
-    Python's and numeric libraries, MNISTKIT_...), not the others, which may hold secrets. For systems with ``fork``.
+    Python's and numeric libraries and of mnistkit), not the others, which may hold secrets. For systems with ``fork``.
     """
 
     def __init__(

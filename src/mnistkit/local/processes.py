@@ -20,6 +20,7 @@ __all__ = [
     "descendants",
     "end_processes",
     "fork_session",
+    "has_children",
     "limit_memory",
     "limit_threads",
     "pass_signals",
@@ -83,17 +84,20 @@ def pass_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float) -> None:
+def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *, group: int | None = None) -> None:
     """End all processes that ``find`` finds, again and again, until it finds none: politely, then not.
 
     Args:
         find: Those that are left. Called repeatedly: while they are ended they may start others.
         grace: Seconds that they have after SIGTERM, before SIGKILL.
+        group: Also send SIGKILL to this process group: that reaches those that go on as a child before they are found.
     """
     asked: set[int] = set()
     deadline = time.monotonic() + grace
     while left := list(find()):
         late = time.monotonic() >= deadline
+        if late and group is not None:
+            group = _kill_group(group)
         for process in left:
             if late:
                 _signal(process, signal.SIGKILL)
@@ -109,6 +113,17 @@ def descendants() -> list[psutil.Process]:
     import psutil
 
     return [each for each in psutil.Process().children(recursive=True) if _lives(each)]
+
+
+def has_children() -> bool:
+    """Whether any child of this process is left, ended or not: after `adopt_orphans`, any descendant. Linux only."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def reap() -> dict[int, int]:
@@ -192,6 +207,15 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
     with contextlib.suppress(psutil.Error, OSError):
         process.send_signal(number)
+
+
+def _kill_group(group: int) -> int | None:
+    """Kill what is in the group; returns None once nothing is, as its number may soon be another's."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        return None
+    return group
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import itertools
 import logging
 import os
 import socket
@@ -19,10 +18,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from mnistkit.codec import from_json, to_json
+from mnistkit.codec import to_json
 from mnistkit.errors import (
-    ConflictError,
-    DataFormatError,
     IntegrityError,
     InvalidNameError,
     MnistkitError,
@@ -32,12 +29,15 @@ from mnistkit.errors import (
 )
 from mnistkit.interfaces.model_registry import ModelRegistry
 from mnistkit.local import disk
+from mnistkit.local.aliases import append_assignment, read_histories
 from mnistkit.local.contents import copy_in, copy_out, find_problems, find_sources
 from mnistkit.local.layout import Layout, Numbers
 from mnistkit.local.manifest import MANIFEST, Manifest, read_version
+from mnistkit.local.signatures import put_signature, read_signatures
 from mnistkit.models import Assignment, ModelVersion
 from mnistkit.names import check_name
 from mnistkit.runs import utc_now
+from mnistkit.signing import Signature
 from mnistkit.verification import Problem, Verification
 
 __all__ = ["FolderRegistry"]
@@ -186,27 +186,23 @@ class FolderRegistry(ModelRegistry):
         """Point an alias to a version; see `ModelRegistry.assign`."""
         check_name(alias, "alias")
         self.get(name, version)
-        data = to_json(Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=_user()))
-        with self._layout.writing() as staging:
-            folder = self._layout.claim("models", name, "aliases", alias, what="alias")
-            taken = self._layout.sequence(name, alias)
-            if seen is not None and not self._is_latest(name, alias, taken, seen):
-                raise _conflict(name, alias, seen)
-            for number in itertools.count(max(taken, default=0) + 1):
-                if disk.put_if_absent(folder / f"{number:012d}.json", data, staging):
-                    self._layout.settle(folder)
-                    return
-                if seen is not None:
-                    raise _conflict(name, alias, seen)
+        assignment = Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=_user())
+        append_assignment(self._layout, name, assignment, seen)
 
     def aliases(self, name: str) -> Mapping[str, tuple[Assignment, ...]]:
         """Each alias with its history; see `ModelRegistry.aliases`."""
         self._check(name)
-        histories = {
-            alias: tuple(self._assignment(name, alias, number) for number in self._layout.sequence(name, alias))
-            for alias in sorted(self._layout.entries("models", name, "aliases"))
-        }
-        return {alias: history for alias, history in histories.items() if history}
+        return read_histories(self._layout, name)
+
+    def attach_signature(self, model: ModelVersion, signature: Signature) -> None:
+        """Keep a signature; see `mnistkit.signing.KeepsSignatures`."""
+        self.get(model.name, model.version)
+        put_signature(self._layout, model, signature)
+
+    def signatures(self, model: ModelVersion) -> tuple[Signature, ...]:
+        """The signatures of a version; see `mnistkit.signing.KeepsSignatures`."""
+        self._check(model.name)
+        return read_signatures(self._layout, model)
 
     def _check(self, name: str) -> None:
         check_name(name, "model name")
@@ -247,18 +243,6 @@ class FolderRegistry(ModelRegistry):
             self._live(model.name, model.version)  # it may have been deleted meanwhile
             raise
 
-    def _is_latest(self, name: str, alias: str, taken: Sequence[int], seen: Sequence[Assignment]) -> bool:
-        """Whether an alias's history is still what was seen: it only grows, so that its end says it all."""
-        return len(taken) == len(seen) and (not taken or self._assignment(name, alias, taken[-1]) == seen[-1])
-
-    def _assignment(self, name: str, alias: str, number: int) -> Assignment:
-        path = self._layout.path("models", name, "aliases", alias, f"{number:012d}.json")
-        try:
-            assignment: Assignment = from_json(disk.read_regular(path), Assignment, path)
-        except (OSError, DataFormatError) as error:
-            raise IntegrityError(f"{name}@{alias}: {error} Restore {path}, or remove it to forget it.") from error
-        return assignment
-
 
 def _load(name: str, number: int, folder: str) -> ModelVersion:
     """Read the version that a folder, no link, holds."""
@@ -272,13 +256,6 @@ def _load(name: str, number: int, folder: str) -> ModelVersion:
     if model.name != name:
         raise IntegrityError(f"{source} is that of {model.name!r}: the folder was moved here.")
     return model
-
-
-def _conflict(name: str, alias: str, seen: Sequence[Assignment]) -> ConflictError:
-    return ConflictError(
-        f"{name}@{alias} was assigned by someone else since this was decided, on a history of {len(seen)} "
-        "assignments. Look at its history, then decide again."
-    )
 
 
 def _user() -> str:

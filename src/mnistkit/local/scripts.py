@@ -14,16 +14,24 @@ from pathlib import Path
 from typing import NoReturn
 
 from mnistkit.context import RUN_FOLDER_VARIABLE
-from mnistkit.errors import RunFailedError
-from mnistkit.files import regular_files
+from mnistkit.errors import InvalidNameError, RunFailedError
+from mnistkit.files import found_files
 from mnistkit.jobs import DATA_FOLDER, ScriptJob
+from mnistkit.names import check_file
 from mnistkit.sources import IGNORED, MAX_BYTES
 
-__all__ = ["collect", "execute_script", "job_environment", "run_script", "snapshot"]
+__all__ = ["MAX_COLLECTED", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script", "snapshot"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
 
+MAX_FILES = 10_000
+"""The most files that `collect` takes."""
+
+MAX_COLLECTED = 10 * 2**30
+"""The most that they may hold, in bytes."""
+
+_LISTED = 20
 _IGNORED = shutil.ignore_patterns(*IGNORED)
 _GRACE = 5.0
 _PASSED = frozenset(
@@ -60,7 +68,7 @@ _PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "MNISTKIT_")
 def snapshot(job: ScriptJob, run_folder: Path) -> None:
     """Copy the script's folder into the run, so that later edits don't change what ran.
 
-    Version control, caches, virtual environments and earlier outputs are left out; links are not followed.
+    Version control, caches, virtual environments and earlier outputs are left out; so are links, pipes and devices.
 
     Raises:
         RunFailedError: The folder is larger than 300 MiB.
@@ -71,7 +79,8 @@ def snapshot(job: ScriptJob, run_folder: Path) -> None:
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         paths = {name: Path(folder, name) for name in names}
-        return set(_IGNORED(folder, names)) | {n for n, p in paths.items() if p.is_symlink() or p.resolve() == store}
+        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or p.resolve() == store}
+        return {*_IGNORED(folder, names), *odd}
 
     def copy(origin: str, target: str) -> str:
         nonlocal total
@@ -131,21 +140,75 @@ def execute_script(job: ScriptJob, data_folder: Path, run_folder: Path, variable
     os.execve(sys.executable, _command(job, data_folder), {**variables, **_variables(job, run_folder)})  # noqa: S606 - the purpose
 
 
-def collect(run_folder: Path) -> None:
-    """Move what the script left in ``./outputs`` and ``./logs`` into the run; only regular files count."""
+def collect(run_folder: Path, log: Path) -> None:
+    """Move what the script left in ``./outputs`` and ``./logs`` into the run; what isn't taken is listed in the log.
+
+    Taken are regular files alone, with names that every system can keep, up to `MAX_FILES` of them and
+    `MAX_COLLECTED` bytes. The rest stays in the run's copy of the script's folder. Nothing is opened or followed.
+
+    Args:
+        run_folder: Where the run is kept.
+        log: The run's own log, which no file of the script's replaces.
+    """
+    refused: list[str] = []
+    count = total = 0
     for part in ("outputs", "logs"):
         left = run_folder / CODE / part
-        if left.is_symlink():  # to what isn't the run's
+        if _leads_away(left, run_folder):
+            refused.append(f"{part!r} leads out of the run")
             continue
-        for file, path in list(regular_files(left)):
-            target = run_folder / part / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+        for file, path, problem in list(found_files(left)):
+            size = 0 if problem else path.lstat().st_size
+            problem = problem or _excess(count + 1, total + size) or _move(path, run_folder, f"{part}/{file}", log)  # noqa: PLW2901 - the first one there is
+            if problem:
+                refused.append(f"{f'{part}/{file}'!a:.200} {problem}")
+            else:
+                count, total = count + 1, total + size
+    if refused:
+        _tell(log, refused)
 
 
 def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """What a job may see of this process's environment: no credentials by accident."""
     return {k: v for k, v in environ.items() if k.upper() in _PASSED or k.upper().startswith(_PASSED_PREFIXES)}
+
+
+def _excess(count: int, total: int) -> str:
+    if count > MAX_FILES:
+        return f"is beyond the {MAX_FILES} files that a run keeps"
+    return f"is beyond the {MAX_COLLECTED >> 30} GiB that a run keeps" if total > MAX_COLLECTED else ""
+
+
+def _move(path: Path, run_folder: Path, name: str, log: Path) -> str:
+    """Move a file to its place in the run; returns what prevents that, if anything."""
+    target = run_folder / name
+    if target == log:
+        return "has the name of the run's log"
+    try:
+        check_file(name)
+        if _leads_away(target.parent, run_folder):
+            return "would be moved out of the run"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    except InvalidNameError:
+        return "has a name that can't be kept on every system"
+    except OSError as error:
+        return f"can't be moved: {error.strerror}"
+    return ""
+
+
+def _leads_away(path: Path, run_folder: Path) -> bool:
+    """Whether a symbolic link lies between the run's folder and ``path``, or is it."""
+    return any(step.is_symlink() for step in (path, *path.parents) if run_folder in step.parents)
+
+
+def _tell(log: Path, refused: list[str]) -> None:
+    lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
+    lines += [f"  {line}" for line in refused[:_LISTED]]
+    lines += [f"  and {len(refused) - _LISTED} more"] * (len(refused) > _LISTED)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with contextlib.suppress(OSError), open(os.open(log, flags, 0o666), "ab", buffering=0) as stream:  # noqa: PTH123 - of a descriptor
+        stream.write(("\n".join(lines) + "\n").encode())
 
 
 def _command(job: ScriptJob, data_folder: Path) -> list[str]:

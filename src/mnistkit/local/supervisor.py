@@ -25,6 +25,7 @@ from mnistkit.local.capped_log import CappedLog
 from mnistkit.local.course import Course
 from mnistkit.local.run_store import RunStore
 from mnistkit.local.scripts import collect, execute_script
+from mnistkit.redaction import redacted
 from mnistkit.runs import RunState
 from mnistkit.training import DataFolder, Stopped, new_path, read_dataset, train
 
@@ -126,7 +127,7 @@ class _Session:
             self._start()
             return self._follow()
         finally:
-            processes.end_processes(self._left, self._limits.grace)
+            processes.end_processes(self._left, self._limits.grace, group=self._pid or None)
             self._pump(0)
             self._close()
 
@@ -166,7 +167,7 @@ class _Session:
             return
         if isinstance(job, ScriptJob) and self._pid:
             run.enter(RunState.FINALIZING)
-            collect(run.folder)
+            collect(run.folder, run.log_file)
         ended_well = self._result == {} if isinstance(job, TrainingJob) else self._status == 0
         if ended_well and reason != "timeout":
             run.complete()
@@ -184,9 +185,12 @@ class _Session:
 
     def _left(self) -> list[Any]:
         """What is left of the job's processes; takes care meanwhile that none waits for its output to be read."""
-        self._pump(0)
-        self._reap()
-        return processes.descendants()
+        while True:
+            self._pump(0)
+            self._reap()
+            left = processes.descendants()
+            if left or not processes.has_children():  # one that goes on as its child may have escaped the look
+                return left
 
     def _reap(self) -> None:
         self._status = processes.reap().get(self._pid, self._status)
@@ -309,7 +313,7 @@ def _train(course: Course, data: DataFolder, voice: _Voice, path: Regularization
     except Stopped:
         voice.tell(stopped=True)
     except BaseException as error:  # noqa: BLE001 - SystemExit in training is a failed run too
-        text = traceback.format_exc()
+        text = redacted(traceback.format_exc())
         sys.stderr.write(text)
         voice.tell(error="".join(traceback.format_exception_only(error)).strip(), traceback=text)
     else:

@@ -93,7 +93,10 @@ def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
         if not location:
             return response
         response.close()
-        target = urllib.parse.urljoin(url, location)
+        try:
+            target = urllib.parse.urljoin(url, location)
+        except ValueError:
+            raise TransferError(f"it redirects to {redact(location)!a:.200}, which is no URL") from None
         if not target.startswith("https://" if url.startswith("https://") else ("https://", "http://")):
             raise TransferError(f"it redirects to {public_url(target)}, which isn't https")
         url = target
@@ -142,8 +145,8 @@ def _check_head(response: urllib3.BaseHTTPResponse, size: int) -> None:
         reason = f"HTTP status {status} {response.reason or ''}".rstrip()
         raise TransferError(reason, passing=passing, wait=_retry_after(response.headers.get("Retry-After")))
     announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) != size:
-        raise TransferError(f"it announces {announced} bytes, expected {size}")
+    if announced.isdecimal() and announced.lstrip("0") != str(size):  # as text: int refuses thousands of digits
+        raise TransferError(f"it announces {announced:.20} bytes, expected {size}")
 
 
 def _retry_after(value: str | None) -> float | None:

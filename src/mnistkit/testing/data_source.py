@@ -247,7 +247,11 @@ def _in_processes(
     except Exception as error:  # noqa: BLE001 - whatever a class raises that can't be pickled
         pytest.skip(f"this source can't be sent to another process: {error!r}")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n, context, initializer=_meet, initargs=(context.Barrier(n),)) as pool:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ProcessPoolExecutor(n, context, initializer=_meet, initargs=(context.Barrier(n),)) as pool,
+    ):
+        patch.setenv("PYTHONHASHSEED", "random")  # a runner such as tox may have fixed it, which hides what varies
         try:
             for arrived in [pool.submit(_uri, source, None) for _ in range(n)]:
                 arrived.result(timeout=300)

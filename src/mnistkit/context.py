@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.errors import MissingExtraError, UsageError
+from mnistkit.files import open_regular
 from mnistkit.names import check_file
 from mnistkit.runs import MetricPoint, utc_now
 
@@ -236,7 +237,8 @@ def _append(path: Path, item: dict[str, object]) -> None:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        data = path.read_bytes()
+        with open_regular(path) as stream:
+            data = stream.read()
     except FileNotFoundError:
         return
     for line in data.split(b"\n"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import mmap
 import os
@@ -11,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
 
 from attrs import frozen
@@ -23,6 +25,7 @@ __all__ = [
     "file_info",
     "found_files",
     "mapped",
+    "open_regular",
     "regular_files",
     "sha256_hex",
     "sha256_of",
@@ -94,6 +97,26 @@ def mapped(path: Path) -> memoryview:
             return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
         except ValueError as error:
             raise OSError(f"{path} is empty") from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open for reading a file that a job could have put something else in place of, without falling for that.
+
+    Raises:
+        FileNotFoundError: It isn't there, or it is a link, a pipe or a device, which might never end.
+        OSError: As the system says.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -98,3 +100,25 @@ def test_a_log_that_is_not_there_yet(new_run: Callable[[], Logged]) -> None:
     store, run_id = new_run()
     store.log_file(run_id).unlink()
     assert store.read_log(run_id, 0) == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to a pipe", "folder"])
+def test_what_a_job_put_in_place_of_its_files_is_not_read(
+    new_run: Callable[[], Logged], tmp_path: Path, kind: str
+) -> None:
+    """A log or a list of metrics that is no file of the run's own neither makes a reader wait nor leads it away."""
+    store, run_id = new_run()
+    secret = tmp_path / "secret"
+    secret.write_text('{"name": "secret", "value": 1}\n')
+    os.mkfifo(tmp_path / "pipe")
+    for path in (store.log_file(run_id), store.folder(run_id) / "metrics.jsonl"):
+        path.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to(secret if kind == "link" else tmp_path / "pipe")
+    assert store.read_log(run_id, 0) == ""
+    assert store.read(run_id).metrics == {}

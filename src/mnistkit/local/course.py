@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from mnistkit.files import open_regular
 from mnistkit.jobs import Job, ScriptJob, TrainingJob
 from mnistkit.local.processes import signal_name
 from mnistkit.local.run_store import RunStore
@@ -104,7 +105,10 @@ class Course:
         self.is_over = True
 
     def _last_lines(self) -> str:
-        with self.log_file.open("rb") as stream:
-            stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
-            text = stream.read().decode("utf-8", errors="backslashreplace")
+        try:
+            with open_regular(self.log_file) as stream:
+                stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+                text = stream.read().decode("utf-8", errors="backslashreplace")
+        except FileNotFoundError:  # the job has removed it
+            return ""
         return "\n".join(text.splitlines()[-_TAIL_LINES:])

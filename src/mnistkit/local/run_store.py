@@ -30,7 +30,7 @@ from attrs import field, frozen
 from mnistkit.codec import from_json, to_json
 from mnistkit.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError
-from mnistkit.files import ensure_folder, regular_files, write_atomically
+from mnistkit.files import ensure_folder, open_regular, regular_files, write_atomically
 from mnistkit.jobs import Job, library_versions
 from mnistkit.names import check_file, check_name
 from mnistkit.provenance import Provenance
@@ -274,7 +274,7 @@ class RunStore:
         if characters > start:
             characters = position = 0
         try:
-            with (folder / _LOG).open("rb") as stream:
+            with open_regular(folder / _LOG) as stream:
                 stream.seek(position)
                 data = stream.read()
         except FileNotFoundError:
@@ -320,7 +320,8 @@ def _me(pid: int) -> Owner:
 
 
 def _read_status(folder: Path) -> _Status:
-    status: _Status = from_json((folder / _RECORD).read_bytes(), _Status, folder / _RECORD)
+    with open_regular(folder / _RECORD) as stream:
+        status: _Status = from_json(stream.read(), _Status, folder / _RECORD)
     return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,15 @@ def test_a_path_is_the_same_as_single_fits(digits: Any) -> None:
     assert [model.C for model in models] == Cs
     for C, model in zip(Cs, models, strict=True):
         np.testing.assert_allclose(model.coef_, FastLogisticRegression(C=C, tol=1e-7).fit(X, y).coef_, atol=1e-3)
+
+
+def test_no_two_models_of_a_path_are_the_same(digits: Any) -> None:
+    """However loose the tolerance, each model of a path has moved from the one before it."""
+    X, y = digits
+    models = FastLogisticRegression(tol=0.5).path(X, y, [0.5, 1.0, 1.1, 10.0])
+    for one, other in pairwise(models):
+        assert np.abs(one.coef_ - other.coef_).max() > 1e-6
+        assert other.n_iter_[0] >= 1
 
 
 def test_warm_start_goes_on(digits: Any) -> None:

@@ -70,7 +70,8 @@ def minimize(
 
     Args:
         problem: What to minimize.
-        start: ``(d + 1, columns)``, or the solution of a similar problem, whose preconditioner serves as well.
+        start: ``(d + 1, columns)``, or the solution of a similar problem, whose preconditioner serves as well. From
+            that at least one step is taken: it may be within the tolerance, but it isn't this problem's answer.
         tol: Relative; each independent problem must reach it.
         max_iter: Newton steps on the whole data.
         n_threads: How many threads pass over the rows. The result doesn't depend on it.
@@ -87,7 +88,8 @@ def minimize(
         if stage is not None:
             start = _Newton(stage, run, rng, sample).solve(None, _STAGE_TOL, max_iter, None)
         if isinstance(start, Solution):
-            newton.precondition, start = start.precondition, start.coefficients
+            newton.precondition = start.precondition
+            return newton.solve(start.coefficients, tol, max_iter, callback, least=min(1, max_iter))
         return newton.solve(start, tol, max_iter, callback)
 
 
@@ -116,7 +118,9 @@ class _Newton:
         self.rng, self.sample = rng, sample
         self.precondition: Inverse | None = None
 
-    def solve(self, start: Array | None, tol: float, max_iter: int, callback: Callback | None) -> Solution:
+    def solve(
+        self, start: Array | None, tol: float, max_iter: int, callback: Callback | None, *, least: int = 0
+    ) -> Solution:
         passes = self.passes
         P = np.empty(passes.shape, passes.dtype)
         W = passes.zeros()
@@ -132,7 +136,7 @@ class _Newton:
             relative = passes.norm(G) / scale
             if callback is not None:
                 callback(iteration, float(f.sum()), float(relative.max()))
-            if (relative <= tol).all() or iteration == max_iter:
+            if ((relative <= tol).all() and iteration >= least) or iteration == max_iter:
                 break
             precondition = self.preconditioner(P, products)
             S, XS, products = self.direction(G, P, precondition)

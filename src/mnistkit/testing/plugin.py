@@ -8,7 +8,7 @@ where it isn't set.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +17,23 @@ import pytest
 from mnistkit.testing.contract import ContractSuite
 
 if TYPE_CHECKING:  # every pytest run with mnistkit installed imports this file
+    from mnistkit.emulator import AzureMLEmulator
     from mnistkit.interfaces import DataSource
 
-__all__ = ["mnistkit_home", "pytest_configure", "pytest_runtest_makereport", "tiny_mnist"]
+__all__ = ["azureml_emulator", "mnistkit_home", "pytest_configure", "pytest_runtest_makereport", "tiny_mnist"]
 
 for _suite in ("compute_backend", "data_source", "group_backend", "model_registry"):
     pytest.register_assert_rewrite(f"mnistkit.testing.{_suite}")  # a failed assertion shows its values
 
 
-def pytest_configure() -> None:
+_MARKER = "azureml_emulator"
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Have jobs run in this process by default: quick to start, easy to debug."""
     os.environ.setdefault("MNISTKIT_COMPUTE", "in-process")
+    text = "how fixture azureml_emulator behaves: settings, faults, allow_unknown (requests that aren't emulated)"
+    config.addinivalue_line("markers", f"{_MARKER}(settings=None, faults=(), allow_unknown=False): {text}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,3 +67,41 @@ def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
     from mnistkit.testing.data import write_tiny_mnist
 
     return data_source(f"idx:{write_tiny_mnist(tmp_path_factory.mktemp('tiny-mnist'))}")
+
+
+@pytest.fixture(scope="session")
+def _azureml_address() -> Iterator[AzureMLEmulator]:
+    """One emulator a session: a part of the SDK reads the address only once in a process."""
+    from mnistkit.emulator import AzureMLEmulator
+
+    with AzureMLEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def azureml_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureMLEmulator]:
+    """An empty Azure ML workspace on loopback, which the SDK (v1) in this process takes for Azure while the test runs.
+
+    The test fails if it asks for what isn't emulated. The marker ``azureml_emulator`` changes that, and the rest::
+
+        @pytest.mark.azureml_emulator(settings=Settings(phase_seconds=1), faults=[Fault("slow", seconds=2)])
+
+    The test is skipped where the extra ``emulator`` isn't installed.
+    """
+    from mnistkit.errors import MissingExtraError
+
+    try:
+        emulator: AzureMLEmulator = request.getfixturevalue("_azureml_address")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    marker = request.node.get_closest_marker(_MARKER)
+    options = dict(marker.kwargs) if marker else {}
+    allow_unknown = options.pop("allow_unknown", False)
+    emulator.reset(**options)
+    for name, value in emulator.environment().items():
+        monkeypatch.setenv(name, value)
+    yield emulator
+    unknown = sorted(set(emulator.unknown_requests))
+    emulator.reset()  # no job outlives its test
+    if unknown and not allow_unknown:
+        pytest.fail(f"the emulator was asked for what it doesn't emulate: {'; '.join(unknown)}", pytrace=False)

@@ -1,0 +1,72 @@
+"""What a client needs to take the emulator for Azure: some environment variables, and a config.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+from pathlib import Path
+
+from mnistkit.emulator.tokens import Identity
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["connection", "environment", "write_config"]
+
+_LOOPBACK = "127.0.0.1,localhost"
+
+
+def environment(workspace: Workspace, identity: Identity, bundle: Path, home: Path) -> dict[str, str]:
+    """`connection`, and the credentials of the service principal."""
+    return connection(workspace, bundle, home) | {
+        "AZURE_TENANT_ID": identity.tenant_id,
+        "AZURE_CLIENT_ID": identity.client_id,
+        "AZURE_CLIENT_SECRET": identity.client_secret,
+        # What the SDK logs in with where a script names no credentials.
+        "AZUREML_SERVICE_PRINCIPAL_TENANT_ID": identity.tenant_id,
+        "AZUREML_SERVICE_PRINCIPAL_ID": identity.client_id,
+        "AZUREML_SERVICE_PRINCIPAL_PASSWORD": identity.client_secret,
+    }
+
+
+def connection(workspace: Workspace, bundle: Path, home: Path) -> dict[str, str]:
+    """The variables that have a process, and those that it starts, talk to the emulator and to nobody else.
+
+    Set them before the process's first call of the SDK: a part of it reads them only once.
+
+    Args:
+        workspace: The emulated one.
+        bundle: The certificates to trust.
+        home: A folder for what the SDK caches, in place of the user's own.
+    """
+    return {
+        # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
+        "https_proxy": workspace.url,
+        "no_proxy": _LOOPBACK,
+        "HTTPS_PROXY": workspace.url,
+        "NO_PROXY": _LOOPBACK,
+        "REQUESTS_CA_BUNDLE": str(bundle),
+        "SSL_CERT_FILE": str(bundle),
+        "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        "AZUREML_DEFAULT_BACKOFF": "1",  # seconds; the SDK's own is 32
+        "HBI_WORKSPACE_JOB": "true",  # less telemetry
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or site.getuserbase(),  # else it moves with HOME
+    }
+
+
+def write_config(workspace: Workspace, folder: Path) -> Path:
+    """Write the ``config.json`` that ``Workspace.from_config()`` looks for.
+
+    Returns:
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "config.json"
+    names = {
+        "subscription_id": workspace.subscription_id,
+        "resource_group": workspace.resource_group,
+        "workspace_name": workspace.name,
+    }
+    file.write_text(json.dumps(names, indent=4) + "\n", encoding="utf-8")
+    return file

@@ -1,0 +1,223 @@
+"""The emulator as one object: it builds the workspace and its services, listens, and takes all down again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from mnistkit.emulator import client
+from mnistkit.emulator.authority import Authority
+from mnistkit.emulator.faults import Fault, Faults
+from mnistkit.emulator.routing import Refusal, Request, Response, Router
+from mnistkit.emulator.server import LOOPBACK, ConnectionCut, Server
+from mnistkit.emulator.services.assembly import assemble
+from mnistkit.emulator.settings import Settings
+from mnistkit.emulator.state import kept_port, open_folder, read_config, workspace_of
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Identity, Tokens
+from mnistkit.emulator.workspace import Workspace
+from mnistkit.errors import UsageError
+
+__all__ = ["AzureMLEmulator"]
+
+_logger = logging.getLogger(__name__)
+_HOME = "home"
+_STATE = "workspace"
+
+
+class AzureMLEmulator:
+    """An Azure ML workspace on loopback, for the unmodified SDK (v1).
+
+    ::
+
+        with AzureMLEmulator() as emulator:
+            subprocess.run(command, env=os.environ | emulator.environment())
+
+    Args:
+        state: The folder that keeps the workspace, its runs and models; None for one that goes when it stops.
+        port: On loopback; 0 for the one that it had last with this state, or else a free one.
+        config: The ``config.json`` of the workspace to stand in for; None for one of its own.
+        faults: What is to go wrong from the start.
+        settings: How it behaves otherwise.
+    """
+
+    def __init__(
+        self,
+        state: Path | None = None,
+        *,
+        port: int = 0,
+        config: Path | None = None,
+        faults: Iterable[Fault] = (),
+        settings: Settings | None = None,
+    ) -> None:
+        self._given_state = state
+        self._given_port = port
+        self._names = read_config(config) if config else None
+        self._settings = settings or Settings()
+        self._faults = Faults(faults)
+        self._unknown: list[str] = []
+        self._undo = contextlib.ExitStack()
+        self._undo_services = contextlib.ExitStack()
+        self._router: Router | None = None
+
+    def start(self) -> AzureMLEmulator:
+        """Listen from now on.
+
+        Raises:
+            StorageError: The state can't be used, or another emulator has it.
+            UsageError: The port is taken.
+        """
+        with contextlib.ExitStack() as undo:
+            self._folder = undo.enter_context(open_folder(self._given_state))
+            self._tokens = Tokens(Identity.of(self._folder))
+            self._authority = Authority(self._folder / "authority")
+            (self._folder / _HOME).mkdir(mode=0o700, exist_ok=True)
+            store = Store(self._folder / _STATE)
+            undo.callback(store.close)
+            self._server = self._listen(kept_port(store))
+            undo.callback(self._server.stop)
+            undo.callback(self._stop_services)
+            self._build(store, self._settings)
+            self._server.start()
+            self._undo = undo.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """End all jobs and connections; idempotent. Clients get no answer any more."""
+        self._undo.close()
+
+    def reset(self, *, faults: Iterable[Fault] = (), settings: Settings | None = None) -> None:
+        """Begin anew with an empty workspace, at the same address and with the same credentials.
+
+        A part of the SDK reads its environment only once in a process: this is how one process has many workspaces.
+
+        Args:
+            faults: What is to go wrong from now on.
+            settings: How it behaves; None for what it was made with.
+        """
+        self._stop_services()
+        shutil.rmtree(self._folder / _STATE, ignore_errors=True)
+        self._faults = Faults(faults)
+        self._unknown.clear()
+        self._build(Store(self._folder / _STATE), settings or self._settings)
+
+    def __enter__(self) -> AzureMLEmulator:  # noqa: PYI034 - typing.Self came with Python 3.11
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace's names."""
+        return self._workspace
+
+    @property
+    def unknown_requests(self) -> tuple[str, ...]:
+        """What was asked for and isn't emulated, as ``METHOD host/path``: it got 501, or 403 if it isn't Azure's."""
+        return tuple(self._unknown)
+
+    def environment(self) -> dict[str, str]:
+        """The variables for a process that is to talk to it, and to nobody else; see `client.environment`."""
+        return client.environment(self._workspace, self._tokens.identity, self._authority.bundle, self._folder / _HOME)
+
+    @property
+    def bundle(self) -> Path:
+        """The file of certificates that its clients trust; renewed by each start."""
+        return self._authority.bundle
+
+    def write_config(self, folder: Path | None = None) -> Path:
+        """Write the ``config.json`` that ``Workspace.from_config()`` looks for, by default in the state; the file."""
+        return client.write_config(self._workspace, folder or self._folder)
+
+    def token(self, audience: str = "", seconds: float = 3600.0) -> str:
+        """A bearer token, for the SDK's ``TokenAuthentication``; one that has expired if ``seconds`` is negative."""
+        return self._tokens.issue(audience, seconds)
+
+    def inject(self, fault: Fault) -> None:
+        """Have something go wrong from now on."""
+        self._faults.inject(fault)
+
+    def clear_faults(self) -> None:
+        """Have nothing go wrong any more."""
+        self._faults.clear()
+
+    def _build(self, store: Store, settings: Settings) -> None:
+        with contextlib.ExitStack() as undo:
+            undo.callback(store.close)
+            self._workspace = workspace_of(store, self._server.port, self._names)
+            services = assemble(
+                self._workspace,
+                store,
+                tokens=self._tokens,
+                faults=self._faults,
+                settings=settings,
+                environment=client.connection(self._workspace, self._authority.bundle, self._folder / _HOME),
+            )
+            undo.callback(services.stop)
+            undo.callback(self._faults.stop)
+            self._router = Router(self._workspace, services.routes)
+            self._undo_services = undo.pop_all()
+
+    def _stop_services(self) -> None:
+        self._router = None
+        self._undo_services.close()
+
+    def _listen(self, last_port: int) -> Server:
+        """On the given port, else on the last one if that is free: what was set up for it goes on working."""
+        if not self._given_port:
+            with contextlib.suppress(OSError):
+                return Server(self._answer, self._refuse, self._authority, last_port)
+        try:
+            return Server(self._answer, self._refuse, self._authority, self._given_port)
+        except OSError as error:
+            text = f"Port {self._given_port} on {LOOPBACK} can't be had: {error.strerror}. Name another, or none."
+            raise UsageError(text) from error
+
+    def _answer(self, request: Request) -> Response:
+        start = time.monotonic()
+        try:
+            response: Response | None = self._handle(request)
+        except Refusal as refusal:
+            response = refusal.response()
+        except Exception:
+            if self._router is None:  # it stops, and the store is closed
+                raise ConnectionCut from None
+            _logger.exception("%s %s%s can't be answered.", request.method, request.host, request.path)
+            response = Refusal(500, "The emulator has a bug; its log says more.").response()
+        if response is not None:
+            response = self._faults.after(request, response)
+        status = response.status if response else "cut"
+        seconds = time.monotonic() - start
+        _logger.debug("%s %s%s: %s, %.3f s", request.method, request.host, request.path, status, seconds)
+        if response is None:
+            raise ConnectionCut
+        return response
+
+    def _handle(self, request: Request) -> Response:
+        router = self._router
+        if router is None:
+            raise ConnectionCut
+        found = router.find(request)
+        if found is None:
+            self._note_unknown(f"{request.method} {request.host}{request.path}")
+            raise Refusal(501, f"{request.method} {request.path} isn't emulated.", code="NotImplemented")
+        route, parts = found
+        self._faults.before(request)
+        if not route.is_open:
+            self._tokens.check(request)
+        return route.handler(request, **parts)
+
+    def _refuse(self, target: str) -> None:
+        self._note_unknown(f"CONNECT {target}")
+
+    def _note_unknown(self, request: str) -> None:
+        self._unknown.append(request)
+        _logger.warning("This isn't emulated: %s", request)

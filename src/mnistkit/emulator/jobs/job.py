@@ -1,0 +1,56 @@
+"""One job that goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from mnistkit.emulator.jobs.plan import Plan
+
+__all__ = ["LOCAL", "Ended", "Job"]
+
+LOCAL = "local"
+
+
+class Ended(Exception):  # noqa: N818 - it isn't an error
+    """A job comes to an end before its script does, in a state, for a reason."""
+
+    def __init__(self, status: str, why: str = "") -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+class Job:
+    """A job that goes on.
+
+    Attributes:
+        run_id: Of its run.
+        experiment: The name of its run's experiment.
+        plan: What it is.
+        snapshot_id: The files that it needs; None for none.
+        is_canceled: Set when it is to end.
+        is_done: Set when it has ended.
+        stopped_why: Why it is to end, if nobody canceled it.
+        folder: Its working folder.
+        environment: The client's environment variables; empty if it isn't local.
+        thread: What watches it, once that has begun.
+    """
+
+    def __init__(self, run_id: str, experiment: str, plan: Plan, snapshot_id: str | None) -> None:
+        self.run_id, self.experiment, self.plan, self.snapshot_id = run_id, experiment, plan, snapshot_id
+        self.is_canceled = threading.Event()
+        self.is_done = threading.Event()
+        self.stopped_why = ""
+        self.folder = Path()
+        self.environment: Mapping[str, str] = {}
+        self.thread: threading.Thread | None = None
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not after it was canceled.
+
+        Raises:
+            Ended: It was.
+        """
+        if self.is_canceled.wait(seconds):
+            raise Ended("Failed" if self.stopped_why else "Canceled", self.stopped_why)

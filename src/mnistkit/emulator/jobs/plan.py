@@ -1,0 +1,177 @@
+"""What a run configuration asks for, read completely or refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from mnistkit.emulator.routing import Refusal
+from mnistkit.emulator.services.datasets import Datasets
+
+__all__ = ["Input", "Plan"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE = re.compile(r"DatasetConsumptionConfig:(\w+)")
+_MODES = ("mount", "download", "direct")
+_ONE_PROCESS = ("", "none")
+
+
+@frozen(kw_only=True)
+class Input:
+    """A dataset that a job works on.
+
+    Attributes:
+        name: What the job calls it.
+        variable: The environment variable with its path, or its id if it is direct.
+        saved_id: The id of its definition.
+        mode: ``mount``, ``download`` or ``direct``. What is to be mounted is downloaded.
+        path: Where the job wants it; empty for anywhere.
+    """
+
+    name: str
+    variable: str
+    saved_id: str
+    mode: str
+    path: str
+
+
+@frozen(kw_only=True)
+class Plan:
+    """A job, as its configuration describes it.
+
+    Attributes:
+        target: The name of its compute target.
+        script: The script in its snapshot.
+        arguments: The script's, with references to inputs.
+        command: A shell's command, in place of a script.
+        variables: Environment variables.
+        inputs: Its datasets.
+        requirements: What pip would have to install, and the version of python.
+        interpreter: The interpreter that a local job asks for; empty for the emulator's own.
+        seconds: How long it may run; None if it doesn't say.
+    """
+
+    target: str
+    script: str
+    arguments: Sequence[str]
+    command: str
+    variables: Mapping[str, str]
+    inputs: Sequence[Input]
+    requirements: Sequence[str]
+    interpreter: str
+    seconds: float | None = field(default=None)
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, Any], datasets: Datasets) -> Plan:
+        """Read a run configuration.
+
+        Raises:
+            Refusal: 400: it asks for what isn't emulated, or for nothing; 404: it names no dataset that is there.
+        """
+        if not isinstance(configuration, dict):
+            raise Refusal(400, "There is no run configuration.")
+        try:
+            return cls._read(configuration, datasets)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise Refusal(400, f"The run configuration can't be read: {error}.") from None
+
+    @classmethod
+    def _read(cls, configuration: Mapping[str, Any], datasets: Datasets) -> Plan:
+        _refuse_more(configuration)
+        command = configuration.get("command") or ""
+        plan = cls(
+            target=str(configuration.get("target") or "local"),
+            script=_script(configuration.get("script")),
+            arguments=[str(each) for each in configuration.get("arguments") or []],
+            command=command if isinstance(command, str) else " ".join(map(str, command)),
+            variables=_variables(configuration),
+            inputs=[_input(name, about, datasets) for name, about in (configuration.get("data") or {}).items()],
+            requirements=_requirements(configuration),
+            interpreter=_interpreter(configuration),
+            seconds=_seconds(configuration.get("maxRunDurationSeconds")),
+        )
+        if not plan.script and not plan.command:
+            raise Refusal(400, "The run configuration has neither a script nor a command.")
+        return plan
+
+    def with_inputs(self, text: str, values: Mapping[str, str]) -> str:
+        """The text, its references to inputs replaced by their values."""
+        return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def _refuse_more(configuration: Mapping[str, Any]) -> None:
+    asked = []
+    if str(configuration.get("framework") or "Python").lower() != "python":
+        asked.append(f"the framework {configuration['framework']}")
+    if str(configuration.get("communicator") or "").lower() not in _ONE_PROCESS:
+        asked.append(f"the communicator {configuration['communicator']}")
+    if (configuration.get("nodeCount") or 1) != 1:
+        asked.append(f"{configuration['nodeCount']} nodes for one job")
+    asked += [
+        name
+        for name in ("outputData", "dataReferences", "datacaches", "applicationEndpoints")
+        if configuration.get(name)
+    ]
+    if asked:
+        raise Refusal(400, f"This emulator's jobs don't have {' and '.join(asked)}.", code="NotEmulated")
+
+
+def _script(script: object) -> str:
+    if not script:
+        return ""
+    parts = str(script).replace("\\", "/").split("/")
+    if not isinstance(script, str) or script.startswith("/") or ".." in parts or "\0" in script:
+        raise Refusal(400, f"{script!r} isn't a script in the snapshot.")
+    return "/".join(part for part in parts if part not in {"", "."})
+
+
+def _variables(configuration: Mapping[str, Any]) -> dict[str, str]:
+    environment = configuration.get("environment") or {}
+    found = (environment.get("environmentVariables") or {}) | (configuration.get("environmentVariables") or {})
+    bad = sorted(name for name, value in found.items() if not _VARIABLE.fullmatch(name) or "\0" in str(value))
+    if bad:
+        raise Refusal(400, f"{bad} can't be environment variables.")
+    return {name: str(value) for name, value in found.items()}
+
+
+def _input(name: str, about: Mapping[str, Any], datasets: Datasets) -> Input:
+    mode = str(about.get("mechanism") or "").lower()
+    variable = about.get("environmentVariableName") or name
+    if mode not in _MODES or not _VARIABLE.fullmatch(variable) or not re.fullmatch(r"\w+", name):
+        raise Refusal(400, f"The input {name!r} can't be had as {mode!r} in ${variable}: the modes are {_MODES}.")
+    asked = (about.get("dataLocation") or {}).get("dataset") or {}
+    if asked.get("id"):
+        saved = datasets.get(asked["id"])
+    elif asked.get("name"):
+        saved = datasets.find(asked["name"], asked.get("version"))
+    else:
+        raise Refusal(400, f"The input {name!r} is no dataset.")
+    return Input(name=name, variable=variable, saved_id=saved["id"], mode=mode, path=about.get("pathOnCompute") or "")
+
+
+def _requirements(configuration: Mapping[str, Any]) -> list[str]:
+    python = (configuration.get("environment") or {}).get("python") or {}
+    found: list[str] = []
+    for each in (python.get("condaDependencies") or {}).get("dependencies") or []:
+        if isinstance(each, dict):
+            found += [text for text in each.get("pip") or [] if not text.startswith("-")]
+        elif re.match(r"python\s*=", each):
+            version = re.sub(r"^python\s*=+\s*", "", each)
+            found.append(f"python=={version}" if version.count(".") > 1 else f"python=={version}.*")
+    return [] if python.get("userManagedDependencies") else found
+
+
+def _interpreter(configuration: Mapping[str, Any]) -> str:
+    python = (configuration.get("environment") or {}).get("python") or {}
+    return str(python.get("interpreterPath") or "") if python.get("userManagedDependencies") else ""
+
+
+def _seconds(value: object) -> float | None:
+    if not value:
+        return None
+    if not isinstance(value, (int, float)) or value < 0:
+        raise Refusal(400, f"'maxRunDurationSeconds' is {value!r}: expected a positive number.")
+    return float(value)

@@ -1,0 +1,321 @@
+"""The jobs of a workspace: queued for nodes, prepared, run as processes, collected."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.jobs import processes
+from mnistkit.emulator.jobs.job import LOCAL, Ended, Job
+from mnistkit.emulator.jobs.launch import Launch, description
+from mnistkit.emulator.jobs.plan import Plan
+from mnistkit.emulator.jobs.traces import say, size_of, tail
+from mnistkit.emulator.routing import Refusal
+from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.compute import Clusters
+from mnistkit.emulator.services.datasets import Datasets
+from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.services.snapshots import Snapshots
+from mnistkit.emulator.settings import Settings
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Tokens
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["Jobs"]
+
+_logger = logging.getLogger(__name__)
+_LOG = "user_logs/std_log.txt"
+_TAIL = f" The last lines of {_LOG}:\n"
+_COLLECTED = ("outputs", "logs", "user_logs")
+_GRACE = 5.0
+_PAUSE = 0.02
+_LOOK_AT_DISK = 0.5
+
+
+class Jobs:
+    """Runs jobs, each in a thread that watches its process.
+
+    Args:
+        workspace: Whose jobs.
+        store: Its state; jobs that were going on when it was last closed are Failed.
+        runs: Where their course is told.
+        snapshots: What they are submitted with.
+        artifacts: Where what they leave is kept.
+        datasets: What they work on.
+        clusters: Whose nodes they need.
+        tokens: What they show.
+        faults: What is to go wrong.
+        settings: How long they may take, and how much they may write.
+        environment: The variables that have them talk to this emulator.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        *,
+        runs: Runs,
+        snapshots: Snapshots,
+        artifacts: Artifacts,
+        datasets: Datasets,
+        clusters: Clusters,
+        tokens: Tokens,
+        faults: Faults,
+        settings: Settings,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._workspace, self._runs, self._snapshots, self._artifacts = workspace, runs, snapshots, artifacts
+        self._datasets, self._clusters, self._faults, self._settings = datasets, clusters, faults, settings
+        self._launch = Launch(workspace, runs, tokens, settings, environment)
+        self._lock = store.lock
+        self._folder = store.folder / "jobs"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[str, deque[str]] = defaultdict(deque)
+        self._freed = threading.Condition()
+        self._is_stopped = False
+        for run_id in runs.ids():
+            record = runs.get(run_id)
+            if record.get("_isJob") and record["status"] not in FINAL:
+                runs.move(run_id, "Failed", error="The emulator was stopped while the job ran.", code="ServiceError")
+
+    def submit(
+        self,
+        run_id: str,
+        experiment: str,
+        configuration: Mapping[str, Any],
+        snapshot_id: str | None,
+        *,
+        parent: str | None = None,
+    ) -> None:
+        """Have a job run. The same again, as a retry asks it, changes nothing.
+
+        Args:
+            run_id: Of its run, which is made if it isn't there.
+            experiment: The name of its run's experiment.
+            configuration: The run configuration.
+            snapshot_id: The files that it needs; None for none.
+            parent: The id of the run that it belongs to.
+
+        Raises:
+            Refusal: 400: the configuration can't be run here; 404: no such target, snapshot, dataset or parent;
+                409: there is another job of that run.
+        """
+        plan = Plan.of(configuration, self._datasets)
+        self._clusters.max_nodes(plan.target)
+        if snapshot_id:
+            self._snapshots.files(snapshot_id)
+        job = Job(run_id, experiment, plan, snapshot_id)
+        if self._enter(job, configuration, parent):
+            self._start(job)
+
+    def submit_local(
+        self, run_id: str, experiment: str, configuration: Mapping[str, Any], *, parent: str | None = None
+    ) -> None:
+        """Make the run of a job that the client has the files of; it waits for `start_local`.
+
+        Raises:
+            Refusal: As `submit` does.
+        """
+        self._enter(Job(run_id, experiment, Plan.of(configuration, self._datasets), None), configuration, parent)
+
+    def start_local(self, run_id: str, folder: Path, environment: Mapping[str, str]) -> None:
+        """Run a local job in a folder of the client's, with the client's environment variables.
+
+        Raises:
+            Refusal: 404: no local job of that id waits; 400: the folder isn't there, or isn't named like the run.
+        """
+        with self._lock:
+            job = self._jobs.get(run_id)
+            if job is None or job.thread is not None or job.plan.target != LOCAL:
+                raise Refusal(404, f"No local job of a run {run_id!r} waits to be started.")
+            if not folder.is_absolute() or folder.name != run_id or not folder.is_dir():
+                raise Refusal(400, f"{str(folder)!r} isn't a folder of the run {run_id!r}.")
+            job.folder, job.environment = folder, environment
+            self._start(job)
+
+    def cancel(self, run_id: str) -> None:
+        """Have a job end as Canceled; idempotent, and nothing happens to a run that has ended.
+
+        Raises:
+            Refusal: 404: there is no such run.
+        """
+        self._runs.move(run_id, "CancelRequested")
+        with self._lock:
+            job = self._jobs.get(run_id)
+            if job is not None:
+                job.is_canceled.set()
+            if job is None or job.thread is None:
+                self._runs.move(run_id, "Canceled")
+                self._jobs.pop(run_id, None)
+        with self._freed:
+            self._freed.notify_all()
+
+    def wait(self, run_id: str, seconds: float | None = None) -> bool:
+        """Wait for a job's end; whether it came within so many seconds."""
+        job = self._jobs.get(run_id)
+        return job is None or job.is_done.wait(seconds)
+
+    def stop(self) -> None:
+        """End all jobs, as Failed; idempotent."""
+        with self._lock:
+            self._is_stopped = True
+            jobs = list(self._jobs.values())
+            for job in jobs:
+                job.stopped_why = "The emulator was stopped while the job ran."
+                job.is_canceled.set()
+        with self._freed:
+            self._freed.notify_all()
+        for job in jobs:
+            if job.thread is not None:
+                job.thread.join(2 * _GRACE)
+
+    # A job's way in
+
+    def _enter(self, job: Job, configuration: Mapping[str, Any], parent: str | None) -> bool:
+        """Make a job's run, or let it be; whether it is new."""
+        with self._lock:
+            if self._is_stopped:
+                raise Refusal(503, "The emulator is being stopped.", code="ServiceUnavailable")
+            if job.run_id not in self._runs:
+                self._runs.create(job.experiment, job.run_id, parentRunId=parent)
+            known = self._runs.in_experiment(job.experiment, job.run_id)
+            if known.get("_isJob"):
+                if known["runDefinition"] == configuration and known["_snapshot"] == job.snapshot_id:
+                    return False
+                raise Refusal(409, f"The run {job.run_id!r} has another job already.", code="Conflict")
+            with self._runs.change(job.run_id) as record:
+                record.update(description(self._workspace, record, job, configuration))
+            self._jobs[job.run_id] = job
+            return True
+
+    def _start(self, job: Job) -> None:
+        job.thread = threading.Thread(target=self._run, args=(job,), name=f"job-{job.run_id}", daemon=True)
+        job.thread.start()
+
+    # A job's course
+
+    def _run(self, job: Job) -> None:
+        try:
+            with self._node(job):
+                status, error = self._prepare_and_run(job)
+        except Ended as ended:
+            status, error = ended.status, ended.why
+        except Refusal as refusal:
+            status, error = "Failed", refusal.message
+        except Exception as problem:
+            _logger.exception("Job %s can't be run.", job.run_id)
+            status, error = "Failed", f"The emulator can't run the job: {problem!r}"
+        finally:
+            shutil.rmtree(self._folder / job.run_id, ignore_errors=True)
+        self._runs.move(job.run_id, status, error=error, code="ServiceError" if job.stopped_why else "UserError")
+        with self._lock:
+            self._jobs.pop(job.run_id, None)
+        job.is_done.set()
+
+    def _prepare_and_run(self, job: Job) -> tuple[str, str]:
+        self._runs.move(job.run_id, "Preparing")
+        own = self._folder / job.run_id
+        own.mkdir(parents=True)
+        if not job.environment:
+            job.folder = own / "work"
+            job.folder.mkdir()
+            if job.snapshot_id:
+                self._snapshots.extract(job.snapshot_id, job.folder)
+        for name in _COLLECTED:
+            (job.folder / name).mkdir(exist_ok=True)
+        log = self._artifacts.open_log(ORIGIN, container_of(job.run_id), _LOG)
+        job.pause(self._settings.phase_seconds)
+        status, error = "Failed", ""
+        try:
+            status, error = self._watch(job, own, log)
+        except Ended as ended:
+            status, error = ended.status, ended.why
+        finally:
+            if error:
+                say(log, error.partition(_TAIL)[0])
+            self._collect(job)
+        return status, error
+
+    @contextmanager
+    def _node(self, job: Job) -> Iterator[None]:
+        """A node of the job's target, for as long as the block takes."""
+        job.pause(self._settings.phase_seconds)
+        stuck = self._faults.take("stuck", job.run_id)
+        if stuck is not None:
+            job.pause(stuck.seconds or threading.TIMEOUT_MAX)
+        target = job.plan.target
+        if target == LOCAL:
+            yield
+            return
+        queue = self._queues[target.lower()]
+        with self._freed:
+            queue.append(job.run_id)
+            try:
+                while queue[0] != job.run_id or not self._clusters.take(target, 1):
+                    job.pause(0)
+                    self._freed.wait(10 * _PAUSE)
+            finally:
+                queue.remove(job.run_id)
+                self._freed.notify_all()
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._clusters.release(target, 1)
+                self._freed.notify_all()
+
+    def _watch(self, job: Job, own: Path, log: Path) -> tuple[str, str]:
+        """Run the job's process, and see that it keeps its limits."""
+        command, environment = self._launch.command(job, own)
+        limit = min(job.plan.seconds or self._settings.job_seconds, self._settings.job_seconds)
+        group = processes.start(command, cwd=job.folder, env=environment, output=log)
+        start = looked = time.monotonic()
+        self._runs.move(job.run_id, "Running")
+        grace = 0.0
+        try:
+            while (code := group.wait(_PAUSE)) is None:
+                grace = _GRACE
+                job.pause(0)
+                if time.monotonic() > start + limit:
+                    raise Ended("Canceled", f"The job was canceled: it ran for longer than {limit:g} seconds.")
+                if time.monotonic() > looked + _LOOK_AT_DISK:
+                    looked = time.monotonic()
+                    self._check_disk(job, own, log)
+            grace = 0.0
+        finally:
+            if self._runs.get(job.run_id)["status"] == "Running":
+                self._runs.move(job.run_id, "Finalizing")
+            group.stop(0.0 if job.stopped_why else grace)
+        self._check_disk(job, own, log)
+        if not code:
+            return "Completed", ""
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        return "Failed", f"User program {how}.{_TAIL}{tail(log)}"
+
+    def _check_disk(self, job: Job, own: Path, log: Path) -> None:
+        size = size_of(own) + size_of(log) + (size_of(job.folder) if job.environment else 0)
+        if size > self._settings.job_bytes:
+            allowed = self._settings.job_bytes
+            raise Ended("Failed", f"The job was ended: it has written {size} bytes, and may write {allowed}.")
+
+    def _collect(self, job: Job) -> None:
+        if not job.stopped_why:
+            time.sleep(self._settings.phase_seconds)
+        container = container_of(job.run_id)
+        for top in _COLLECTED:
+            for folder, _, names in os.walk(job.folder / top):  # which doesn't follow links
+                for name in names:
+                    file = Path(folder, name)
+                    path = file.relative_to(job.folder).as_posix()
+                    if file.is_file() and not file.is_symlink() and path != _LOG:
+                        self._artifacts.put(ORIGIN, container, path, file)

@@ -1,0 +1,130 @@
+"""Runs in a job's process, around the user's script: what Azure's nodes do, by the SDK's own means.
+
+Started by its path, in the job's interpreter, with the script and its arguments. It imports nothing of mnistkit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+_UNMET = 3
+_IS_SCRIPT = re.compile(r"python3?\s+[^\s-][^\s|&;<>()$`\\*?\[#~{}!'\"]*\.py(\s[^|&;<>()$`\\*?\[#~{}!'\"\n]*)?")
+
+
+def main() -> None:
+    """Run what ``MNISTKIT_JOB`` says: a shell's command, or else the script that is the first argument."""
+    job = json.loads(os.environ.pop("MNISTKIT_JOB"))
+    sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
+    _limit_files(job["bytes"])
+    if job["requirements"] and not _meets(job["requirements"]):
+        sys.exit(_UNMET)
+    with contextlib.ExitStack() as stack:
+        if importlib.util.find_spec("azureml") and importlib.util.find_spec("azureml.history"):
+            _enter(stack, job["datasets"])
+        else:
+            sys.stderr.write("azureml-core isn't installed here: metrics and outputs aren't tracked by it.\n")
+        arguments = _script_in(job["command"]) if job["command"] else sys.argv[1:]
+        if arguments:
+            _run_script(arguments)
+        else:
+            code = subprocess.run(["/bin/sh", "-c", job["command"]], check=False).returncode  # noqa: S603 - the user's own
+            sys.exit(code if code >= 0 else 128 - code)
+
+
+def _script_in(command: str) -> list[str]:
+    """The script and arguments of a command that does nothing but run one; else nothing.
+
+    Run here, it has what it logs flushed, as on Azure; processes that a shell starts have to see to that themselves.
+    """
+    return shlex.split(command)[1:] if _IS_SCRIPT.fullmatch(command.strip()) else []
+
+
+def _run_script(arguments: list[str]) -> None:
+    script = arguments[0]
+    sys.argv = arguments
+    folder = Path.cwd()
+    if not Path(script).is_file():
+        sys.exit(f"The snapshot has no script {script!r}; it has {sorted(path.name for path in folder.iterdir())}.")
+    for place in dict.fromkeys([str(folder), str(Path(script).resolve().parent)]):
+        sys.path.insert(0, place)
+    runpy.run_path(script, run_name="__main__")
+
+
+def _enter(stack: contextlib.ExitStack, datasets: Mapping[str, Any]) -> None:
+    from azureml.history._tracking import get_history_context_manager
+
+    with _without("pyspark"):  # looked for in every job, slow to import, and of no use in one process
+        stack.enter_context(get_history_context_manager())
+    if datasets:
+        from azureml.data.context_managers import DatasetContextManager
+
+        stack.enter_context(DatasetContextManager(datasets))
+
+
+@contextlib.contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Have a module not be found in the block."""
+    sys.modules[module] = cast("ModuleType", None)  # that is how Python marks what can't be imported
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+def _limit_files(size: int) -> None:
+    """Have no file grow beyond so many bytes: the emulator looks only now and then."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def _meets(requirements: list[str]) -> bool:
+    """Whether this interpreter has what is required; says on standard error what it lacks."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lacks = []
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            lacks.append(f"{text}: can't be understood: {error}")
+            continue
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        if requirement.name == "python":
+            installed: str | None = ".".join(map(str, sys.version_info[:3]))
+        else:
+            installed = _version(requirement.name)
+        if installed is None:
+            lacks.append(f"{text}: isn't installed")
+        elif not requirement.specifier.contains(installed, prereleases=True):
+            lacks.append(f"{text}: {installed} is installed")
+    if lacks:
+        told = "".join(f"  {each}\n" for each in lacks)
+        sys.stderr.write(f"This interpreter, {sys.executable}, doesn't meet the job's environment:\n{told}")
+    return not lacks
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main()

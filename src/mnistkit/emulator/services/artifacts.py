@@ -1,0 +1,211 @@
+"""Artifacts: the files of runs and models, by origin, container and path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mnistkit.emulator.answers import body_of, flag, list_of, now, number, page
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.blobs import Blobs
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["CONTAINER", "Artifacts"]
+
+CONTAINER = "azureml"  # of the blobs
+_PAGE = 500
+_RUN = "ExperimentRun"
+
+
+class Artifacts:
+    """All artifacts of a workspace; their content is in blobs."""
+
+    def __init__(self, workspace: Workspace, store: Store, blobs: Blobs) -> None:
+        self._table = store.table("artifacts")
+        self._blobs = blobs
+        self._lock = store.lock
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What the artifact service answers, and run history about a run's artifacts."""
+        base = "/artifact/v2.0{scope}/artifacts"
+        found = [
+            Route("POST", f"{base}/batch/metadata/{{origin}}/{{container}}", self._make),
+            Route("POST", f"{base}/metadata", self._make_one),
+            Route("GET", f"{base}/metadata/{{origin}}/{{container}}/{{path*}}", self._show),
+            Route("DELETE", f"{base}/metadata/{{origin}}/{{container}}/{{path*}}", self._delete),
+            Route("GET", f"{base}/prefix/contentinfo/{{origin}}/{{container}}/{{path*}}", self._list_urls),
+            Route("GET", f"{base}/prefix/contentinfo/{{origin}}/{{container}}", self._list_urls),
+            Route("GET", f"{base}/contentinfo/{{origin}}/{{container}}/{{path*}}", self._url),
+            Route("GET", f"{base}/write/{{origin}}/{{container}}/{{path*}}", self._url_to_write),
+            Route("GET", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._download),
+            Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload),
+            Route("GET", f"{base}/{{origin}}/{{container}}", self._list),
+        ]
+        for name in ("experiments", "experimentids"):
+            run = f"/history/v1.0{{scope}}/{name}/{{experiment}}/runs/{{run}}/artifacts"
+            found += [
+                Route("GET", run, self._of_run(self._list)),
+                Route("POST", f"{run}/batch/metadata", self._of_run(self._make)),
+                Route("GET", f"{run}/path/{{path*}}", self._of_run(self._list)),
+                Route("GET", f"{run}/contentinfo/{{path*}}", self._of_run(self._url)),
+                Route("GET", f"{run}/artifacturi/{{path*}}", self._of_run(self._url)),
+                Route("GET", f"{run}/prefix/contentinfo/{{path*}}", self._of_run(self._list_urls)),
+                Route("GET", f"{run}/prefix/contentinfo", self._of_run(self._list_urls)),
+            ]
+        return found
+
+    def put(self, origin: str, container: str, path: str, file: Path) -> None:
+        """Keep a copy of a file as an artifact, in the place of any other of that path."""
+        self._blobs.add_file(CONTAINER, _blob(self._note(origin, container, path)), file)
+
+    def open_log(self, origin: str, container: str, path: str) -> Path:
+        """An empty artifact's file, to be written to while others read the artifact."""
+        return self._blobs.open_log(CONTAINER, _blob(self._note(origin, container, path)))
+
+    def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
+        """The paths of a container's artifacts that begin with ``prefix``, sorted."""
+        start = f"{origin}/{container}/"
+        return sorted(key[len(start) :] for key in self._table if key.startswith(start + prefix))
+
+    def file(self, origin: str, container: str, path: str) -> Path:
+        """The file that holds an artifact's content; not to be changed.
+
+        Raises:
+            Refusal: 404: there is none.
+        """
+        return self._blobs.file(CONTAINER, _blob(self._find(origin, container, path)))
+
+    def url(self, origin: str, container: str, path: str, permissions: str = "r") -> str:
+        """A signed URL of an artifact's content.
+
+        Raises:
+            Refusal: 404: there is none.
+        """
+        return self._blobs.url(CONTAINER, _blob(self._find(origin, container, path)), permissions)
+
+    def delete(self, origin: str, container: str) -> None:
+        """Delete all artifacts of a container; idempotent."""
+        for path in self.paths(origin, container):
+            self._drop(f"{origin}/{container}/{path}")
+
+    # What clients ask
+
+    def _of_run(self, handler: Any) -> Any:
+        def answer(request: Request, run: str, experiment: str, **parts: str) -> Response:  # noqa: ARG001 - a run's id is enough
+            response: Response = handler(request, origin=_RUN, container=f"dcid.{run}", **parts)
+            return response
+
+        return answer
+
+    def _make(self, request: Request, origin: str, container: str) -> Response:
+        asked = [str(each.get("path")) for each in list_of(body_of(request, "paths"), "paths", dict)]
+        for path in asked:
+            _normal(path)  # all or none
+        facts: dict[str, Any] = {}
+        urls: dict[str, Any] = {}
+        for path in asked:
+            self._note(origin, container, path)
+            facts[path] = self._facts(origin, container, path)
+            urls[path] = self._content(origin, container, path, "rcw")
+        return Response.json({"artifacts": facts, "artifactContentInformation": urls, "errors": {}})
+
+    def _make_one(self, request: Request) -> Response:
+        asked = body_of(request, needs=("origin", "container", "path"))
+        origin, container, path = (str(asked[key]) for key in ("origin", "container", "path"))
+        self._note(origin, container, path)
+        return Response.json(self._facts(origin, container, path))
+
+    def _show(self, request: Request, origin: str, container: str, path: str) -> Response:
+        self._find(origin, container, path)
+        return Response.json(self._facts(origin, container, path))
+
+    def _delete(self, request: Request, origin: str, container: str, path: str) -> Response:
+        self._drop(self._find(origin, container, path))
+        return Response.json({})
+
+    def _url(self, request: Request, origin: str, container: str, path: str) -> Response:
+        self._find(origin, container, path)
+        return Response.json(self._content(origin, container, path, "r"))
+
+    def _url_to_write(self, request: Request, origin: str, container: str, path: str) -> Response:
+        self._note(origin, container, path)
+        return Response.json(self._content(origin, container, path, "racw"))
+
+    def _list(self, request: Request, origin: str, container: str, path: str = "") -> Response:
+        found = [self._facts(origin, container, each) for each in self.paths(origin, container, path)]
+        return _page(request, found)
+
+    def _list_urls(self, request: Request, origin: str, container: str, path: str = "") -> Response:
+        found = [self._content(origin, container, each, "r") for each in self.paths(origin, container, path)]
+        return _page(request, found)
+
+    def _download(self, request: Request, origin: str, container: str, path: str) -> Response:
+        body = self.file(origin, container, path).read_bytes()
+        return Response(body=body, content_type="application/octet-stream")
+
+    def _upload(self, request: Request, origin: str, container: str, path: str) -> Response:
+        if flag(request, "append") or number(request, "index", 0):
+            raise Refusal(
+                501, "This emulator doesn't append to artifacts; upload the whole content.", code="NotImplemented"
+            )
+        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.body)
+        return Response.json(self._facts(origin, container, path))
+
+    # What there is
+
+    def _note(self, origin: str, container: str, path: str) -> str:
+        if "/" in origin or "/" in container:
+            raise Refusal(400, f"{origin!r} and {container!r} can't be an artifact's origin and container.")
+        key = f"{origin}/{container}/{_normal(path)}"
+        with self._lock:
+            if key not in self._table:
+                self._table[key] = {"createdTime": now()}
+        return key
+
+    def _find(self, origin: str, container: str, path: str) -> str:
+        key = f"{origin}/{container}/{_normal(path)}"
+        if key not in self._table:
+            raise Refusal(404, f"Artifact {path!r} was not found in {origin}/{container}.", code="NotFound")
+        return key
+
+    def _drop(self, key: str) -> None:
+        with self._lock:
+            del self._table[key]
+            if _blob(key) in self._blobs.names(CONTAINER, _blob(key)):
+                self._blobs.delete(CONTAINER, _blob(key))
+
+    def _facts(self, origin: str, container: str, path: str) -> dict[str, Any]:
+        key = f"{origin}/{container}/{_normal(path)}"
+        about = {"artifactId": key, "origin": origin, "container": container, "path": path}
+        return about | {"etag": None, "dataPath": None, "tags": None, **self._table.get(key, {})}
+
+    def _content(self, origin: str, container: str, path: str, permissions: str) -> dict[str, Any]:
+        url = self._blobs.url(CONTAINER, _blob(f"{origin}/{container}/{_normal(path)}"), permissions)
+        return {"contentUri": url, "origin": origin, "container": container, "path": path, "tags": None}
+
+
+def _page(request: Request, found: list[dict[str, Any]]) -> Response:
+    token = request.query.get("continuationToken") or request.query.get("$continuationToken") or ""
+    items, following = page(found, size=number(request, "$top", _PAGE), token=token)
+    return Response.json({"value": list(items), "continuationToken": following, "nextLink": None})
+
+
+def _blob(key: str) -> str:
+    """The name of an artifact's blob, which is the same in a URL: some clients encode the names in URLs twice."""
+    return quote(key, safe="/").replace("~", "%7E").replace("%", "~")
+
+
+def _normal(path: str) -> str:
+    """The path as it is kept: ``./outputs//x`` is ``outputs/x``.
+
+    Raises:
+        Refusal: 400: it is absolute, or leads out of its container for whoever downloads it.
+    """
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in {"", "."}]
+    if not parts or ".." in parts or path.startswith(("/", "\\")) or ":" in parts[0] or "\0" in path:
+        raise Refusal(400, f"{path!r} can't be an artifact's path.", code="InvalidArtifactPath")
+    return "/".join(parts)

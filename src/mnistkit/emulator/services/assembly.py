@@ -1,0 +1,126 @@
+"""All services of a workspace, each given the ones that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.routing import Route
+from mnistkit.emulator.services.arm import ResourceManager
+from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.blobs import Blobs
+from mnistkit.emulator.services.compute import Clusters
+from mnistkit.emulator.services.datasets import Datasets
+from mnistkit.emulator.services.datastores import Datastores
+from mnistkit.emulator.services.discovery import Discovery
+from mnistkit.emulator.services.environments import Environments
+from mnistkit.emulator.services.execution import Execution
+from mnistkit.emulator.services.experiments import Experiments
+from mnistkit.emulator.services.hyperdrive import HyperDrive
+from mnistkit.emulator.services.login import Login
+from mnistkit.emulator.services.metrics import Metrics
+from mnistkit.emulator.services.models import Models
+from mnistkit.emulator.services.opendatasets import OpenDatasets
+from mnistkit.emulator.services.runs import Runs
+from mnistkit.emulator.services.snapshots import Snapshots
+from mnistkit.emulator.services.telemetry import Telemetry
+from mnistkit.emulator.services.webservices import WebServices
+from mnistkit.emulator.settings import Settings
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Tokens
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["Services", "assemble"]
+
+
+@frozen
+class Services:
+    """The assembled services.
+
+    Attributes:
+        routes: Of all; the first that matches a request answers it.
+        jobs: What runs.
+        hyperdrive: What starts jobs of its own.
+        webservices: What serves models.
+    """
+
+    routes: Sequence[Route]
+    jobs: Jobs
+    hyperdrive: HyperDrive
+    webservices: WebServices
+
+    def stop(self) -> None:
+        """End every process that any of them has started; idempotent."""
+        self.hyperdrive.stop()
+        self.jobs.stop()
+        self.webservices.stop()
+
+
+def assemble(
+    workspace: Workspace,
+    store: Store,
+    *,
+    tokens: Tokens,
+    faults: Faults,
+    settings: Settings,
+    environment: Mapping[str, str],
+) -> Services:
+    """Build them.
+
+    Args:
+        workspace: Its names.
+        store: Its state.
+        tokens: What clients show.
+        faults: What is to go wrong.
+        settings: How they behave.
+        environment: The variables that have a job talk to them.
+    """
+    blobs = Blobs(workspace, store, tokens)
+    clusters = Clusters(workspace, store, faults)
+    datasets = Datasets(workspace, store)
+    experiments = Experiments(workspace, store)
+    artifacts = Artifacts(workspace, store, blobs)
+    runs = Runs(workspace, store, experiments, artifacts, tokens)
+    snapshots = Snapshots(workspace, store, blobs)
+    jobs = Jobs(
+        workspace,
+        store,
+        runs=runs,
+        snapshots=snapshots,
+        artifacts=artifacts,
+        datasets=datasets,
+        clusters=clusters,
+        tokens=tokens,
+        faults=faults,
+        settings=settings,
+        environment=environment,
+    )
+    models, metrics = Models(workspace, store), Metrics(workspace, store, runs, faults)
+    hyperdrive = HyperDrive(workspace, store, runs=runs, metrics=metrics, jobs=jobs, artifacts=artifacts)
+    webservices = WebServices(workspace, store, models, artifacts)
+    services = (
+        ResourceManager(workspace, tokens),
+        Discovery(workspace),
+        Login(tokens),
+        Telemetry(),
+        clusters,
+        Environments(workspace, store),
+        Datastores(workspace, store, blobs),
+        datasets,
+        OpenDatasets(workspace, store, settings.data),
+        models,
+        blobs,
+        artifacts,
+        experiments,
+        runs,
+        metrics,
+        snapshots,
+        Execution(workspace, store, runs, jobs, tokens),
+        hyperdrive,
+        webservices,
+    )
+    routes = [route for service in services for route in service.routes]
+    return Services(routes, jobs, hyperdrive, webservices)

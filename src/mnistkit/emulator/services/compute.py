@@ -1,0 +1,229 @@
+"""Clusters (AmlCompute): nothing but numbers here, but numbers that follow the jobs."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from mnistkit.emulator.answers import body_of, check_name, now
+from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.nodes import Nodes, idle_seconds, scale_settings
+from mnistkit.emulator.services.vm_sizes import VM_SIZES, find_vm_size
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["Clusters"]
+
+_MANAGEMENT = "management.azure.com"
+_REGION = "/subscriptions/{subscription_}/providers/Microsoft.MachineLearningServices/locations/{location}"
+_LOCAL = "local"
+_RESERVED = {_LOCAL, "amlcompute", "containerinstance"}
+_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,30}[A-Za-z0-9])")
+
+
+class Clusters:
+    """Azure's compute service. A cluster is there at once; after the fault ``quota`` it has no nodes and is Failed."""
+
+    def __init__(self, workspace: Workspace, store: Store, faults: Faults) -> None:
+        self._workspace = workspace
+        self._faults = faults
+        self._lock = store.lock
+        self._table = store.table("clusters")
+        self._nodes: dict[str, Nodes] = {}
+        self._operations: dict[str, dict[str, Any]] = {}
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it answers."""
+        one = "{scope}/computes/{name}"
+        return (
+            Route("GET", "{scope}/computes", self._list, host=_MANAGEMENT),
+            Route("GET", "/rp/workspaces{scope}/computes", self._list),
+            Route("GET", one, self._get, host=_MANAGEMENT),
+            Route("GET", f"/rp/workspaces{one}", self._get),
+            Route("PUT", one, self._create, host=_MANAGEMENT),
+            Route("PATCH", one, self._update, host=_MANAGEMENT),
+            Route("DELETE", one, self._delete, host=_MANAGEMENT),
+            Route("POST", f"{one}/listNodes", self._list_nodes, host=_MANAGEMENT),
+            Route("GET", f"{_REGION}/vmSizes", self._vm_sizes, host=_MANAGEMENT),
+            Route("GET", f"{_REGION}/workspaceOperations/{{operation}}", self._operation, host=_MANAGEMENT),
+        )
+
+    def max_nodes(self, target: str) -> int:
+        """How many nodes a target can have; ``local`` is one.
+
+        Raises:
+            Refusal: 404, if there is no such cluster; 400, if it is in state Failed.
+        """
+        if target == _LOCAL:
+            return 1
+        cluster = self._find(target)
+        if cluster["errors"]:
+            raise Refusal(400, f"The cluster {cluster['name']!r} has no nodes: {cluster['errors'][0]['message']}")
+        return int(cluster["scale"]["maxNodeCount"])
+
+    def take(self, target: str, count: int) -> bool:
+        """Have a job occupy nodes, if so many are free.
+
+        Returns:
+            Whether it has them now; give them back with `release`.
+
+        Raises:
+            Refusal: As `max_nodes` does.
+        """
+        with self._lock:
+            maximum = self.max_nodes(target)
+            nodes = self._nodes.setdefault(target.lower(), Nodes())
+            if nodes.busy + count > maximum:
+                return False
+            nodes.take(count)
+            return True
+
+    def release(self, target: str, count: int) -> None:
+        """Give nodes back; they stay for as long as the cluster keeps idle ones."""
+        with self._lock:
+            cluster = self._table.get(target.lower())
+            seconds = idle_seconds(cluster["scale"]) if cluster else 0.0
+            self._nodes.setdefault(target.lower(), Nodes()).release(count, seconds)
+
+    def _find(self, name: str) -> dict[str, Any]:
+        cluster = self._table.get(name.lower())
+        if cluster is None:
+            raise Refusal(404, f"There is no compute target {name!r} in this workspace.", code="ResourceNotFound")
+        return cluster
+
+    def _list(self, request: Request) -> Response:
+        return Response.json({"value": [self._shown(cluster) for cluster in self._table.values()]})
+
+    def _get(self, request: Request, name: str) -> Response:
+        return Response.json(self._shown(self._find(name)))
+
+    def _create(self, request: Request, name: str) -> Response:
+        check_name(name, _NAME, "a cluster")
+        if name.lower() in _RESERVED:
+            raise Refusal(400, f"{name!r} is reserved: name the cluster otherwise.")
+        body = body_of(request)
+        properties = body.get("properties") or {}
+        if properties.get("computeType") != "AmlCompute":
+            raise Refusal(400, f"The emulator has clusters (AmlCompute) alone, not {properties.get('computeType')!r}.")
+        inner = properties.get("properties") or {}
+        size = find_vm_size(str(inner.get("vmSize", "")))
+        with self._lock:
+            before = self._table.get(name.lower())
+            if before is not None and before["vm_size"] != size.name:
+                raise Refusal(400, f"{name!r} has nodes of size {before['vm_size']}: delete it to have other ones.")
+            fault = self._faults.take("quota", name)
+            errors = [size.quota_error()] if fault else []
+            cluster = {
+                "name": name,
+                "vm_size": size.name,
+                "priority": inner.get("vmPriority") or "Dedicated",
+                "scale": scale_settings(inner.get("scaleSettings") or {}),
+                "subnet": inner.get("subnet"),
+                "identity": body.get("identity"),
+                "tags": body.get("tags"),
+                "description": properties.get("description"),
+                "location": properties.get("computeLocation") or self._workspace.location,
+                "created": before["created"] if before else now(),
+                "modified": now(),
+                "errors": errors,
+            }
+            self._table[name.lower()] = cluster
+        return Response.json(self._shown(cluster), 200 if before else 201, self._started(errors))
+
+    def _update(self, request: Request, name: str) -> Response:
+        inner = (body_of(request).get("properties") or {}).get("properties") or {}
+        if set(inner) != {"scaleSettings"}:
+            raise Refusal(400, f"Only scaleSettings of a cluster can be changed here, not {sorted(inner)}.")
+        with self._lock:
+            self._find(name)
+            with self._table.change(name.lower()) as cluster:
+                cluster["scale"] = scale_settings({**cluster["scale"], **inner["scaleSettings"]})
+                cluster["modified"] = now()
+        return Response.json(self._shown(cluster), headers=self._started([]))
+
+    def _delete(self, request: Request, name: str) -> Response:
+        with self._lock:
+            self._find(name)
+            del self._table[name.lower()]
+        return Response.json({}, 202, self._started([]))
+
+    def _list_nodes(self, request: Request, name: str) -> Response:
+        counts = self._counts(self._find(name))
+        states = ["running"] * counts["running"] + ["idle"] * counts["idle"]
+        nodes = [{"nodeId": f"node-{number}", "nodeState": state} for number, state in enumerate(states)]
+        return Response.json({"nodes": nodes})
+
+    def _vm_sizes(self, request: Request, location: str) -> Response:
+        return Response.json({"amlCompute": [size.shown() for size in VM_SIZES]})
+
+    def _started(self, errors: Sequence[dict[str, Any]]) -> dict[str, str]:
+        """The headers that tell where an operation can be followed; it has ended already, with or without errors."""
+        number = str(uuid.uuid4())
+        error = {**errors[0], "statusCode": 409} if errors else None
+        self._operations[number] = {"status": "Failed", "error": error} if error else {"status": "Succeeded"}
+        region = _REGION.format(subscription_=self._workspace.subscription_id, location=self._workspace.location)
+        url = f"https://{_MANAGEMENT}{region}/workspaceOperations/{number}?api-version=2021-07-01"
+        return {"Azure-AsyncOperation": url}
+
+    def _operation(self, request: Request, location: str, operation: str) -> Response:
+        if operation not in self._operations:
+            raise Refusal(404, f"There is no operation {operation!r}.", code="ResourceNotFound")
+        return Response.json({"id": operation, **self._operations[operation]})
+
+    def _counts(self, cluster: dict[str, Any]) -> dict[str, int]:
+        if cluster["errors"]:
+            return {"running": 0, "idle": 0}
+        with self._lock:
+            nodes = self._nodes.setdefault(cluster["name"].lower(), Nodes())
+            least, most = cluster["scale"]["minNodeCount"], cluster["scale"]["maxNodeCount"]
+            return {"running": nodes.busy, "idle": max(0, min(max(least - nodes.busy, nodes.idle), most - nodes.busy))}
+
+    def _shown(self, cluster: dict[str, Any]) -> dict[str, Any]:
+        counts = self._counts(cluster)
+        total = counts["running"] + counts["idle"]
+        details = {
+            "vmSize": cluster["vm_size"],
+            "vmPriority": cluster["priority"],
+            "scaleSettings": cluster["scale"],
+            "currentNodeCount": total,
+            "targetNodeCount": total,
+            "nodeStateCounts": {
+                "preparingNodeCount": 0,
+                "runningNodeCount": counts["running"],
+                "idleNodeCount": counts["idle"],
+                "unusableNodeCount": 0,
+                "leavingNodeCount": 0,
+                "preemptedNodeCount": 0,
+            },
+            "allocationState": "Steady",
+            "allocationStateTransitionTime": cluster["modified"],
+            "errors": None,
+            "remoteLoginPortPublicAccess": "NotSpecified",
+            "subnet": cluster["subnet"],
+            "osType": "Linux",
+            "enableNodePublicIp": True,
+        }
+        shown = {
+            "id": f"{self._workspace.scope}/computes/{cluster['name']}",
+            "name": cluster["name"],
+            "type": "Microsoft.MachineLearningServices/workspaces/computes",
+            "location": self._workspace.location,
+            "tags": cluster["tags"],
+            "properties": {
+                "computeType": "AmlCompute",
+                "computeLocation": cluster["location"],
+                "description": cluster["description"],
+                "resourceId": None,
+                "isAttachedCompute": False,
+                "provisioningState": "Failed" if cluster["errors"] else "Succeeded",
+                "provisioningErrors": [{"error": error} for error in cluster["errors"]] or None,
+                "createdOn": cluster["created"],
+                "modifiedOn": cluster["modified"],
+                "properties": details,
+            },
+        }
+        return shown | ({"identity": cluster["identity"]} if cluster["identity"] else {})  # the SDK can't take null

@@ -1,0 +1,194 @@
+"""Datastores: names for containers of the workspace's storage account, with the signature that opens them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mnistkit.emulator.answers import (
+    allow_query,
+    body_of,
+    check_name,
+    check_texts,
+    check_types,
+    flag,
+    now,
+    number,
+    page,
+)
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["DEFAULT_DATASTORE", "ContainerSignatures", "Datastores"]
+
+DEFAULT_DATASTORE = "workspaceblobstore"
+_DEFAULT_CONTAINER = "azureml-blobstore"  # not by the workspace's id: the SDK's engine remembers it while it runs
+_BASE = "/datastore/v1.0{scope}"
+_NAME = re.compile(r"[a-z0-9_]{1,255}")
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_PERMISSIONS = "racwdl"
+_ENDPOINT = "core.windows.net"
+_TEXTS = ("accountName", "endpoint", "protocol", "credentialType", "credential")
+_CONFLICT = "Another datastore with the same name already exists"
+_PAGE = 100
+_GIVEN = ("name", "dataStoreType", "hasBeenValidated", "tags", "azureStorageSection", "isDefault")
+
+
+class ContainerSignatures(Protocol):
+    """What datastores need of the blob service."""
+
+    def container_sas(self, container: str, permissions: str) -> str:
+        """A signature that opens a container."""
+
+
+class Datastores:
+    """Azure's datastore service, for blob containers opened by shared access signatures.
+
+    The workspace's own datastore is always there; its signature is a fresh one in each answer.
+    """
+
+    def __init__(self, workspace: Workspace, store: Store, blobs: ContainerSignatures) -> None:
+        self._workspace, self._blobs = workspace, blobs
+        self._table, self._lock = store.table("datastores"), store.lock
+        if DEFAULT_DATASTORE not in self._table:
+            self._table[DEFAULT_DATASTORE] = {"container": _DEFAULT_CONTAINER, "sas": None, "tags": {}, "time": now()}
+            self._set_default(DEFAULT_DATASTORE)
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it answers."""
+        return (
+            Route("GET", f"{_BASE}/datastores", self._list),
+            Route("POST", f"{_BASE}/datastores", self._register),
+            Route("GET", f"{_BASE}/datastores/{{name}}", self._get),
+            Route("PUT", f"{_BASE}/datastores/{{name}}", self._update),
+            Route("DELETE", f"{_BASE}/datastores/{{name}}", self._delete),
+            Route("GET", f"{_BASE}/default", self._get_default),
+            Route("PUT", f"{_BASE}/default/{{name}}", self._change_default),
+        )
+
+    @property
+    def default(self) -> str:
+        """The name of the default datastore."""
+        return next(name for name, record in self._table.items() if record.get("isDefault"))
+
+    def container(self, name: str) -> str:
+        """The container that a datastore stands for.
+
+        Raises:
+            Refusal: 404, if there is no such datastore.
+        """
+        return str(self._record(name)["container"])
+
+    def _record(self, name: str) -> dict[str, Any]:
+        try:
+            return self._table[name.lower()]
+        except KeyError:
+            raise Refusal(404, f"There is no datastore {name!r}.", code="NotFound") from None
+
+    def _described(self, name: str) -> dict[str, Any]:
+        record = self._record(name)
+        signature = record["sas"] or self._blobs.container_sas(record["container"], _PERMISSIONS).removeprefix("?")
+        return {
+            "name": name.lower(),
+            "dataStoreType": "AzureBlob",
+            "hasBeenValidated": record["sas"] is None,
+            "tags": record["tags"],
+            "isDefault": bool(record.get("isDefault")),
+            "createdTime": record["time"],
+            "modifiedTime": record["time"],
+            "azureStorageSection": {
+                "accountName": self._workspace.storage_account,
+                "containerName": record["container"],
+                "endpoint": _ENDPOINT,
+                "protocol": "https",
+                "credentialType": "Sas",
+                "credential": signature,
+                "isSas": True,
+                "sasToken": signature,
+                "accountKey": None,
+                "clientCredentials": None,
+                "blobCacheTimeout": None,
+                "areWorkspaceManagedIdentitiesAllowed": False,
+                "serviceDataAccessAuthIdentity": "None",
+                "subscriptionId": self._workspace.subscription_id,
+                "resourceGroup": self._workspace.resource_group,
+            },
+        }
+
+    def _list(self, request: Request) -> Response:
+        allow_query(request, "continuationToken", "count", "includeSecret")
+        size, token = number(request, "count", _PAGE), request.query.get("continuationToken", "")
+        names, following = page(list(self._table), size=size, token=token)
+        return Response.json({"value": [self._described(name) for name in names], "continuationToken": following})
+
+    def _get(self, request: Request, name: str) -> Response:
+        return Response.json(self._described(name))
+
+    def _get_default(self, request: Request) -> Response:
+        return Response.json(self._described(self.default))
+
+    def _change_default(self, request: Request, name: str) -> Response:
+        self._record(name)
+        self._set_default(name.lower())
+        return Response.json({})
+
+    def _set_default(self, default: str) -> None:
+        with self._lock:
+            for name in self._table:
+                with self._table.change(name) as record:
+                    record["isDefault"] = name == default
+
+    def _register(self, request: Request) -> Response:
+        allow_query(request, "createIfNotExists", "skipValidation")
+        flag(request, "createIfNotExists")  # a container is there as soon as it holds a blob
+        sent = body_of(request, *_GIVEN, needs=["name", "dataStoreType", "azureStorageSection"])
+        name = check_name(str(sent["name"]).lower(), _NAME, "a datastore")
+        record = self._checked(sent)
+        with self._lock:
+            known = self._table.get(name)
+            if known is not None and (known["container"], known["sas"]) != (record["container"], record["sas"]):
+                raise Refusal(400, f"{_CONFLICT}: {name!r} is container {known['container']!r}.", code="Conflict")
+            if known is None:
+                self._table[name] = record
+        return Response.json(self._described(name))
+
+    def _update(self, request: Request, name: str) -> Response:
+        allow_query(request, "createIfNotExists", "skipValidation")
+        known = self._record(name)
+        if known["sas"] is None:
+            raise Refusal(400, f"Datastore {name!r} is the workspace's own: it can't be changed.")
+        sent = body_of(request, *_GIVEN, needs=["dataStoreType", "azureStorageSection"])
+        self._table[name.lower()] = {**self._checked(sent), "isDefault": bool(known.get("isDefault"))}
+        return Response.json(self._described(name))
+
+    def _checked(self, sent: dict[str, Any]) -> dict[str, Any]:
+        check_types(sent, dataStoreType=str, azureStorageSection=dict)
+        check_texts(sent, "tags")
+        if sent["dataStoreType"] != "AzureBlob":
+            kind = sent["dataStoreType"]
+            raise Refusal(400, f"Datastores of type {kind!r} aren't emulated: register an Azure blob container.")
+        section = sent["azureStorageSection"]
+        check_types(section, **dict.fromkeys(_TEXTS, str))
+        account = section.get("accountName")
+        if account != self._workspace.storage_account:
+            mine = self._workspace.storage_account
+            raise Refusal(400, f"There is no storage account {account!r}: the emulator has {mine!r} alone.")
+        if section.get("endpoint") not in {None, _ENDPOINT} or section.get("protocol") not in {None, "https"}:
+            raise Refusal(400, f"The emulator's storage is at https and {_ENDPOINT!r} alone.")
+        if section.get("credentialType") != "Sas" or not section.get("credential"):
+            raise Refusal(
+                400, "The emulator's storage is opened by signatures: register it with sas_token=, not a key."
+            )
+        container = check_name(section.get("containerName"), _CONTAINER, "a container")
+        sas = str(section["credential"]).removeprefix("?")
+        return {"container": container, "sas": sas, "tags": sent.get("tags") or {}, "time": now()}
+
+    def _delete(self, request: Request, name: str) -> Response:
+        with self._lock:
+            if self._record(name).get("isDefault"):
+                raise Refusal(400, f"Datastore {name!r} is the default one: make another the default first.")
+            del self._table[name.lower()]
+        return Response.json({})

@@ -1,0 +1,143 @@
+"""Environments: recorded by name and version, never built; a job runs in the emulator's own interpreter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mnistkit.emulator.answers import allow_query, body_of, check_name, now, number, page
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["Environments"]
+
+_BASE = "/environment/v1.0{scope}/environments"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,254}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECTIONS = ("python", "docker", "spark", "environmentVariables", "inferencingStackVersion", "r", "databricks")
+_PAGE = 100
+
+
+class Environments:
+    """Azure's environment service.
+
+    An identical definition is the same version, another one the next; a version once named is never changed.
+    """
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        self._table = store.table("environments")
+        self._lock = store.lock
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it answers."""
+        return (
+            Route("GET", _BASE, self._list),
+            Route("GET", f"{_BASE}/{{name}}", self._get),
+            Route("PUT", f"{_BASE}/{{name}}", self._register),
+            Route("GET", f"{_BASE}/{{name}}/versions", self._versions),
+            Route("GET", f"{_BASE}/{{name}}/versions/{{version}}", self._get),
+            Route("PUT", f"{_BASE}/{{name}}/versions/{{version}}", self._register),
+            Route("PUT", f"{_BASE}/{{name}}/versions/{{version}}/metadata", self._label),
+            Route("GET", f"{_BASE}/{{name}}/labels/{{label}}", self._labelled),
+            Route("GET|POST", f"{_BASE}/{{name}}/image", self._image),
+            Route("GET|POST", f"{_BASE}/{{name}}/versions/{{version}}/image", self._image),
+            Route("POST", "/environment/v2.0{scope}/environments/{name}/image", self._image),
+            Route("POST", "/environment/v2.0{scope}/environments/{name}/versions/{version}/image", self._image),
+        )
+
+    def get(self, name: str, version: str = "") -> dict[str, Any]:
+        """A version's definition; the newest if none is named.
+
+        Raises:
+            Refusal: 404, if there is none.
+        """
+        record = self._table.get(name)
+        if record is None:
+            hint = " Azure's curated environments aren't emulated." if name.startswith("AzureML-") else ""
+            raise Refusal(404, f"There is no environment {name!r}.{hint}", code="NotFound")
+        versions: dict[str, dict[str, Any]] = record["versions"]
+        found = versions.get(version or record["newest"])
+        if found is None:
+            raise Refusal(404, f"Environment {name!r} has no version {version!r}, only {sorted(versions)}.")
+        return found
+
+    def _list(self, request: Request) -> Response:
+        allow_query(request, "continuation", "continuationToken", "pageSize")
+        token = request.query.get("continuation", request.query.get("continuationToken", ""))
+        names, following = page(list(self._table), size=number(request, "pageSize", _PAGE), token=token)
+        return Response.json({"value": [self.get(name) for name in names], "continuationToken": following})
+
+    def _versions(self, request: Request, name: str) -> Response:
+        allow_query(request)
+        self.get(name)
+        return Response.json({"value": list(self._table[name]["versions"].values()), "continuationToken": None})
+
+    def _get(self, request: Request, name: str, version: str = "") -> Response:
+        allow_query(request)
+        return Response.json(self.get(name, version))
+
+    def _register(self, request: Request, name: str, version: str = "") -> Response:
+        allow_query(request)
+        check_name(name, _NAME, "an environment")
+        if name.startswith("AzureML-"):
+            raise Refusal(400, f"{name!r}: names that start with AzureML- are Azure's own.")
+        if version:
+            check_name(version, _VERSION, "an environment's version")
+        sent = {key[:1].lower() + key[1:]: value for key, value in body_of(request).items()}
+        unknown = sorted(key for key in sent if key not in {"name", "version", "assetId", *_SECTIONS} and sent[key])
+        if unknown:
+            raise Refusal(400, f"The emulator doesn't know the sections {unknown} of an environment.")
+        definition = {key: sent.get(key) for key in _SECTIONS}
+        with self._lock:
+            record = self._table.get(name) or {"versions": {}, "newest": "", "labels": {}}
+            number_ = version or self._number(record, definition)
+            existing = record["versions"].get(number_)
+            if existing is None:
+                record["versions"][number_] = {"name": name, "version": number_, **definition, "createdTime": now()}
+                record["newest"] = number_
+                self._table[name] = record
+            elif not _is_same(existing, definition):
+                message = (
+                    f"Environment {name!r} has a version {number_!r}, and versions can't be changed: name another."
+                )
+                raise Refusal(409, message, code="Conflict")
+        return Response.json(record["versions"][number_])
+
+    @staticmethod
+    def _number(record: dict[str, Any], definition: dict[str, Any]) -> str:
+        newest = record["versions"].get(record["newest"])
+        if newest is not None and _is_same(newest, definition):
+            return str(record["newest"])
+        return str(max((int(version) for version in record["versions"] if version.isdigit()), default=0) + 1)
+
+    def _label(self, request: Request, name: str, version: str) -> Response:
+        labels = body_of(request, "Labels", "labels")
+        names = labels.get("Labels") or labels.get("labels") or []
+        if not isinstance(names, list) or not all(isinstance(label, str) for label in names):
+            raise Refusal(400, "The labels of an environment are a list of texts.")
+        with self._lock:
+            self.get(name, version)
+            record = self._table[name]
+            kept = {label: value for label, value in record["labels"].items() if value != version}
+            record["labels"] = {**kept, **dict.fromkeys(names, version)}
+            self._table[name] = record
+        return Response.json({})
+
+    def _labelled(self, request: Request, name: str, label: str) -> Response:
+        allow_query(request)
+        self.get(name)
+        version = "" if label.lower() == "latest" else self._table[name]["labels"].get(label)
+        if version is None:
+            raise Refusal(404, f"Environment {name!r} has no version with the label {label!r}.", code="NotFound")
+        return Response.json(self.get(name, version))
+
+    def _image(self, request: Request, name: str, version: str = "") -> Response:
+        self.get(name, version)
+        raise Refusal(400, f"Environment {name!r} has no image: the emulator records environments and builds none.")
+
+
+def _is_same(existing: dict[str, Any], definition: dict[str, Any]) -> bool:
+    return all(existing.get(key) == definition[key] for key in _SECTIONS)

@@ -1,0 +1,141 @@
+"""Experiments: what runs belong to."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from mnistkit.emulator.answers import body_of, check_name, list_of, now
+from mnistkit.emulator.odata import Fields, order, page, parse
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["Experiments"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_FIELDS = Fields(
+    plain={each.lower(): each for each in ("experimentId", "name", "description", "createdUtc", "archivedTime")},
+    times=frozenset({"createdUtc", "archivedTime"}),
+    maps={"tags": "tags"},
+)
+
+
+class Experiments:
+    """A workspace's experiments, by name and by id."""
+
+    def __init__(self, workspace: Workspace, store: Store) -> None:
+        self._table = store.table("experiments")
+        self._runs = store.table("runs")
+        self._lock = store.lock
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What run history answers about experiments."""
+        base = "/history/v1.0{scope}"
+        return (
+            Route("GET", f"{base}/experiments/{{name}}", self._show),
+            Route("POST", f"{base}/experiments/{{name}}", self._make),
+            Route("POST", f"{base}/experiments:query", self._query),
+            Route("GET", f"{base}/experimentids/{{experiment}}", self._show_by_id),
+            Route("PATCH", f"{base}/experimentids/{{experiment}}", self._change),
+            Route("DELETE", f"{base}/experimentids/{{experiment}}", self._delete),
+            Route("POST|DELETE", f"{base}/experimentids/{{experiment}}/tags:delete", self._delete_tags),
+        )
+
+    def ensure(self, name: str) -> dict[str, Any]:
+        """The experiment of a name, made if it isn't there; idempotent.
+
+        Raises:
+            Refusal: 400: that can't be a name.
+        """
+        check_name(name, _NAME, "an experiment")
+        with self._lock:
+            if name not in self._table:
+                self._table[name] = {
+                    "experimentId": str(uuid.uuid4()),
+                    "name": name,
+                    "description": None,
+                    "createdUtc": now(),
+                    "tags": {},
+                    "archivedTime": None,
+                }
+            return self._table[name]
+
+    def get(self, name: str) -> dict[str, Any]:
+        """The experiment of a name.
+
+        Raises:
+            Refusal: 404: there is none.
+        """
+        if name not in self._table:
+            raise Refusal(404, f"Experiment {name!r} was not found.", code="NotFound")
+        return self._table[name]
+
+    def by_id(self, experiment_id: str) -> dict[str, Any]:
+        """The experiment of an id.
+
+        Raises:
+            Refusal: 404: there is none.
+        """
+        for experiment in self._table.values():
+            if experiment["experimentId"] == experiment_id:
+                return experiment
+        raise Refusal(404, f"No experiment has the id {experiment_id!r}.", code="NotFound")
+
+    def _show(self, request: Request, name: str) -> Response:
+        return Response.json(self.get(name))
+
+    def _make(self, request: Request, name: str) -> Response:
+        return Response.json(self.ensure(name))
+
+    def _show_by_id(self, request: Request, experiment: str) -> Response:
+        return Response.json(self.by_id(experiment))
+
+    def _query(self, request: Request) -> Response:
+        query = body_of(request, "filter", "orderby", "top", "continuationToken", "viewType")
+        view = str(query.get("viewType") or "ActiveOnly")
+        if view not in {"ActiveOnly", "ArchivedOnly", "All", "Default"}:
+            raise Refusal(400, f"There is no view {view!r} of experiments.")
+        found = list(self._table.values())
+        if view != "All":
+            found = [each for each in found if (each["archivedTime"] is not None) == (view == "ArchivedOnly")]
+        if query.get("filter"):
+            fits = parse(query["filter"], _FIELDS)
+            found = [each for each in found if fits(each)]
+        found = order(found, query.get("orderby") or "createdUtc desc", _FIELDS)
+        return Response.json(page(found, "experimentId", query.get("top"), query.get("continuationToken")))
+
+    def _change(self, request: Request, experiment: str) -> Response:
+        changes = body_of(request, "name", "description", "archive", "tags")
+        with self._lock:
+            name = self.by_id(experiment)["name"]
+            if changes.get("name") not in {None, name}:
+                raise Refusal(400, "This emulator doesn't rename experiments.")
+            if not isinstance(changes.get("tags") or {}, dict):
+                raise Refusal(400, "The tags have to be an object.")
+            with self._table.change(name) as record:
+                record["tags"].update(changes.get("tags") or {})
+                if changes.get("description") is not None:
+                    record["description"] = changes["description"]
+                if changes.get("archive") is not None:
+                    record["archivedTime"] = now() if changes["archive"] else None
+            return Response.json(self._table[name])
+
+    def _delete(self, request: Request, experiment: str) -> Response:
+        with self._lock:
+            name = self.by_id(experiment)["name"]
+            if any(run["experimentId"] == experiment for run in self._runs.values()):
+                raise Refusal(400, f"Experiment {name!r} has runs; only an empty one can be deleted.")
+            del self._table[name]
+        return Response.json({})
+
+    def _delete_tags(self, request: Request, experiment: str) -> Response:
+        with self._lock:
+            name = self.by_id(experiment)["name"]
+            with self._table.change(name) as record:
+                for tag in list_of(body_of(request, "tags"), "tags", str):
+                    record["tags"].pop(tag, None)
+        return Response.json({"errors": {}})

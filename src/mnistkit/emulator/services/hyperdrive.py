@@ -1,0 +1,225 @@
+"""HyperDrive: a parent run that tries hyperparameters in child runs, so many at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from mnistkit.emulator.answers import now
+from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.metrics import Metrics
+from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.sweep import Sweep, config_of
+from mnistkit.emulator.workspace import Workspace
+
+__all__ = ["HyperDrive"]
+
+_logger = logging.getLogger(__name__)
+_BASE = "/hyperdrive/v1.0/{arm_scope}"
+_TYPE = "hyperdrive"
+_POLL_SECONDS = 0.1
+_LOG = "azureml-logs/hyperdrive.txt"
+_TAG = "_aml_system_"
+_EXPERIMENT = re.compile(r"/experiments/([^/]+)")
+
+
+class HyperDrive:
+    """Azure's HyperDrive service.
+
+    Children run at the same time, up to what was asked for and the nodes of their cluster. The parent is Completed
+    when all have ended and one of them was Completed, and Canceled with them when it is canceled or its time is up.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        store: Store,
+        *,
+        runs: Runs,
+        metrics: Metrics,
+        jobs: Jobs,
+        artifacts: Artifacts,
+    ) -> None:
+        self._workspace, self._runs, self._metrics, self._jobs = workspace, runs, metrics, jobs
+        self._artifacts = artifacts
+        self._threads: list[threading.Thread] = []
+        self._lock = store.lock
+        self._stopping = threading.Event()
+        for run_id in runs.ids():
+            if runs.get(run_id)["runType"] == _TYPE:
+                runs.move(run_id, "Failed", error="The emulator was stopped while the sweep ran.", code="ServiceError")
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """What it answers."""
+        return (
+            Route("POST", f"{_BASE}/runs", self._create),
+            Route("POST", f"{_BASE}/hdruns/{{run_id}}", self._create),
+            Route("POST", f"{_BASE}/runs/{{parent_id}}", self._create),
+            Route("POST", f"{_BASE}/runs/{{run_id}}/cancel", self._cancel),
+        )
+
+    def stop(self) -> None:
+        """Start no children any more; idempotent. Those that run are ended by the jobs service."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _create(self, request: Request, arm_scope: str, run_id: str = "", parent_id: str = "") -> Response:
+        experiment = self._experiment(arm_scope)
+        config = config_of(request)
+        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment)
+        config["platform_config"]["ParentRunId"] = sweep.run_id
+        self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
+        thread = threading.Thread(target=self._drive, args=(sweep,), name=sweep.run_id, daemon=True)
+        with self._lock:
+            if self._stopping.is_set():
+                raise Refusal(503, "The emulator is stopping.")
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            thread.start()
+        return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep.run_id}}, 201)
+
+    def _cancel(self, request: Request, arm_scope: str, run_id: str) -> Response:
+        self._runs.in_experiment(self._experiment(arm_scope), run_id)
+        self._runs.move(run_id, "CancelRequested")
+        return Response.json({"code": 0, "result": "Accepted"})
+
+    def _experiment(self, arm_scope: str) -> str:
+        scope, mine = "/" + arm_scope.strip("/"), self._workspace.scope
+        found = _EXPERIMENT.fullmatch(scope[len(mine) :])
+        if scope[: len(mine)].lower() != mine.lower() or found is None:
+            raise Refusal(404, f"There is no experiment {arm_scope!r} in this workspace.", code="NotFound")
+        return found[1]
+
+    def _described(self, config: dict[str, Any], sweep: Sweep, parent_id: str) -> dict[str, Any]:
+        scope = quote(f"{self._workspace.scope}/experiments/{sweep.experiment}"[1:], safe="")
+        told = ("generator_config", "primary_metric_config", "platform_config", "policy_config")
+        limits = ("max_concurrent_jobs", "max_total_jobs", "max_duration_minutes")
+        return {
+            "runType": _TYPE,
+            "status": "Running",
+            "startTimeUtc": now(),
+            "target": sweep.configuration.get("target"),
+            "parentRunId": parent_id or None,
+            "cancelUri": f"{self._workspace.url}/hyperdrive/v1.0/{scope}/runs/{sweep.run_id}/cancel",
+            "properties": {
+                "primary_metric_config": json.dumps(config["primary_metric_config"]),
+                "resume_from": "null",
+                "runTemplate": "HyperDrive",
+                "azureml.runsource": "hyperdrive",
+                "platform": "AML",
+                "ContentSnapshotId": sweep.snapshot_id or "",
+            },
+            "tags": {
+                **{f"{_TAG}{name}": json.dumps(config[name]) for name in told},
+                **{f"{_TAG}{name}": str(config[name]) for name in limits},
+            },
+        }
+
+    def _drive(self, sweep: Sweep) -> None:
+        try:
+            self._watch(sweep)
+        except Exception:
+            _logger.exception("The sweep %s can't go on.", sweep.run_id)
+            self._runs.move(sweep.run_id, "Failed", error="The emulator has a bug; its log says more.")
+
+    def _watch(self, sweep: Sweep) -> None:
+        """Start children and watch them until all are through."""
+        end = time.monotonic() + sweep.seconds
+        waiting, children, running = list(sweep.points), list[str](), list[str]()
+        ending, told = False, set[str]()
+        log = self._artifacts.open_log(ORIGIN, container_of(sweep.run_id), _LOG)
+        _say(log, f"{len(waiting)} children, {sweep.at_once} at a time.")
+        while not self._stopping.is_set():
+            running = [run_id for run_id in running if self._runs.get(run_id)["status"] not in FINAL]
+            if self._runs.get(sweep.run_id)["status"] != "Running" or time.monotonic() > end:
+                waiting.clear()
+                ending = True
+            while waiting and len(running) < sweep.at_once:
+                child = self._start(sweep, len(children), waiting.pop(0))
+                children.append(child)
+                running.append(child)
+                _say(log, f"Started {child}.")
+            for run_id in set(running if ending else self._doomed(sweep, children, running)) - told:
+                told.add(run_id)
+                _say(log, f"Canceling {run_id}.")
+                self._jobs.cancel(run_id)
+            if not running and not waiting:
+                _say(log, "All children have ended.")
+                self._finish(sweep, children, canceled=ending)
+                return
+            self._stopping.wait(_POLL_SECONDS)
+        self._runs.move(sweep.run_id, "Failed", error="The emulator was stopped.", code="ServiceError")
+
+    def _start(self, sweep: Sweep, index: int, point: Mapping[str, Any]) -> str:
+        run_id, values = f"{sweep.run_id}_{index}", json.dumps(point)
+        configuration = json.loads(json.dumps(sweep.configuration))
+        arguments = [text for name, value in point.items() for text in (_option(name), str(value))]
+        configuration["arguments"] = [*(configuration.get("arguments") or []), *arguments]
+        with self._runs.change(sweep.run_id) as record:
+            record["tags"][f"{_TAG}{run_id}"] = values
+        self._runs.create(
+            sweep.experiment,
+            run_id,
+            parentRunId=sweep.run_id,
+            runType="azureml.scriptrun",
+            status="Queued",
+            target=configuration.get("target"),
+            scriptName=configuration.get("script"),
+            runDefinition=configuration,
+            tags={"hyperparameters": values},
+            properties={"ContentSnapshotId": sweep.snapshot_id or ""},
+        )
+        try:
+            self._jobs.submit(run_id, sweep.experiment, configuration, sweep.snapshot_id)
+        except Refusal as refusal:
+            self._runs.move(run_id, "Failed", error=refusal.message, code=refusal.code)
+        return run_id
+
+    def _doomed(self, sweep: Sweep, children: Sequence[str], running: Sequence[str]) -> set[str]:
+        if sweep.policy.name == "default":
+            return set()
+        series = {run_id: self._series(run_id, sweep.metric) for run_id in children}
+        going = [run_id for run_id in running if self._runs.get(run_id)["status"] == "Running"]
+        return sweep.policy.doomed(series, going, maximize=sweep.maximize)
+
+    def _series(self, run_id: str, name: str) -> list[float]:
+        cells = [value["data"].get(name) for value in self._metrics.merged(run_id).get(name, {}).get("value", [])]
+        return [cell for cell in cells if isinstance(cell, (int, float)) and math.isfinite(cell)]
+
+    def _finish(self, sweep: Sweep, children: Sequence[str], *, canceled: bool) -> None:
+        logged = {run_id: self._series(run_id, sweep.metric) for run_id in children}
+        pick = max if sweep.maximize else min
+        scores = {run_id: pick(values) for run_id, values in logged.items() if values}
+        if scores:
+            best = pick(scores, key=lambda run_id: scores[run_id])
+            with self._runs.change(sweep.run_id) as record:
+                record["properties"] |= {"score": str(scores[best]), "best_child_run_id": best}
+                record["properties"] |= {"best_metric_status": "Succeeded"}
+        if canceled:
+            self._runs.move(sweep.run_id, "Canceled")
+        elif any(self._runs.get(run_id)["status"] == "Completed" for run_id in children):
+            self._runs.move(sweep.run_id, "Completed")
+        else:
+            self._runs.move(sweep.run_id, "Failed", error=f"None of the {len(children)} child runs was completed.")
+
+
+def _say(log: Path, text: str) -> None:
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"[{now()}] {text}\n")
+
+
+def _option(name: str) -> str:
+    return name if name.startswith("-") else f"--{name}"

@@ -1,0 +1,28 @@
+"""How the emulator behaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+__all__ = ["Settings"]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What can be set.
+
+    Attributes:
+        data: The folder with MNIST's four files, at any depth, that Open Datasets serves; None for synthetic digits.
+        phase_seconds: How long a job stays Queued, Preparing and Finalizing each, beyond what that takes anyway.
+        check_environment: Whether a job fails whose requirements this interpreter doesn't meet.
+        job_seconds: How long a job may take that sets itself no limit.
+        job_bytes: How much a job may write.
+    """
+
+    data: Path | None = None
+    phase_seconds: float = field(default=0.0)
+    check_environment: bool = False
+    job_seconds: float = 24 * 3600.0
+    job_bytes: int = 10 << 30

@@ -1,0 +1,104 @@
+"""The folder of a workspace's state: whose it is, and what the workspace is called."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mnistkit.emulator.store import Store
+from mnistkit.emulator.workspace import Workspace
+from mnistkit.errors import ConfigError, StorageError
+
+__all__ = ["kept_port", "open_folder", "read_config", "workspace_of"]
+
+_NAMES = ("subscription_id", "resource_group", "workspace_name")
+_DEFAULTS = ("00000000-0000-0000-0000-000000000000", "emulator", "emulator")
+_STORAGE_ACCOUNT = "mnistkitemulator"
+_LOCATION = "westeurope"
+_KEY = "it"
+
+
+@contextlib.contextmanager
+def open_folder(given: Path | None) -> Iterator[Path]:
+    """A folder of one's own: the given one, or one that goes again.
+
+    Raises:
+        StorageError: It can't be used, or another emulator has it.
+    """
+    if given is None:
+        folder = Path(tempfile.mkdtemp(prefix="mnistkit-emulator-")).resolve()
+    else:
+        folder = given.resolve()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"The state {folder} can't be used: {error.strerror}. Name another folder.") from error
+    try:
+        with _held(folder):
+            yield folder
+    finally:
+        if given is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_config(file: Path) -> dict[str, str]:
+    """The names in a ``config.json``, as the SDK's ``Workspace.from_config`` reads them.
+
+    Raises:
+        ConfigError: It isn't one.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} can't be read: {error}.") from error
+    if not isinstance(values, dict) or any(not isinstance(values.get(name), str) for name in _NAMES):
+        raise ConfigError(f"{file} isn't the config.json of a workspace: it needs {', '.join(_NAMES)}.")
+    return {name: values[name] for name in _NAMES}
+
+
+def kept_port(store: Store) -> int:
+    """Where the emulator listened last with this state; 0 if it never did."""
+    return int(store.table("workspace").get(_KEY, {}).get("port", 0))
+
+
+def workspace_of(store: Store, port: int, names: Mapping[str, str] | None) -> Workspace:
+    """The workspace of a state. A new one has a new id: the SDK keeps what it has uploaded under that.
+
+    Args:
+        store: The state.
+        port: Where it listens now.
+        names: As `read_config` gives them; None for what the state says, or else the defaults.
+    """
+    table = store.table("workspace")
+    known = {"id": str(uuid.uuid4()), **dict(zip(_NAMES, _DEFAULTS, strict=True)), **table.get(_KEY, {})}
+    known |= {"port": port, **(names or {})}
+    table[_KEY] = known
+    return Workspace(
+        subscription_id=known["subscription_id"],
+        resource_group=known["resource_group"],
+        name=known["workspace_name"],
+        id=known["id"],
+        location=_LOCATION,
+        storage_account=_STORAGE_ACCOUNT,
+        url=f"http://127.0.0.1:{port}",
+    )
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other emulators off a folder; the system lets go of it when the process ends, however that ends."""
+    with contextlib.ExitStack() as undo:
+        try:
+            database = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None, check_same_thread=False)
+            undo.callback(database.close)
+            database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            text = f"The state {folder} can't be used: {error}. Does another emulator run with it?"
+            raise StorageError(text) from error
+        yield

@@ -1,0 +1,104 @@
+"""What the workspace remembers: tables of JSON objects in one sqlite file, and a folder of blobs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Store", "Table"]
+
+
+class Store:
+    """A folder with a workspace's state; every change is there at once, for whoever opens it next.
+
+    Attributes:
+        folder: The folder; services may keep files in folders of their own in it.
+        lock: Held during each access, and by services that look at several records together.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.lock = threading.RLock()
+        self._tables: dict[str, Table] = {}
+        self._database = sqlite3.connect(folder / "state.sqlite", check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = OFF")  # it survives a stop of the emulator, not one of the machine
+
+    def table(self, name: str) -> Table:
+        """The table of that name, made if it isn't there."""
+        with self.lock:
+            if name not in self._tables:
+                self._tables[name] = Table(self._database, self.lock, name)
+            return self._tables[name]
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        with self.lock:
+            self._database.close()
+
+
+class Table(MutableMapping[str, dict[str, Any]]):
+    """JSON objects by key, in the order in which they came.
+
+    What is looked up is a copy: a change counts when it is set again, or made in `change`.
+    """
+
+    def __init__(self, database: sqlite3.Connection, lock: threading.RLock, name: str) -> None:
+        self._database, self._lock, self._name = database, lock, f'"{name}"'
+        database.execute(f"CREATE TABLE IF NOT EXISTS {self._name} (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        rows = database.execute(f"SELECT key, value FROM {self._name} ORDER BY rowid")  # noqa: S608 - a name of ours
+        self._values: dict[str, str] = dict(rows)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._values[key])
+        return found
+
+    def __setitem__(self, key: str, value: dict[str, Any]) -> None:
+        text = json.dumps(value)
+        with self._lock:
+            self._database.execute(
+                f"INSERT INTO {self._name} VALUES (?, ?) "  # noqa: S608 - a name of ours
+                "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, text),
+            )
+            self._values[key] = text
+
+    def __delitem__(self, key: str) -> None:
+        with self._lock:
+            del self._values[key]
+            self._database.execute(f"DELETE FROM {self._name} WHERE key = ?", (key,))  # noqa: S608 - a name of ours
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            return iter(list(self._values))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def values(self) -> ValuesView[dict[str, Any]]:
+        """All objects as they are at this moment, whatever is deleted while they are gone through."""
+        return dict(self.items()).values()
+
+    def items(self) -> ItemsView[str, dict[str, Any]]:
+        """All keys and objects as they are at this moment, whatever is deleted while they are gone through."""
+        with self._lock:
+            texts = list(self._values.items())
+        return {key: json.loads(text) for key, text in texts}.items()
+
+    @contextmanager
+    def change(self, key: str) -> Iterator[dict[str, Any]]:
+        """The object, to be changed in the block; nothing is kept if that raises.
+
+        Raises:
+            KeyError: There is none.
+        """
+        with self._lock:
+            value = self[key]
+            yield value
+            self[key] = value

@@ -1,0 +1,121 @@
+"""What HyperDrive is asked for, read completely or refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from email.parser import BytesParser
+from typing import Any
+
+from attrs import frozen
+
+from mnistkit.emulator.answers import check_types
+from mnistkit.emulator.hyperparameters import configurations
+from mnistkit.emulator.routing import Refusal, Request
+from mnistkit.emulator.termination import Policy
+
+__all__ = ["Sweep", "config_of"]
+
+_MOST_JOBS, _MOST_AT_ONCE, _MOST_MINUTES = 1000, 100, 43200
+_GIVEN = {
+    "generator_config", "max_concurrent_jobs", "max_duration_minutes", "max_total_jobs", "platform", "platform_config",
+    "policy_config", "primary_metric_config", "name", "user", "description", "debug_flag", "study_id",
+}  # fmt: skip
+
+
+@frozen(kw_only=True)
+class Sweep:
+    """A sweep as it was asked for.
+
+    Attributes:
+        run_id: Of the parent run.
+        experiment: The name of its experiment.
+        points: The hyperparameters of each child.
+        at_once: How many children run at the same time.
+        seconds: How long all may take.
+        policy: Which children aren't worth going on with.
+        metric: The name of the primary metric.
+        maximize: Whether more of it is better.
+        configuration: The run configuration that the hyperparameters are added to.
+        snapshot_id: The children's files.
+    """
+
+    run_id: str
+    experiment: str
+    points: Sequence[Mapping[str, Any]]
+    at_once: int
+    seconds: float
+    policy: Policy
+    metric: str
+    maximize: bool
+    configuration: Mapping[str, Any]
+    snapshot_id: str | None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], run_id: str, experiment: str) -> Sweep:
+        """What a HyperDrive configuration asks for.
+
+        Raises:
+            Refusal: 400: it can't be understood, or asks for what isn't emulated.
+        """
+        unknown = sorted(key for key in config if config[key] is not None and key not in _GIVEN)
+        if unknown:
+            raise Refusal(400, f"The emulator's HyperDrive can't do {unknown}.")
+        if config.get("platform") != "AML":
+            raise Refusal(400, f"HyperDrive on the platform {config.get('platform')!r} isn't emulated, only on AML.")
+        for name in ("generator_config", "policy_config", "primary_metric_config", "platform_config"):
+            if not isinstance(config.get(name), dict):
+                raise Refusal(400, f"The HyperDrive configuration lacks {name!r}.")
+        definition = config["platform_config"].get("Definition")
+        configuration = definition.get("Overrides") if isinstance(definition, dict) else None
+        if not isinstance(configuration, dict) or not configuration.get("script") or configuration.get("command"):
+            raise Refusal(400, "HyperDrive is emulated for scripts: its run configuration has to name one.")
+        check_types(configuration, script=str, arguments=list, target=str)
+        check_types(definition, SnapshotId=str)
+        metric = config["primary_metric_config"]
+        check_types(metric, name=str, goal=str)
+        if metric.get("goal") not in {"maximize", "minimize"} or not metric.get("name"):
+            raise Refusal(400, f"The primary metric has to have a name and a goal, it is {metric!r}.")
+        total = int(_limit(config, "max_total_jobs", _MOST_JOBS))
+        return cls(
+            run_id=run_id,
+            experiment=experiment,
+            points=configurations(config["generator_config"], total),
+            at_once=int(_limit(config, "max_concurrent_jobs", _MOST_AT_ONCE)),
+            seconds=60.0 * _limit(config, "max_duration_minutes", _MOST_MINUTES),
+            policy=Policy.of(config["policy_config"]),
+            metric=metric["name"],
+            maximize=metric["goal"] == "maximize",
+            configuration=configuration,
+            snapshot_id=definition.get("SnapshotId"),
+        )
+
+
+def config_of(request: Request) -> dict[str, Any]:
+    """The JSON file ``config`` in a multipart form.
+
+    Raises:
+        Refusal: 400: there is none.
+    """
+    kind = request.headers.get("content-type", "")
+    form = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + request.body)
+    for part in form.walk() if form.is_multipart() else []:
+        if part.get_param("name", header="content-disposition") == "config":
+            content = part.get_payload(decode=True)
+            try:
+                config = json.loads(content) if isinstance(content, bytes) else None
+            except ValueError as error:
+                raise Refusal(400, f"The HyperDrive configuration isn't JSON: {error}.") from None
+            if isinstance(config, dict):
+                return config
+    raise Refusal(400, "The form has no part 'config' that is a JSON object.")
+
+
+def _limit(config: Mapping[str, Any], name: str, most: int) -> float:
+    value = config.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise Refusal(400, f"{name} has to be a number above 0, it is {value!r}.")
+    if value > most:
+        raise Refusal(400, f"{name} is at most {most}, it is {value}.")
+    return value

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.dataset import Split
+from mnistkit.dataset import Dataset, Split
+from mnistkit.errors import UsageError
 
-__all__ = ["ClassScore", "Evaluation", "evaluate"]
+__all__ = ["ClassScore", "Evaluation", "Predictions", "evaluate", "predict", "score", "wilson_interval"]
 
 
 @frozen(kw_only=True)
@@ -51,16 +54,67 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     log_loss: float | None = None
 
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The lowest and highest accuracy that go well with these answers; see `wilson_interval`."""
+        return wilson_interval(round(self.accuracy * self.n), self.n, confidence)
 
-def evaluate(model: Any, split: Split, class_names: Sequence[str]) -> Evaluation:
-    """Ask a fitted classifier for every image of ``split`` and count.
+
+@frozen(kw_only=True, eq=False)
+class Predictions:
+    """What a classifier took each image of a split for.
+
+    Attributes:
+        truth: ``(n,) int64``: the labels.
+        predicted: ``(n,) int64``: what it took them for.
+        confidence: ``(n,) float64``: the probability that it gave to its answer, 0 to 1; None if it gives none.
+    """
+
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64] | None = None
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(n,)``: where it was right."""
+        right: NDArray[np.bool_] = self.predicted == self.truth
+        return right
+
+
+def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | None = None) -> Evaluation:
+    """Ask a fitted classifier for every image and count.
+
+    Args:
+        model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.
+        data: A dataset, of which the test split is asked for, or a split.
+        class_names: One per label, label 0 first; None for the dataset's own, or for the labels themselves.
+
+    Raises:
+        UsageError: There is no image, or the model takes images of another size.
+    """
+    split = data.test if isinstance(data, Dataset) else data
+    if class_names is None:
+        class_names = _class_names(data, model)
+    X = _asked(model, split)
+    return score(model, X, split.y, class_names)
+
+
+def predict(model: Any, split: Split) -> Predictions:
+    """Ask a fitted classifier for every image of ``split``: what it takes each one for, and how sure it is.
 
     Args:
         model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.
         split: The labelled images.
-        class_names: One per label, label 0 first.
+
+    Raises:
+        UsageError: There is no image, or the model takes images of another size.
     """
-    return score(model, split.X(), split.y, class_names)
+    X = _asked(model, split)
+    predicted = np.asarray(model.predict(X))
+    if not hasattr(model, "predict_proba"):
+        return Predictions(truth=split.y, predicted=predicted)
+    chosen = np.searchsorted(model.classes_, predicted)
+    confidence = np.asarray(model.predict_proba(X), dtype=np.float64)[np.arange(len(X)), chosen]
+    return Predictions(truth=split.y, predicted=predicted, confidence=confidence)
 
 
 def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names: Sequence[str]) -> Evaluation:
@@ -80,6 +134,65 @@ def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names
         confusion=tuple(tuple(int(count) for count in row) for row in confusion_matrix(y, predicted, labels=labels)),
         log_loss=loss,
     )
+
+
+def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The lowest and highest true share that go well with ``right`` of ``n``: Wilson's score interval.
+
+    With p = right/n and z the normal quantile of 1 - (1 - confidence)/2 it is::
+
+        (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n)
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927), 209-212. It stays within 0 and 1 and is close to its nominal coverage
+    also for few images and shares near 1, where the usual ``p ± z √(p(1 - p)/n)`` fails: L. D. Brown, T. T. Cai and
+    A. DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16 (2001), 101-133.
+
+    Args:
+        right: How many.
+        n: Of how many.
+        confidence: The share of samples whose interval holds the truth, between 0 and 1.
+
+    Raises:
+        UsageError: ``right`` of ``n`` can't be, or ``confidence`` isn't between 0 and 1.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise UsageError(f"right={right}, n={n}: count at least one image, and 0 to n right ones.")
+    z = quantile(confidence)
+    p, square = right / n, z * z / n
+    middle = (p + square / 2) / (1 + square)
+    half = z * math.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
+    return (0.0 if right == 0 else middle - half), (1.0 if right == n else middle + half)
+
+
+def quantile(confidence: float) -> float:
+    """How many standard errors each way hold this share of a normal distribution: 1.96 for 0.95.
+
+    Raises:
+        UsageError: It isn't between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95.")
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _class_names(data: Dataset | Split, model: Any) -> Sequence[str]:
+    if isinstance(data, Dataset):
+        return data.class_names
+    highest = max(int(np.max(model.classes_)), int(data.labels.max(initial=0)))
+    return [str(label) for label in range(highest + 1)]
+
+
+def _asked(model: Any, split: Split) -> NDArray[np.floating]:
+    """The images as the model takes them."""
+    takes, (h, w) = getattr(model, "n_features_in_", None), split.images.shape[1:]
+    if not len(split):
+        raise UsageError("There is no image to ask for: use a split that holds some.")
+    if takes not in {None, h * w}:
+        raise UsageError(
+            f"The model takes images of {takes} pixels, but these have {h}x{w}: use the data that it was trained on."
+        )
+    return split.X()
 
 
 def _predict(

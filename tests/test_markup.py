@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mnistkit import markup
 from mnistkit.markup import Markup, Segment
+from mnistkit.png import encode_grey
 from pages import HOSTILE, Page
 
 
@@ -95,6 +96,6 @@ def test_pictures_are_what_pillow_reads() -> None:
     image = pytest.importorskip("PIL.Image")
     import io
 
-    data = markup._png(bytes(range(6)), 3, 2)
+    data = encode_grey(bytes(range(6)), 3, 2)
     with image.open(io.BytesIO(data)) as read:
         assert (read.size, read.mode, read.tobytes()) == ((3, 2), "L", bytes(range(6)))

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import html
-import struct
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from mnistkit.png import encode_grey
 from mnistkit.text import duration, number, safe
 
 __all__ = ["Markup", "Segment", "block", "details", "dot", "escape", "facts", "link", "picture", "preformatted"]
@@ -168,7 +167,7 @@ def picture(pixels: bytes, width: int, height: int, *, caption: str) -> Markup:
         height: In pixels.
         caption: Shown below it, and read out for it.
     """
-    source = base64.b64encode(_png(pixels, width, height)).decode()
+    source = base64.b64encode(encode_grey(pixels, width, height)).decode()
     text = escape(caption)
     image = (
         f'<img src="data:image/png;base64,{source}" alt="" width="40" height="{round(40 * height / width) or 1}" '
@@ -191,13 +190,3 @@ def _row(values: Sequence[object], sides: Sequence[str], *, is_best: bool) -> st
         tag = 'th scope="row"' if column == 0 else "td"
         cells.append(f'<{tag} style="{style}">{escape(value)}</{tag[:2]}>')
     return f'<tr style="{_PLAIN}">{"".join(cells)}</tr>'
-
-
-def _png(pixels: bytes, width: int, height: int) -> bytes:
-    """An 8 bit grey PNG, as https://www.w3.org/TR/png-3/ has it: signature, IHDR, IDAT, IEND."""
-    lines = b"".join(b"\0" + pixels[i * width : (i + 1) * width] for i in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )

@@ -24,6 +24,7 @@ __all__ = [
     "phases_text",
     "run_html",
     "state_html",
+    "timeline_html",
 ]
 
 # Each has a contrast of at least 3:1 on white and on black.
@@ -50,14 +51,10 @@ def run_html(record: RunRecord, *, log: str = "", footnote: str = "") -> Markup:
         log: The end of its log, to show as well.
         footnote: A line below all else.
     """
-    segments = [
-        Segment(_phase_label(str(phase.state), phase.attempt), phase.seconds, _COLOURS[phase.state.value])
-        for phase in record.phases
-    ]
     tries = attempt_rows(record)
     return markup.block(
         _title(f"Run {record.id}", state_html(record.state)),
-        markup.timeline(segments),
+        timeline_html(record),
         markup.facts(
             {
                 "Error": record.error,
@@ -127,6 +124,15 @@ def dataset_html(dataset: Dataset) -> Markup:
 def state_html(state: RunState) -> Markup:
     """A state as a word with its colour beside it."""
     return markup.dot(str(state), _COLOURS[state.value])
+
+
+def timeline_html(record: RunRecord) -> Markup:
+    """How long a run was in each state, as a bar and in words."""
+    segments = [
+        Segment(_phase_label(str(phase.state), phase.attempt), phase.seconds, _COLOURS[phase.state.value])
+        for phase in record.phases
+    ]
+    return markup.timeline(segments)
 
 
 def job_text(job: Job) -> str:

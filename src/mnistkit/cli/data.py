@@ -10,6 +10,7 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import Command, JsonOption, examples
+from mnistkit.cli.plotting import DataPlot, NumberOption, OutOption, check_out, plot_data
 from mnistkit.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -18,9 +19,12 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "cached_datasets"]
 
-_LARGE = 16
-
 app = typer.Typer(help="Get datasets, and look at them.", no_args_is_help=True)
+
+_MORE = (
+    ("idx:FOLDER", "-", "your own four IDX files"),
+    ("azureml:mnist_opendataset", "-", "MNIST of Azure's Open Datasets, mounted in jobs of a workspace"),
+)
 
 UriArgument = Annotated[
     str | None,
@@ -44,7 +48,7 @@ def list_datasets(*, as_json: JsonOption = False) -> None:
     entries: list[dict[str, Any]] = []
     for name in plugins.names("dataset"):
         folder, size = cached.get(name, (None, 0))
-        if name != "idx":
+        if name not in {"idx", "azureml"}:  # they need more than a name
             entries.append({"uri": name, "cached": folder is not None, "folder": folder, "bytes": size})
     if as_json:
         output.print_json(entries)
@@ -53,7 +57,7 @@ def list_datasets(*, as_json: JsonOption = False) -> None:
         (entry["uri"], f"{entry['bytes'] / 1e6:.1f} MB" if entry["cached"] else "-", entry["folder"] or "-")
         for entry in entries
     ]
-    output.print_table(("dataset", "cached#", "folder"), [*rows, ("idx:FOLDER", "-", "your own four IDX files")])
+    output.print_table(("dataset", "cached#", "folder"), [*rows, *_MORE])
 
 
 @app.command(cls=Command, epilog=examples("mnistkit data fetch", "mnistkit data fetch fashion-mnist"))
@@ -101,27 +105,27 @@ def info(uri: UriArgument = None, *, as_json: JsonOption = False) -> None:
 @app.command(
     cls=Command,
     epilog=examples(
-        "mnistkit data show", "mnistkit data show fashion-mnist -n 12 --seed 1", "mnistkit data show --out digits.png"
+        "mnistkit data show",
+        "mnistkit data show fashion-mnist -n 12 --seed 1",
+        "mnistkit data show --plot balance --out balance.png",
     ),
 )
 def show(
     uri: UriArgument = None,
     *,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many images.")] = 30,
+    n: NumberOption = 30,
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
     split: Annotated[Half, typer.Option(help="Which half of the dataset.")] = Half.TRAIN,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Write a picture instead.")] = None,
+    plot: Annotated[
+        DataPlot, typer.Option(help="Single images, how many there are of each class, or the mean image of each.")
+    ] = DataPlot.SAMPLES,
+    out: OutOption = None,
 ) -> None:
-    """Draw sample images with their labels."""
+    """Draw sample images with their labels, or what there is of each class."""
     part: Literal["train", "test"] = "train" if split is Half.TRAIN else "test"
+    check_out(plot, out)
     _, dataset = _load(uri)
-    if out is None:
-        _draw(dataset, n, seed, part)
-        return
-    from mnistkit.plots import sample_grid
-
-    sample_grid(dataset, n=n, seed=seed, split=part).savefig(out)
-    output.say(str(out))
+    plot_data(plot, dataset, out, n=n, seed=seed, split=part)
 
 
 def cached_datasets() -> dict[str, tuple[str, int]]:
@@ -161,17 +165,3 @@ def _summary(dataset: Dataset) -> str:
         f"{dataset.name}: {len(dataset.train)} images to train on, {len(dataset.test)} to test on, "
         f"{h}x{w}, {len(dataset.class_names)} classes"
     )
-
-
-def _draw(dataset: Dataset, n: int, seed: int, part: Literal["train", "test"]) -> None:
-    import numpy as np
-
-    from mnistkit.cli.pictures import draw_rows, halved
-
-    split = dataset.train if part == "train" else dataset.test
-    chosen = np.random.default_rng(seed).permutation(len(split))[:n]
-    large = min(split.images.shape[1:]) > _LARGE
-    images = [halved(split.images[i]) if large else split.images[i] for i in chosen]
-    console = output.console()
-    for line in draw_rows(images, [dataset.class_names[split.labels[i]] for i in chosen], console):
-        console.print(line, no_wrap=True, crop=False, overflow="ignore")

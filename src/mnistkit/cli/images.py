@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError, StorageError, UsageError
+from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
+from mnistkit.pictures.fitting import background, centred
+from mnistkit.pictures.reading import read_grey
 
 __all__ = ["fitted_to", "read_images"]
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
-_MAX_PIXELS = 50_000_000
-_LEAST_CONTRAST = 24
-_INK = 32
+_FORMATS = ("PNG", "JPEG", "BMP")
 
 
 def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -40,7 +40,7 @@ def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
         if suffix == ".npy":
             return _checked(_read_array(path), shape, path)
         if suffix in _PICTURES:
-            return fitted_to(shape, _read_picture(path), path)[None]
+            return fitted_to(shape, read_grey(path, formats=_FORMATS), path)[None]
     except PermissionError as error:
         raise StorageError(f"Can't read {path}: {error.strerror}.") from error
     raise UsageError(f"{path}: use a picture ({', '.join(_PICTURES)}) or a .npy file.")
@@ -60,70 +60,11 @@ def fitted_to(shape: tuple[int, int], picture: NDArray[np.uint8], source: object
     Raises:
         DataFormatError: It is all of one shade.
     """
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    background = float(np.median(border))
-    if background > 127:  # noqa: PLR2004 - the middle of 0..255
-        picture, background = 255 - picture, 255 - background
+    if background(picture) > 127:  # noqa: PLR2004 - the middle of 0..255
+        picture = 255 - picture
     if picture.shape == shape:
         return picture
-    ink = np.clip(picture - background, 0, None)
-    if ink.max() < _LEAST_CONTRAST:
-        raise DataFormatError(f"{source} shows nothing: it is all of one shade. Draw dark on light, or light on dark.")
-    ink *= 255 / ink.max()
-    rows, columns = np.nonzero(ink.max(axis=1) > _INK)[0], np.nonzero(ink.max(axis=0) > _INK)[0]
-    return _centred(_shrunk(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], shape), shape)
-
-
-def _shrunk(ink: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.floating]:
-    from PIL import Image
-
-    box = (round(shape[0] * 20 / 28), round(shape[1] * 20 / 28))
-    scale = min(box[0] / ink.shape[0], box[1] / ink.shape[1])
-    size = (max(round(ink.shape[1] * scale), 1), max(round(ink.shape[0] * scale), 1))
-    image = Image.fromarray(ink.round().astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(image, dtype=np.float64)
-
-
-def _centred(ink: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Place ``ink`` with its centre of mass where MNIST's is: in the pixel right of and below the middle."""
-    canvas = np.zeros(shape, dtype=np.uint8)
-    total = ink.sum()
-    corner = []
-    for axis in (0, 1):
-        mass = ink.sum(axis=1 - axis)
-        centre = float(mass @ (np.arange(len(mass)) + 0.5) / total)
-        corner.append(min(max(round(shape[axis] / 2 + 0.5 - centre), 0), shape[axis] - len(mass)))
-    top, left = corner
-    canvas[top : top + ink.shape[0], left : left + ink.shape[1]] = ink.round().astype(np.uint8)
-    return canvas
-
-
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtraError("Reading pictures needs Pillow: python -m pip install 'mnistkit[cli]'.") from error
-    try:
-        with Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise DataFormatError(f"{path} has {image.width}x{image.height} pixels: use at most {_MAX_PIXELS}.")
-            if image.mode.startswith("I"):  # 16 bits a pixel, which "L" would cut off at 255
-                return np.array((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255), dtype=np.uint8)
-            return _flattened(image.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, (DataFormatError, PermissionError)):
-            raise
-        raise DataFormatError(f"{path} is no picture that can be read: {error}.") from error
-
-
-def _flattened(image: object) -> NDArray[np.uint8]:
-    """An RGBA picture in grey, on white; on black if white hides it."""
-    pixels = np.asarray(image, dtype=np.float64)
-    grey = pixels[..., :3] @ np.array([0.299, 0.587, 0.114])
-    alpha = pixels[..., 3] / 255
-    on_white = grey * alpha + 255 * (1 - alpha)
-    chosen = on_white if np.ptp(on_white) >= _LEAST_CONTRAST else grey * alpha
-    return np.array(chosen.round().clip(0, 255), dtype=np.uint8)
+    return centred(picture, shape, source)
 
 
 def _read_array(path: Path) -> NDArray[np.generic]:

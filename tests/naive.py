@@ -22,7 +22,7 @@ from mnistkit.files import FileInfo, file_info
 from mnistkit.idx import encode_idx
 from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
 from mnistkit.jobs import Job, ScriptJob
-from mnistkit.local.manifest import Manifest
+from mnistkit.manifest import Manifest
 from mnistkit.models import Assignment, ModelVersion
 from mnistkit.runs import RunRecord, RunState, Transition, utc_now
 from mnistkit.training import train

@@ -14,7 +14,8 @@ ROOT = Path(mnistkit.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"names", "progress", "redaction", "files", "idx", "decoded", "text", "markup"},
+    {"emulator"},  # stands alone
+    {"names", "progress", "redaction", "files", "idx", "decoded", "text", "markup", "png"},
     {"settings", "codec", "spec", "config"},
     {
         "fingerprint",
@@ -31,18 +32,18 @@ LAYERS = (
         "watching",
     },
     {"interfaces"},
-    {"archives", "probe", "signing", "model_files"},
+    {"archives", "probe", "signing", "model_files", "manifest", "pictures"},
     {"estimators", "catalog", "promotion", "pruning"},
     {"linear", "folding", "persistence", "export"},
-    {"evaluation", "training", "reuse", "plots"},
-    {"local", "web"},
+    {"evaluation", "calibration", "comparison", "robustness", "training", "reuse"},
+    {"local", "web", "azureml"},
     {"plugins"},
-    {"sweeps"},
+    {"sweeps", "results", "plots", "report"},  # a sweep offers its report, which draws it
     {"trainer"},
     {"cli", "testing", "worker"},
     {"__main__"},
 )
-PROVIDERS = {"local", "web"}
+PROVIDERS = {"local", "web", "azureml"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -107,6 +108,22 @@ def test_the_trainer_knows_no_provider() -> None:
     for module, path in modules():
         if module in {"trainer", "plugins"}:
             assert not {room(name.removeprefix("mnistkit.")) for name in imports(path)} & PROVIDERS
+
+
+def test_the_emulator_stands_alone() -> None:
+    """The emulator imports the errors alone, and only the command line and the pytest plugin import it.
+
+    Azure's SDK is imported by what runs in the job's own process, never by the emulator.
+    """
+    for module, path in modules():
+        mine = [name for name in imports(path) if name.startswith("mnistkit.")]
+        rooms = {room(name.removeprefix("mnistkit.")) for name in mine}
+        if room(module) == "emulator":
+            assert rooms <= {"emulator", "errors"}, module
+            sdk = [name for name in imports(path) if name.partition(".")[0] in {"azureml", "azure", "msrest"}]
+            assert not sdk or module.startswith("emulator.jobs.wrapper"), f"{module} imports {sdk}"
+        elif "emulator" in rooms:
+            assert module in {"cli.emulator", "testing.plugin"}, module
 
 
 def test_no_import_cycles() -> None:

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from mnistkit.codec import from_json, to_json
-from mnistkit.dataset import Dataset
-from mnistkit.evaluation import Evaluation, evaluate, score
+from mnistkit.dataset import Dataset, Split
+from mnistkit.errors import UsageError
+from mnistkit.evaluation import Evaluation, evaluate, predict, score, wilson_interval
 from mnistkit.interfaces import DataSource
 
 
@@ -57,3 +58,77 @@ def test_evaluations_come_back_the_same() -> None:
     """An evaluation is the same after a trip through JSON."""
     evaluation = score(DummyClassifier().fit([[0], [1]], [0, 1]), np.zeros((4, 1)), np.array([0, 1, 1, 1]), ["a", "b"])
     assert from_json(to_json(evaluation), Evaluation, "evaluation.json") == evaluation
+
+
+def test_a_dataset_or_a_split_may_be_given(dataset: Dataset) -> None:
+    """Of a dataset it is the test split that is asked for, with its class names; of a split labels name the classes."""
+    (X, y), _ = dataset.as_sklearn()
+    model = LogisticRegression(max_iter=200).fit(X, y)
+    assert evaluate(model, dataset) == evaluate(model, dataset.test, dataset.class_names)
+    assert [each.name for each in evaluate(model, dataset.train).classes] == list("0123456789")
+    assert evaluate(model, dataset.train).n == len(dataset.train)
+
+
+def test_images_of_another_size_are_refused(dataset: Dataset) -> None:
+    """A model of other images, or a split without any, is refused before scikit-learn stumbles over it."""
+    model = LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(UsageError, match="takes images of 4 pixels, but these have 28x28"):
+        evaluate(model, dataset)
+    with pytest.raises(UsageError, match="no image"):
+        predict(model, Split(images=np.zeros((0, 2, 2), np.uint8), labels=np.zeros(0, np.uint8)))
+
+
+def test_predictions_have_the_confidence_of_the_answer(dataset: Dataset) -> None:
+    """The confidence is the probability of the class that was predicted, also where the labels aren't 0, 1, 2."""
+    (X, y), (X_test, y_test) = dataset.as_sklearn()
+    model = LogisticRegression(max_iter=200).fit(X[y > 4], y[y > 4])
+    found = predict(model, dataset.test)
+    assert np.array_equal(found.predicted, model.predict(X_test))
+    assert found.confidence == pytest.approx(model.predict_proba(X_test).max(axis=1))
+    assert np.array_equal(found.right, found.predicted == y_test)
+    assert predict(LinearSVC().fit(X, y), dataset.test).confidence is None
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "expected"),
+    [
+        (7, 10, (0.3968, 0.8922)),
+        (0, 10, (0.0, 0.2775)),
+        (10, 10, (0.7225, 1.0)),
+        (9264, 10_000, (0.9211, 0.9314)),
+        (1, 1, (0.2065, 1.0)),
+    ],
+)
+def test_wilson_intervals(right: int, n: int, expected: tuple[float, float]) -> None:
+    """The intervals are those of scipy's own Wilson method, and within 0 and 1."""
+    from scipy.stats import binomtest
+
+    theirs = binomtest(right, n).proportion_ci(method="wilson")
+    assert wilson_interval(right, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert wilson_interval(right, n) == pytest.approx(expected, abs=5e-5)
+
+
+def test_intervals_cover_what_they_should() -> None:
+    """About 95 in 100 samples have an interval that holds the truth, also near 1, where the usual one fails."""
+    n, truth = 100, 0.98
+    counts = np.random.default_rng(0).binomial(n, truth, 4000)
+    ends = {k: wilson_interval(int(k), n) for k in set(counts.tolist())}
+    covered = np.mean([ends[k][0] <= truth <= ends[k][1] for k in counts.tolist()])
+    assert 0.93 <= covered <= 0.99
+    shares = counts / n
+    half = 1.96 * np.sqrt(shares * (1 - shares) / n)
+    assert np.mean(np.abs(shares - truth) <= half) < 0.9
+
+
+def test_an_evaluation_has_its_interval() -> None:
+    """The interval of an evaluation is that of its right answers; more confidence is wider, and has to be a share."""
+    evaluation = score(DummyClassifier().fit([[0], [1]], [0, 1]), np.zeros((4, 1)), np.array([0, 0, 0, 1]), ["a", "b"])
+    assert evaluation.interval() == wilson_interval(3, 4)
+    low, high = evaluation.interval(0.99)
+    assert low < evaluation.interval()[0] < 0.75 < evaluation.interval()[1] < high
+    for confidence in (0, 1, 95):
+        with pytest.raises(UsageError, match="share between 0 and 1"):
+            evaluation.interval(confidence)
+    for right, n in ((-1, 4), (5, 4), (0, 0)):
+        with pytest.raises(UsageError, match="count at least one image"):
+            wilson_interval(right, n)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports each on first use
     from mnistkit.catalog import search_models
+    from mnistkit.comparison import Comparison, compare
     from mnistkit.context import RunContext, get_context
     from mnistkit.dataset import Dataset, Split
     from mnistkit.errors import MnistkitError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports each on 
 __all__ = [
     "DATA_FOLDER",
     "Assignment",
+    "Comparison",
     "ComputeBackend",
     "DataSource",
     "Dataset",
@@ -60,6 +62,7 @@ __all__ = [
     "Verification",
     "__version__",
     "best_run",
+    "compare",
     "evaluate",
     "export_model",
     "get_context",
@@ -75,6 +78,7 @@ __all__ = [
 _MODULES = {
     "DATA_FOLDER": "jobs",
     "Assignment": "models",
+    "Comparison": "comparison",
     "ComputeBackend": "interfaces",
     "DataSource": "interfaces",
     "Dataset": "dataset",
@@ -99,6 +103,7 @@ _MODULES = {
     "TrainingJob": "jobs",
     "Verification": "verification",
     "best_run": "runs",
+    "compare": "comparison",
     "evaluate": "evaluation",
     "export_model": "export",
     "get_context": "context",

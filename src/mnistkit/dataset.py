@@ -246,7 +246,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     missing = [role for role, paths in found.items() if not paths]
     if missing:
         examples = ", ".join(_example(role) for role in missing)
-        raise DataFormatError(f"{folder} lacks {examples} (plain or .gz, at any depth).")
+        hint = " Pictures in class-named folders? mnistkit data import." if len(missing) == len(ROLES) else ""
+        raise DataFormatError(f"{folder} lacks {examples} (plain or .gz, at any depth).{hint}")
     for role, paths in found.items():
         if len(paths) > 1:
             names = ", ".join(str(path.relative_to(folder)) for path in paths.values())

@@ -22,6 +22,11 @@
     │   ├── RunFailedError                 it ended as Failed or Canceled
     │   ├── RunStateError                  it isn't in the state that this needs
     │   └── RunTimeoutError (TimeoutError) it did not end in time
+    ├── ServiceError                       a remote service that refused, or didn't answer
+    │   ├── AuthenticationError (PermissionError) it doesn't know or doesn't allow who asks; names the ways to log in
+    │   ├── QuotaError                     the subscription has no room for that
+    │   ├── ThrottledError                 it asked to be called less often, also after retries
+    │   └── ServiceTimeoutError (TimeoutError) no answer within the deadline
     └── ModelError                         a registered model that can't be used
         ├── IntegrityError                 its files aren't the ones that were registered
         │   └── SignatureError             nobody with the key has signed it
@@ -34,6 +39,7 @@ Each message says what happened, to what, and what to do next.
 from __future__ import annotations
 
 __all__ = [
+    "AuthenticationError",
     "ChecksumError",
     "ConfigError",
     "ConflictError",
@@ -47,14 +53,18 @@ __all__ = [
     "ModelError",
     "ModelNotFoundError",
     "NotFoundError",
+    "QuotaError",
     "RunError",
     "RunFailedError",
     "RunNotFoundError",
     "RunStateError",
     "RunTimeoutError",
+    "ServiceError",
+    "ServiceTimeoutError",
     "SignatureError",
     "SpecError",
     "StorageError",
+    "ThrottledError",
     "UnknownNameError",
     "UnsafeModelError",
     "UsageError",
@@ -144,6 +154,26 @@ class RunStateError(RunError):
 
 class RunTimeoutError(RunError, TimeoutError):
     """The run did not end in time; it goes on."""
+
+
+class ServiceError(MnistkitError):
+    """A remote service refused, failed or couldn't be reached; the message holds its answer."""
+
+
+class AuthenticationError(ServiceError, PermissionError):
+    """A remote service doesn't know or doesn't allow who asks; the message names the ways to log in."""
+
+
+class QuotaError(ServiceError):
+    """The subscription has no room for what was asked: fewer or smaller machines, or a request to the vendor."""
+
+
+class ThrottledError(ServiceError):
+    """A remote service asked to be called less often, and still did after retries."""
+
+
+class ServiceTimeoutError(ServiceError, TimeoutError):
+    """A remote service gave no answer within the deadline; what was asked of it may still have been done."""
 
 
 class ModelError(MnistkitError):

@@ -66,6 +66,11 @@ class ModelVersion:
         """``name:version``, as Azure ML spells it; `ModelRef.parse` takes it."""
         return f"{self.name}:{self.version}"
 
+    @property
+    def uri(self) -> str:
+        """What identifies it within its registry: `id`, which in a workspace is Azure's."""
+        return self.id
+
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         from mnistkit.views import model_html

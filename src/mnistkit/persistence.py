@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +20,12 @@ from mnistkit.files import write_atomically
 from mnistkit.interfaces.model_registry import ModelRegistry
 from mnistkit.jobs import ModelFormat
 from mnistkit.model_files import MODEL_FILES, check_digest, model_file, no_loader, parts, read_verified
-from mnistkit.models import FORMATS, ModelRef, ModelVersion
+from mnistkit.models import FORMATS, ModelRef, ModelVersion, format_of
 from mnistkit.probe import PROBE_FILE, Probe, load_mismatched, mismatches
 from mnistkit.promotion import resolve_model
 from mnistkit.settings import verify_keys
 
-__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "load_probe", "loads_model", "save_model"]
+__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "load_probe", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
     "mnistkit.estimators.logistic.FastLogisticRegression",
@@ -141,17 +141,53 @@ def load_model(
     if version.format != "joblib":
         _check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
     contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
-    source = f"{version.id} ({file})"
-    if version.format == "linear":
+    return loads_files(
+        contents,
+        file,
+        version.versions,
+        allow_pickle=allow_pickle,
+        trusted=trusted,
+        allow_version_mismatch=allow_version_mismatch,
+        source=version.id,
+    )
+
+
+def loads_files(
+    contents: Mapping[str, bytes],
+    file: str,
+    versions: Mapping[str, str],
+    *,
+    allow_pickle: bool = False,
+    trusted: Iterable[str | type] = (),
+    allow_version_mismatch: bool = False,
+    source: str = "the model",
+) -> Any:
+    """Load a model from the content of its files, and compare it with its probe if another release made it.
+
+    Args:
+        contents: Of the files by name: those that the model consists of, and its probe if it has one.
+        file: The one that is the model, or stands for it.
+        versions: Of the libraries that made it, by name, as far as they are known.
+        allow_pickle: As in `load_model`.
+        trusted: As in `load_model`.
+        allow_version_mismatch: As in `load_model`.
+        source: What it is, for messages.
+
+    Raises:
+        UnsafeModelError: As from `load_model`.
+        VersionMismatchError: As from `load_model`.
+        ModelError: As from `load_model`.
+    """
+    kind, named = format_of(file), f"{source} ({file})"
+    if kind == "linear":
         from mnistkit.linear import loads_linear
 
         header, arrays = (contents[part] for part in parts(file))
-        return loads_linear(header, arrays, source)
-    probe = Probe.parse(contents[PROBE_FILE], f"{version.id} ({PROBE_FILE})") if PROBE_FILE in contents else None
-    found = mismatches(version.versions if probe is None else probe.versions, version.format)
-    data = contents[file]
-    load = partial(loads_model, data, version.format, allow_pickle=allow_pickle, trusted=trusted, source=source)
-    return load_mismatched(load, probe, found, version.id, allow=allow_version_mismatch) if found else load()
+        return loads_linear(header, arrays, named)
+    probe = Probe.parse(contents[PROBE_FILE], f"{source} ({PROBE_FILE})") if PROBE_FILE in contents else None
+    found = mismatches(versions if probe is None else probe.versions, kind)
+    load = partial(loads_model, contents[file], kind, allow_pickle=allow_pickle, trusted=trusted, source=named)
+    return load_mismatched(load, probe, found, source, allow=allow_version_mismatch) if found else load()
 
 
 def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:

@@ -48,12 +48,17 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
+    "azureml": "mnistkit.azureml.data:OpenDatasetsMnist.from_uri",
 }
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.process_compute:ProcessCompute",
     "in-process": "mnistkit.local.compute:InProcessCompute",
+    "amlcompute": "mnistkit.azureml.compute:AmlCompute.from_home",
 }
-MODEL_REGISTRIES: Mapping[str, str] = {"folder": "mnistkit.local.registry:FolderRegistry"}
+MODEL_REGISTRIES: Mapping[str, str] = {
+    "folder": "mnistkit.local.registry:FolderRegistry",
+    "workspace": "mnistkit.azureml.registry:WorkspaceRegistry.from_home",
+}
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
@@ -132,5 +137,6 @@ def _load(kind: str, name: str) -> Any:
     valid = names(kind)
     close = get_close_matches(name, valid, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    shown = ", ".join(f"{each}:FOLDER" if each == "idx" else each for each in valid)
+    rest = {"idx": ":FOLDER", "azureml": ":mnist_opendataset"}
+    shown = ", ".join(f"{each}{rest.get(each, '')}" for each in valid)
     raise UnknownNameError(f"There is no {kind} {name!r}; there are {shown}.{hint}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import platform
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ from attrs import field, frozen
 from mnistkit.jobs import Job, TrainingJob, library_versions
 from mnistkit.redaction import redacted_arguments
 
-__all__ = ["Provenance"]
+__all__ = ["Provenance", "current_user"]
 
 _PATIENCE = 0.05
 _GIT = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")  # runs no hook, and is in nobody's way
@@ -64,6 +66,15 @@ class Provenance:
             seed=job.seed if isinstance(job, TrainingJob) else None,
             versions=library_versions(),
         )
+
+
+def current_user() -> str:
+    """Who runs this process, as ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may have no name for its user
+        user = str(os.getuid()) if hasattr(os, "getuid") else ""
+    return f"{user}@{socket.gethostname()}"
 
 
 def _git_state(folder: Path | None) -> tuple[str | None, bool | None]:

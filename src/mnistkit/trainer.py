@@ -14,15 +14,19 @@ from typing import Any, Literal
 import attrs
 
 from mnistkit import plugins
+from mnistkit.comparison import Comparison, compare
 from mnistkit.config import Config, find_config
-from mnistkit.dataset import Dataset
-from mnistkit.errors import NotFoundError, RunStateError
-from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry
+from mnistkit.dataset import Dataset, Split
+from mnistkit.errors import RunStateError
+from mnistkit.evaluation import Evaluation, evaluate
+from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry, RegistersRuns
 from mnistkit.jobs import Job, ModelFormat, RetryCause, TrainingJob
 from mnistkit.model_files import companions
 from mnistkit.models import ModelVersion, format_of
 from mnistkit.names import check_name
 from mnistkit.persistence import load_model
+from mnistkit.promotion import resolve_model
+from mnistkit.results import run_model, run_model_file
 from mnistkit.reuse import Explanation, explain, fingerprint, fingerprinted
 from mnistkit.runs import Run, RunState
 from mnistkit.settings import default_compute, home_folder
@@ -92,6 +96,36 @@ class Trainer:
         options = {} if parallel is None else {"parallel": parallel}
         compute = {"backend": default_compute(), **options}
         return cls._from(Config(experiment=experiment, home=str(home_folder(home)), compute=compute), data)
+
+    @classmethod
+    def azure(
+        cls,
+        data: str | DataSource = "azureml:mnist_opendataset",
+        experiment: str = "sklearn-mnist",
+        *,
+        workspace: Any = None,
+        config: str | os.PathLike[str] | None = None,
+        **cluster: Any,
+    ) -> Trainer:
+        """Runs on a cluster of an Azure Machine Learning workspace, and models in it. Needs the extra ``azure``.
+
+        Nothing is asked of Azure before it is needed.
+
+        Args:
+            data: A uri or a source, which the nodes mount: Azure's own MNIST, or whatever `local` takes.
+            experiment: What groups the runs.
+            workspace: What `mnistkit.azureml.connect` returns; None for the one that ``config.json`` names.
+            config: That file, or the folder to look for it from upwards; None for the working directory.
+            cluster: Options of `mnistkit.azureml.AmlCompute`, such as ``name``, ``vm_size`` and ``max_nodes``.
+
+        Raises:
+            UnknownNameError: A cluster has no such option; lists the ones it has.
+        """
+        where = {} if workspace is None else {"workspace": workspace}
+        where |= {} if config is None else {"config": os.fspath(config)}
+        compute = {"backend": "amlcompute", **where, **cluster}
+        models = {"backend": "workspace", **where}
+        return cls._from(Config(experiment=experiment, compute=compute, models=models), data)
 
     @classmethod
     def from_config(cls, *, data: str | DataSource | None = None, experiment: str | None = None) -> Trainer:
@@ -412,19 +446,20 @@ class Trainer:
         if run.state is not RunState.COMPLETED:
             detail = f": {run.error}" if run.error else ""
             raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
-        file = file or _model_file(run)
+        file = file or run_model_file(run)
+        files = (file, *companions(file, run.files))
+        said: dict[str, Any] = {
+            "format": format_of(file),
+            "metrics": _finite(run.metrics),
+            "tags": {**run.record.tags, **(tags or {})},
+            "description": description,
+        }
         with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-            for each in (file, *companions(file, run.files)):
+            for each in files:
                 run.download(each, folder)
-            return self.models.register(
-                name,
-                Path(folder),
-                format=format_of(file),
-                metrics=_finite(run.metrics),
-                tags={**run.record.tags, **(tags or {})},
-                description=description,
-                run_id=run.id,
-            )
+            if isinstance(self.models, RegistersRuns) and self.models.has_run(run.id):
+                return self.models.register_from_run(name, run.id, files, copies=Path(folder), **said)
+            return self.models.register(name, Path(folder), run_id=run.id, **said)
 
     def load(
         self,
@@ -463,17 +498,74 @@ class Trainer:
             allow_version_mismatch=allow_version_mismatch,
         )
 
+    def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
+        """Ask a model for every test image, and count.
 
-def _model_file(run: Run) -> str:
-    models = [file for file in run.files if file.startswith("outputs/") and format_of(file) != "files"]
-    if len(models) == 1:
-        return models[0]
-    found = (
-        f"several models ({', '.join(models)}): say which, with file="
-        if models
-        else f"no model; it left {', '.join(run.files) or 'no files'}"
-    )
-    raise NotFoundError(f"Run {run.id} left {found}.")
+        Args:
+            model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
+            data: A dataset, of which the test split is asked for, or a split; None for this trainer's data.
+
+        Raises:
+            UsageError: The model takes images of another size.
+            NotFoundError: The run left no model, or there is no such version.
+            UnsafeModelError: Loading it could run code: load it with `load` or `mnistkit.results.run_model`, and give
+                the classifier.
+        """
+        return evaluate(self._classifier(model), self.dataset() if data is None else data)
+
+    def compare(
+        self,
+        first: Run | str | ModelVersion | Any,
+        second: Run | str | ModelVersion | Any,
+        data: Dataset | Split | None = None,
+    ) -> Comparison:
+        """Ask two models for the same test images, and tell whether one is better; ``print`` it for the words.
+
+        Args:
+            first: As in `evaluate`.
+            second: As in `evaluate`.
+            data: As in `evaluate`.
+
+        Raises:
+            UsageError: A model takes images of another size.
+            NotFoundError: A run left no model, or there is no such version.
+            UnsafeModelError: As from `evaluate`.
+        """
+        names = (self._name(first, "the first"), self._name(second, "the second"))
+        if data is None:
+            data = self.dataset()
+        return compare(self._classifier(first), self._classifier(second), data, names=names)
+
+    def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write all that is known of a run or a sweep as one HTML file, and return where it is.
+
+        The file stands alone: it loads nothing. What can't be had any more, such as the data or the model, is said to
+        be missing in it. Of a sweep the best run is shown as well.
+
+        Args:
+            of: A run, as of its last look, or a sweep.
+            path: The file; None for ``report-ID.html`` in the working directory. One that is there is replaced.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        from mnistkit.report import default_name, run_report, write_report
+
+        if isinstance(of, Sweep):
+            return of.report(path)
+        return write_report(run_report(of), path or default_name(of.id))
+
+    def _classifier(self, model: Any) -> Any:
+        if isinstance(model, Run):
+            return run_model(model)
+        return self.load(model) if isinstance(model, (str, ModelVersion)) else model
+
+    def _name(self, model: Any, default: str) -> str:
+        if isinstance(model, Run):
+            return f"run {model.id}"
+        if isinstance(model, str):
+            return resolve_model(self.models, model).id
+        return model.id if isinstance(model, ModelVersion) else default
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -23,6 +23,7 @@ SAYS = {
     "03_your_own_script.py": ("Accuracy is 0.", "'accuracy': 0.", "sklearn_mnist:1", "OneVsRestClassifier"),
     "04_your_own_backend.py": ("('circle', 'square', 'triangle')", "Completed", "shapes:1 says:"),
 }
+ELSEWHERE = {"05_azure_tutorial.py"}  # tests/azure runs it, where Azure's SDK is
 REGISTERS = {"04_your_own_backend.py": "shapes"}
 
 
@@ -45,7 +46,7 @@ def run_example(name: str, folder: Path) -> str:
 
 def test_every_example_is_run_here() -> None:
     """The examples that are run are those that there are."""
-    assert {path.name for path in EXAMPLES.glob("0*.py")} == SAYS.keys()
+    assert {path.name for path in EXAMPLES.glob("0*.py")} == SAYS.keys() | ELSEWHERE
 
 
 @pytest.mark.mnist

@@ -30,8 +30,8 @@ from mnistkit.errors import (
 from mnistkit.files import FileInfo
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local import disk
-from mnistkit.local.manifest import Manifest, read_version
 from mnistkit.local.registry import FolderRegistry
+from mnistkit.manifest import Manifest, read_version
 from mnistkit.models import ModelRef, ModelVersion
 from mnistkit.names import check_name
 from mnistkit.persistence import load_model, save_model

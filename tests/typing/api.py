@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 from mnistkit import (
     DATA_FOLDER,
+    Comparison,
     ComputeBackend,
     Dataset,
     DataSource,
+    Evaluation,
     Explanation,
     Fingerprint,
     Halving,
@@ -30,6 +34,8 @@ from mnistkit import (
     Trainer,
     Verification,
     best_run,
+    compare,
+    evaluate,
     export_model,
     get_context,
     load_dataset,
@@ -38,11 +44,31 @@ from mnistkit import (
     save_model,
     search_models,
 )
+from mnistkit.azureml import AmlCompute, OpenDatasetsMnist, WorkspaceRegistry, connect
+from mnistkit.calibration import Calibration, calibrate
+from mnistkit.evaluation import Predictions, predict
 from mnistkit.export import export_version
 from mnistkit.linear import LinearModel, loads_linear
 from mnistkit.persistence import load_probe
+from mnistkit.pictures import Imported, LeftOut, export_pictures, import_pictures
+from mnistkit.plots import (
+    class_balance,
+    confusion,
+    learning_curve,
+    mean_images,
+    misclassified,
+    prediction_grid,
+    reliability,
+    sample_grid,
+    sweep_curve,
+    timeline,
+    weights,
+)
 from mnistkit.probe import Probe
 from mnistkit.pruning import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
+from mnistkit.report import run_report, sweep_report, write_report
+from mnistkit.results import run_dataset, run_evaluation, run_model
+from mnistkit.robustness import Robustness, measure_robustness
 from mnistkit.signing import Signature, check_signature, make_keys, sign
 
 
@@ -151,6 +177,70 @@ def data() -> None:
     (X_train, labels), _ = dataset.as_sklearn()
     assert_type(X_train, NDArray[np.floating])
     assert_type(labels, NDArray[np.int64])
+
+
+def pictures(dataset: Dataset) -> None:
+    """Folders of pictures become datasets, and back."""
+    made = import_pictures("pictures", Path("data"), size=(28, 20), invert=True, centre=True, test_fraction=0.1, seed=1)
+    assert_type(made, Imported)
+    assert_type(made.left_out, tuple[LeftOut, ...])
+    assert_type(load_dataset(made.uri), Dataset)
+    assert_type(export_pictures(dataset, "pictures"), Path)
+
+
+def reports(run: Run, sweep: Sweep) -> None:
+    """Reports are files, or texts."""
+    trainer = Trainer.local()
+    assert_type(trainer.report(run), Path)
+    assert_type(trainer.report(sweep, "sweep.html"), Path)
+    assert_type(sweep.report(Path("sweep.html")), Path)
+    assert_type(run_report(run, trainer.dataset()), str)
+    assert_type(write_report(sweep_report(sweep), "sweep.html"), Path)
+
+
+def evaluation(classifier: Any, run: Run) -> None:
+    """Evaluations and comparisons are values; a trainer takes runs and references, functions take classifiers."""
+    trainer, dataset = Trainer.local(), load_dataset("mnist")
+    assert_type(evaluate(classifier, dataset), Evaluation)
+    assert_type(evaluate(classifier, dataset.test, dataset.class_names), Evaluation)
+    assert_type(trainer.evaluate(run).interval(0.99), tuple[float, float])
+    assert_type(trainer.compare(run, "sklearn_mnist@champion"), Comparison)
+    comparison = compare(classifier, classifier, dataset.test, names=("a", "b"))
+    assert_type(comparison.p_value, float)
+    assert_type(comparison.intervals(), tuple[tuple[float, float], tuple[float, float]])
+    assert_type(predict(classifier, dataset.test), Predictions)
+    assert_type(calibrate(predict(classifier, dataset.test), bins=5), Calibration)
+    assert_type(measure_robustness(classifier, dataset, shifts=(1,), noises=()), Robustness)
+    assert_type(run_evaluation(run), Evaluation)
+    assert_type(run_dataset(run), Dataset)
+    run_model(run, allow_pickle=True).predict(dataset.test.X())
+
+
+def plots(run: Run, sweep: Sweep, ax: Axes) -> None:
+    """Every plot returns a Figure."""
+    dataset = load_dataset("mnist")
+    assert_type(sample_grid(dataset, 12, seed=1, split="test"), Figure)
+    assert_type(class_balance(dataset, ax=ax), Figure)
+    assert_type(mean_images(dataset, figure=Figure()), Figure)
+    assert_type(confusion(run_evaluation(run), errors=True, ax=ax), Figure)
+    assert_type(misclassified(run, n=12), Figure)
+    assert_type(prediction_grid(run.metrics, dataset, seed=1), Figure)
+    assert_type(reliability(run, dataset, bins=20), Figure)
+    assert_type(weights(run), Figure)
+    assert_type(sweep_curve(sweep, "log loss", param="C", mode="min"), Figure)
+    assert_type(learning_curve(sweep), Figure)
+    assert_type(timeline(run.record), Figure)
+
+
+def azure() -> None:
+    """The same calls run on Azure Machine Learning."""
+    trainer = Trainer.azure(experiment="on-azure", config="project", name="cpu-cluster", max_nodes=4)
+    assert_type(trainer, Trainer)
+    source = OpenDatasetsMnist().register("mnist_opendataset")
+    assert_type(source, OpenDatasetsMnist)
+    registry = WorkspaceRegistry(connect())
+    assert_type(registry.register_from_run("digits", "run", ["outputs/model.skops"]), ModelVersion)
+    Trainer(data=source, compute=AmlCompute(connect(), max_nodes=2), models=registry)
 
 
 def script() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mnistkit.cli import data, doctor, models, output, prune, runs, score, signing, train
+from mnistkit.cli import compare, data, doctor, emulator, folders, models, output, prune, runs, score, signing, train
 from mnistkit.cli.command import EXIT_CODES, Command, examples
 
 __all__ = ["app"]
@@ -27,13 +27,17 @@ app = typer.Typer(
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=train.SWEEP_EXAMPLES)(train.sweep)
+data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
+data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
+models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
 models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=score.EXAMPLES)(score.score)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 

@@ -28,6 +28,10 @@ EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
 _EXTRAS = {"cli": ("typer", "rich", "PIL"), "plot": ("matplotlib",)}
 _LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
 
+_CONNECTION = {"config": "config", "workspace": "name"} | {
+    name: name for name in ("resource_group", "subscription_id", "credentials")
+}
+
 
 @frozen
 class Finding:
@@ -45,7 +49,7 @@ class Finding:
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
-    """Check the installation: libraries, folders, settings, datasets, runs and models.
+    """Check the installation: libraries, folders, settings, datasets, Azure if it is there, runs and models.
 
     Exit code 1 if something is broken.
     """
@@ -136,7 +140,20 @@ def _models() -> list[Finding]:
     return [Finding("models", ok=True, detail=", ".join(counts) or "none yet")]
 
 
-_CHECKS = (_versions, _extras, _settings, _cache, _network, _runs, _models)
+def _azure() -> list[Finding]:
+    from mnistkit.azureml.diagnosis import look_around
+    from mnistkit.config import find_config
+
+    config = find_config()
+    used = {"amlcompute": config.compute, "workspace": config.models}
+    options: dict[str, object] | None = None
+    for backend, table in used.items():
+        if options is None and table["backend"] == backend:
+            options = {name: table[key] for key, name in _CONNECTION.items() if key in table}
+    return [Finding(check, ok, detail) for check, ok, detail in look_around(options)]
+
+
+_CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _runs, _models)
 
 
 def _trainer() -> Trainer:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, Command, JsonOption, TagOption, confirm, examples, parse_tags
+from mnistkit.cli.command import FAILED, Command, DataOption, JsonOption, TagOption, confirm, examples, parse_tags
+from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, check_out
+from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
 from mnistkit.errors import ModelNotFoundError, UsageError
@@ -19,6 +21,7 @@ from mnistkit.settings import verify_keys
 from mnistkit.verification import Verification
 
 if TYPE_CHECKING:  # loads numpy
+    from mnistkit.dataset import Dataset
     from mnistkit.models import Assignment, ModelVersion
     from mnistkit.trainer import Trainer
 
@@ -79,13 +82,33 @@ def list_models(
         output.print_table(columns, [_row(model, names, shown) for model, names in listing])
 
 
-@app.command(cls=Command, epilog=examples("mnistkit models show sklearn_mnist@champion"))
-def show(ref: RefArgument, *, as_json: JsonOption = False) -> None:
-    """Show one version: its metrics, tags, files with their sha256, and what made it."""
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit models show sklearn_mnist@champion", "mnistkit models show sklearn_mnist --plot weights --out w.svg"
+    ),
+)
+def show(
+    ref: RefArgument,
+    *,
+    plot: Annotated[ModelPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    out: OutOption = None,
+    n: NumberOption = 30,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one version: its metrics, tags, files with their sha256, and what made it; or draw what it does.
+
+    It is asked for the test images of the data that it was trained on, unless --data names others.
+    """
     from mnistkit.promotion import resolve_model
 
+    check_out(plot, out)
     models = _trainer().models
     model = resolve_model(models, ref)
+    if plot is not None:
+        draw(plot, _subject(model, data, n), out)
+        return
     aliases = _aliases(models.aliases(model.name), model)
     if as_json:
         output.print_json({**model_json(model), "aliases": aliases})
@@ -306,6 +329,20 @@ def _trainer() -> Trainer:
     from mnistkit.trainer import Trainer
 
     return Trainer.from_config()
+
+
+def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
+    def load() -> Any:
+        return _trainer().load(model)
+
+    def fetch() -> Dataset:
+        from mnistkit.cli.score import trained_on
+        from mnistkit.cli.watch import fetched
+        from mnistkit.trainer import Trainer
+
+        return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
+
+    return Subject(load, fetch, n=n)
 
 
 def _aliases(histories: Mapping[str, Sequence[Assignment]], model: ModelVersion) -> list[str]:

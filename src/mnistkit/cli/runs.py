@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import asdict
 
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
+from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
+from mnistkit.cli.plotting import plot as draw
 from mnistkit.errors import RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
+    from mnistkit.dataset import Dataset
     from mnistkit.runs import Run, RunRecord
     from mnistkit.trainer import Trainer
 
@@ -55,10 +58,29 @@ def list_runs(
         output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
 
 
-@app.command(cls=Command, epilog=examples("mnistkit runs show latest", "mnistkit runs show a1b2c3 --json"))
-def show(run: RunArgument, *, as_json: JsonOption = False) -> None:
-    """Show one run: its states, metrics, files, and why it failed."""
-    record = find_run(_trainer(), run).record
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs show latest",
+        "mnistkit runs show a1b2c3 --json",
+        "mnistkit runs show latest --plot misclassified --out wrong.png",
+    ),
+)
+def show(
+    run: RunArgument,
+    *,
+    plot: Annotated[RunPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    out: OutOption = None,
+    n: NumberOption = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one run: its states, metrics, files, and why it failed; or draw how it went, and what its model does."""
+    check_out(plot, out)
+    found = find_run(_trainer(), run)
+    if plot is not None:
+        draw(plot, _subject(found, n), out)
+        return
+    record = found.record
     if as_json:
         origin = record.provenance
         details = {
@@ -88,6 +110,25 @@ def logs(
             position += len(text)
             sys.stdout.write(output.safe(text) if is_terminal else text)
             sys.stdout.flush()
+
+
+@app.command(
+    cls=Command, epilog=examples("mnistkit runs report latest", "mnistkit runs report a1b2c3 --out report.html")
+)
+def report(
+    run: RunArgument,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
+    ] = None,
+) -> None:
+    """Write all that is known of a run as one HTML file to share or print; it loads nothing."""
+    from mnistkit.cli.watch import showing_progress
+
+    trainer = _trainer()
+    with showing_progress("Fetching"):
+        path = trainer.report(find_run(trainer, run), out)
+    output.say(str(path))
 
 
 @app.command(cls=Command, epilog=examples("mnistkit runs wait latest", "mnistkit runs wait a1b2c3 --timeout 600"))
@@ -239,6 +280,21 @@ def _job_text(record: RunRecord) -> str:
     from mnistkit.views import job_text
 
     return job_text(record.job)
+
+
+def _subject(run: Run, n: int) -> Subject:
+    def load() -> Any:
+        from mnistkit.results import run_model
+
+        return run_model(run)
+
+    def fetch() -> Dataset:
+        from mnistkit.cli.watch import fetched
+        from mnistkit.trainer import Trainer
+
+        return fetched(Trainer.from_config(data=run.record.data))
+
+    return Subject(load, fetch, run=run, n=n)
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +19,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.models import ModelVersion
     from mnistkit.trainer import Trainer
 
-__all__ = ["EXAMPLES", "score"]
+__all__ = ["EXAMPLES", "score", "trained_on"]
 
 EXAMPLES = examples(
     "mnistkit score digit.png",
@@ -63,7 +62,7 @@ def score(
     trainer = Trainer.from_config(data=data)
     version = resolve_model(trainer.models, find_config().model if model is None else model)
     if data is None:
-        trainer = Trainer.from_config(data=_trained_on(trainer, version))
+        trainer = Trainer.from_config(data=trained_on(trainer, version))
     classifier = load_model(
         trainer.models, version, allow_pickle=allow_pickle, allow_version_mismatch=allow_version_mismatch
     )
@@ -125,7 +124,7 @@ def _n_features(classifier: Any, version: ModelVersion) -> int:
     return int(found)
 
 
-def _trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
+def trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
     """The data of the run that made the model; None if that isn't known any more."""
     try:
         return trainer.compute.get(version.run_id).data if version.run_id else None
@@ -135,16 +134,12 @@ def _trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
 
 def _class_names(trainer: Trainer, version: ModelVersion) -> tuple[str, ...]:
     """What the run that made the model called its classes; empty if that isn't known any more."""
-    from mnistkit.codec import from_json
-    from mnistkit.evaluation import Evaluation
-    from mnistkit.training import EVALUATION_FILE
+    from mnistkit.results import run_evaluation
 
     if version.run_id is None:
         return ()
     try:
-        with TemporaryDirectory(prefix="mnistkit-") as folder:
-            path = trainer.compute.download(version.run_id, f"outputs/{EVALUATION_FILE}", Path(folder))
-            evaluation: Evaluation = from_json(path.read_bytes(), Evaluation, path)
+        evaluation = run_evaluation(trainer.run(version.run_id))
     except MnistkitError:
         return ()
     return tuple(each.name for each in evaluation.classes)

@@ -164,6 +164,9 @@ def sweep(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the table to this file as well.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a report to this file as well.")
+    ] = None,
     experiment: ExperimentOption = None,
     name: NameOption = None,
     register: RegisterOption = True,
@@ -175,7 +178,8 @@ def sweep(
     The best is the one with the highest accuracy on the test images. Runs that fail don't stop the others. Ctrl-C
     cancels the runs that go on; the same command with --resume runs what is missing.
     """
-    _check_csv(csv)
+    _check_file("--csv", csv)
+    _check_file("--report", report)
     cs = [_inverse(rate) for rate in _rates(regularization)]
     name, tags = _model_name(name), parse_tags(tag)
     trainer, counts = _prepared(data, experiment)
@@ -183,6 +187,8 @@ def sweep(
     runs = _swept(trainer, jobs, cs, parallel, resume=resume)
     if csv is not None:
         output.note(f"The table is in {runs.to_csv(csv)}.")
+    if report is not None:
+        output.note(f"The report is in {runs.report(report)}.")
     try:
         best = runs.best("accuracy")
     except NotFoundError:
@@ -312,10 +318,10 @@ def _swept(trainer: Trainer, jobs: list[TrainingJob], cs: list[float], parallel:
     return Sweep(jobs[0].tags["sweep"], trials)
 
 
-def _check_csv(path: Path | None) -> None:
+def _check_file(option: str, path: Path | None) -> None:
     """Refuse a file that can't be written, before anything is spent on training."""
     if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        raise UsageError(f"--csv {path} can't be written: name a file in a folder that is there and yours.")
+        raise UsageError(f"{option} {path} can't be written: name a file in a folder that is there and yours.")
 
 
 def _check(run: Run) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs import Job
     from mnistkit.trainer import Trainer
 
-__all__ = ["fetched", "train_all", "wait_for"]
+__all__ = ["fetched", "showing_progress", "train_all", "wait_for"]
 
 _PAUSE_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
@@ -41,7 +41,7 @@ def fetched(trainer: Trainer) -> Dataset:
     """The trainer's data, fetched with a progress bar; meanwhile the backend gets ready."""
     if isinstance(trainer.compute, _StartsAhead):
         trainer.compute.start()
-    with _showing_downloads():
+    with showing_progress("Fetching"):
         return trainer.dataset()
 
 
@@ -107,9 +107,14 @@ def _leave(runs: list[Run], hint: str) -> NoReturn:
 
 
 @contextmanager
-def _showing_downloads() -> Iterator[None]:
+def showing_progress(verb: str) -> Iterator[None]:
+    """Show a bar for each task that the library reports while the block runs; without a terminal a line for each.
+
+    Args:
+        verb: What is going on, such as ``"Fetching"``.
+    """
     if not output.is_live():
-        with listening(_Announcer()):
+        with listening(_Announcer(verb)):
             yield
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -123,13 +128,14 @@ def _showing_downloads() -> Iterator[None]:
 class _Announcer:
     """Says once that a task goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
         self._known: set[str] = set()
 
     def __call__(self, step: Step) -> None:
         if step.task not in self._known:
             self._known.add(step.task)
-            output.note(f"Fetching {step.task}")
+            output.note(f"{self._verb} {step.task}")
 
 
 class _Bars:

@@ -4,5 +4,14 @@ from mnistkit.interfaces.compute_backend import ComputeBackend, GroupBackend
 from mnistkit.interfaces.data_source import DataSource, PinnedSource
 from mnistkit.interfaces.known_content import KnownContent
 from mnistkit.interfaces.model_registry import ModelRegistry
+from mnistkit.interfaces.run_files import RegistersRuns
 
-__all__ = ["ComputeBackend", "DataSource", "GroupBackend", "KnownContent", "ModelRegistry", "PinnedSource"]
+__all__ = [
+    "ComputeBackend",
+    "DataSource",
+    "GroupBackend",
+    "KnownContent",
+    "ModelRegistry",
+    "PinnedSource",
+    "RegistersRuns",
+]

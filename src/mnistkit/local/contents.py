@@ -9,7 +9,7 @@ from pathlib import Path
 from mnistkit.errors import IntegrityError, InvalidNameError, UsageError
 from mnistkit.files import FileInfo
 from mnistkit.local import disk
-from mnistkit.local.manifest import MANIFEST
+from mnistkit.manifest import MANIFEST
 from mnistkit.models import ModelVersion
 from mnistkit.names import check_file
 

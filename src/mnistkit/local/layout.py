@@ -24,7 +24,7 @@ from attrs import frozen
 
 from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError, StorageError
 from mnistkit.local import disk
-from mnistkit.local.manifest import MANIFEST
+from mnistkit.manifest import MANIFEST
 
 __all__ = ["Layout", "Numbers"]
 

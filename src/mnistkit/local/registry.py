@@ -8,10 +8,8 @@ shows what lies where.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
 import os
-import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,10 +30,11 @@ from mnistkit.local import disk
 from mnistkit.local.aliases import append_assignment, read_histories
 from mnistkit.local.contents import copy_in, copy_out, find_problems, find_sources
 from mnistkit.local.layout import Layout, Numbers
-from mnistkit.local.manifest import MANIFEST, Manifest, read_version
 from mnistkit.local.signatures import put_signature, read_signatures
+from mnistkit.manifest import MANIFEST, Manifest, read_version
 from mnistkit.models import Assignment, ModelVersion
 from mnistkit.names import check_name
+from mnistkit.provenance import current_user
 from mnistkit.runs import utc_now
 from mnistkit.signing import Signature
 from mnistkit.verification import Problem, Verification
@@ -175,7 +174,7 @@ class FolderRegistry(ModelRegistry):
         event = self._layout.path("models", name, "deleted", f"{version}.json")
         with self._layout.writing() as staging:
             disk.make_folder(event.parent)
-            disk.put_if_absent(event, to_json({"deleted_at": utc_now().isoformat(), "by": _user()}), staging)
+            disk.put_if_absent(event, to_json({"deleted_at": utc_now().isoformat(), "by": current_user()}), staging)
             self._layout.settle(event.parent)
             for entry in self._layout.entries("models", name, "versions", str(version)) - {MANIFEST}:
                 disk.remove(folder / entry)
@@ -186,7 +185,7 @@ class FolderRegistry(ModelRegistry):
         """Point an alias to a version; see `ModelRegistry.assign`."""
         check_name(alias, "alias")
         self.get(name, version)
-        assignment = Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=_user())
+        assignment = Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=current_user())
         append_assignment(self._layout, name, assignment, seen)
 
     def aliases(self, name: str) -> Mapping[str, tuple[Assignment, ...]]:
@@ -256,11 +255,3 @@ def _load(name: str, number: int, folder: str) -> ModelVersion:
     if model.name != name:
         raise IntegrityError(f"{source} is that of {model.name!r}: the folder was moved here.")
     return model
-
-
-def _user() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may have no name for its user
-        user = str(os.getuid()) if hasattr(os, "getuid") else ""
-    return f"{user}@{socket.gethostname()}"

@@ -139,6 +139,21 @@ class Sweep(Sequence[Run]):
         document = {"sweep": self.name, "runs": [_plain(row) for row in self.table()]}
         return _written(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write all that is known of the sweep and its best run as one HTML file, and return where it is.
+
+        The file stands alone: it loads nothing. What can't be had any more is said to be missing in it.
+
+        Args:
+            path: The file; None for ``report-NAME.html`` in the working directory. One that is there is replaced.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        from mnistkit.report import default_name, sweep_report, write_report
+
+        return write_report(sweep_report(self), path or default_name(self.name))
+
     def to_pandas(self) -> pd.DataFrame:
         """`table` as a pandas DataFrame, a row per run, with the columns of `to_csv`.
 

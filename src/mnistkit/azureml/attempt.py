@@ -1,0 +1,96 @@
+"""On the node: one attempt of a job, in its own process. ``python -m mnistkit.azureml.attempt FOLDER DATA_FOLDER``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import runpy
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistkit.azureml.forwarding import PICTURES_FILE
+from mnistkit.azureml.job import ERROR_FILE, JOB_FILE, RUN_FOLDER
+from mnistkit.context import FolderContext, using_context
+
+__all__ = ["NodeContext", "main"]
+
+
+class NodeContext(FolderContext):
+    """Writes to the run folder on the node, and notes the pictures there, for the process that tells Azure."""
+
+    def log_image(self, name: str, image: Any) -> Path:
+        """Keep a picture, here and with the Azure run."""
+        return self._noted("image", name, super().log_image(name, image))
+
+    def log_confusion_matrix(self, name: str, matrix: Any, labels: Sequence[str]) -> Path:
+        """Keep a confusion matrix, here and with the Azure run."""
+        return self._noted("confusion matrix", name, super().log_confusion_matrix(name, matrix, labels))
+
+    def _noted(self, kind: str, name: str, path: Path) -> Path:
+        line = json.dumps({"kind": kind, "name": name, "path": str(path)}) + "\n"
+        with (self._folder / PICTURES_FILE).open("ab", buffering=0) as stream:
+            stream.write(line.encode())
+        return path
+
+
+def main() -> None:
+    """Run the script, or train, as the job in the folder says."""
+    folder, data_folder = Path(sys.argv[1]), sys.argv[2]
+    spec = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    with using_context(NodeContext(folder / RUN_FOLDER)):
+        if spec["kind"] == "script":
+            _script(spec, data_folder)
+        else:
+            _train(spec, folder, data_folder)
+
+
+def _script(spec: dict[str, Any], data_folder: str) -> None:
+    """Become the script: as if the interpreter had been started with it."""
+    entry, place = spec["entry"], spec["data_placeholder"]
+    sys.argv = [entry, *(argument.replace(place, data_folder) for argument in spec["arguments"])]
+    sys.path[0] = os.path.dirname(os.path.abspath(entry))  # noqa: PTH100, PTH120 - as Python does it
+    try:
+        runpy.run_path(entry, run_name="__main__")
+    finally:  # not at exit: by then the SDK's threads take nothing any more
+        _flush()
+
+
+def _flush() -> None:
+    """Send what the script has logged through the SDK itself, which keeps it back until somebody asks."""
+    if "azureml.core.run" in sys.modules:
+        from mnistkit.azureml._sdk import submitted_run
+
+        with contextlib.suppress(Exception):
+            run = submitted_run()
+            if run is not None:
+                run.flush()
+
+
+def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("mnistkit").setLevel(logging.INFO)
+    try:
+        _fit(spec, folder, data_folder)
+    except BaseException as error:
+        told = {"error": "".join(traceback.format_exception_only(error)).strip()}
+        (folder / RUN_FOLDER / ERROR_FILE).write_text(json.dumps(told), encoding="utf-8")
+        raise
+
+
+def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
+    from mnistkit.codec import from_json
+    from mnistkit.context import get_context
+    from mnistkit.jobs import TrainingJob
+    from mnistkit.training import DataFolder, read_dataset, train
+
+    job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)
+    train(job, read_dataset(DataFolder(data_folder, spec["uri"], owned=False)), get_context())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""Data for jobs of a workspace: MNIST of Azure's Open Datasets, and any other source, brought to the node."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from attrs import evolve, field, frozen
+
+from mnistkit import settings
+from mnistkit.azureml._sdk import call, sdk
+from mnistkit.azureml._uploads import uploaded
+from mnistkit.azureml.workspace import Connection
+from mnistkit.codec import to_json
+from mnistkit.dataset import MANIFEST, DatasetManifest
+from mnistkit.errors import (
+    ChecksumError,
+    ConflictError,
+    DownloadError,
+    NotFoundError,
+    ServiceError,
+    StorageError,
+    UsageError,
+)
+from mnistkit.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
+from mnistkit.interfaces.data_source import DataSource, PinnedSource
+
+__all__ = ["MNIST", "OpenDatasetsMnist", "mount"]
+
+MNIST: Final[Mapping[str, FileInfo]] = MappingProxyType(
+    {
+        "train-images-idx3-ubyte.gz": FileInfo(
+            9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+        ),
+        "train-labels-idx1-ubyte.gz": FileInfo(
+            28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
+        ),
+        "t10k-images-idx3-ubyte.gz": FileInfo(
+            1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
+        ),
+        "t10k-labels-idx1-ubyte.gz": FileInfo(4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    }
+)
+"""What the four files of MNIST are."""
+
+_SECONDS = 600.0
+_ZEROS = bytes(1 << 20)
+_NAME = "mnist_opendataset"
+_URI = re.compile(rf"azureml:{_NAME}(?::([1-9][0-9]{{0,8}}))?")
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class OpenDatasetsMnist(PinnedSource):
+    """MNIST as Azure's Open Datasets have it, verified: the tutorial's data.
+
+    In jobs of a workspace it is mounted where they run; `fetch` brings it to this machine.
+
+    Attributes:
+        workspace: What `mnistkit.azureml.connect` returns; None to connect when it is needed, to what ``config.json``
+            names. `fetch` needs none, unless there is a ``version``.
+        version: Of the dataset that `register` made; None for the Open Dataset itself.
+        name: What `register` called it.
+        files: The size and sha256 of each file; MNIST's.
+    """
+
+    workspace: Any = field(default=None, eq=False, repr=False)
+    version: int | None = field(default=None, kw_only=True)
+    name: str = field(default=_NAME, kw_only=True)
+    files: Mapping[str, FileInfo] = field(default=MNIST, converter=dict, kw_only=True, repr=False)
+
+    @classmethod
+    def from_uri(cls, uri: str) -> OpenDatasetsMnist:
+        """The source that ``"azureml:mnist_opendataset"`` means, or ``"azureml:mnist_opendataset:3"``.
+
+        Raises:
+            UsageError: It is anything else.
+        """
+        match = _URI.fullmatch(uri)
+        if not match:
+            raise UsageError(f"{uri!r} is no dataset of a workspace: use 'azureml:{_NAME}', or 'azureml:{_NAME}:3'.")
+        return cls(version=int(match[1]) if match[1] else None)
+
+    @property
+    def uri(self) -> str:
+        """``"azureml:mnist_opendataset"``, with the version if there is one, and a digest of other ``files``."""
+        other = "" if self.files == MNIST else f"?sha256={sha256_hex(to_json(self.files))[:16]}"
+        return f"azureml:{self.name}{'' if self.version is None else f':{self.version}'}{other}"
+
+    def fetch(self, into: Path) -> Path:
+        """Fill ``into`` with the four files and a ``dataset.json``; see `DataSource.fetch`.
+
+        Args:
+            into: A folder that caches this dataset; created if need be.
+
+        Returns:
+            ``into``.
+
+        Raises:
+            DownloadError: The storage didn't deliver, or ``MNISTKIT_OFFLINE`` forbids to ask it.
+            ChecksumError: It delivered other files than the pinned ones. Nothing was put into ``into``.
+            MissingExtraError: The SDK isn't installed.
+            StorageError: ``into`` can't be written.
+        """
+        into = ensure_folder(into.absolute(), "MNISTKIT_CACHE", writable=False)
+        manifest = to_json(self._manifest)
+        bad = [name for name, info in self.files.items() if not _holds(into / name, info)]
+        try:
+            if bad:
+                self._download(ensure_folder(into, "MNISTKIT_CACHE"), bad)
+            for name in self.files:
+                if name.endswith(".gz"):  # readers take a plain file before its .gz
+                    (into / name.removesuffix(".gz")).unlink(missing_ok=True)
+            if not _holds(into / MANIFEST, FileInfo(len(manifest), sha256_hex(manifest))):
+                write_atomically(into / MANIFEST, manifest)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise _no_room(into, error) from error
+        return into
+
+    def expected(self, into: Path) -> DatasetManifest | None:
+        """The pins, if the files in ``into`` have their sizes; see `PinnedSource.expected`."""
+        try:
+            complete = all((into / name).stat().st_size == info.size for name, info in self.files.items())
+        except OSError:
+            return None
+        return self._manifest if complete else None
+
+    def digests(self) -> Mapping[str, str]:
+        """The pinned sha256s; see `KnownContent`."""
+        return {name: info.sha256 for name, info in self.files.items()}
+
+    def register(
+        self, name: str = _NAME, *, create_new_version: bool = True, description: str = "MNIST of Azure's Open Datasets"
+    ) -> OpenDatasetsMnist:
+        """Register the Open Dataset in the workspace, so that people find it there, and return it with its version.
+
+        Args:
+            name: What to call it there.
+            create_new_version: Whether a dataset that has this name gets another version, if this one differs.
+            description: Free text.
+
+        Raises:
+            ConflictError: A dataset has this name, and ``create_new_version`` is false.
+            ServiceError: The workspace refused.
+        """
+        workspace = Connection(self.workspace).workspace
+        register = evolve(self, version=None).dataset(workspace).register
+        options: dict[str, Any] = {"description": description, "create_new_version": create_new_version}
+        try:
+            found = call(f"registering the dataset {name}", register, workspace, name, **options)
+        except ServiceError as error:
+            if "already a dataset" not in str(error):
+                raise
+            raise ConflictError(
+                f"{workspace.name} has a dataset {name!r} already: use another name, or create_new_version=True."
+            ) from error
+        return evolve(self, workspace=workspace, name=name, version=found.version)
+
+    def dataset(self, workspace: Any = None) -> Any:
+        """The SDK's ``FileDataset``: registered, if there is a ``version``, or else the Open Dataset.
+
+        Args:
+            workspace: Where it is registered; None for ``workspace`` of this source.
+        """
+        for module in ("engineless_dataflow", "_azure_access_token_resolver"):
+            sdk(f"azureml.dataprep.api.{module}").__dict__["print"] = _say_nothing  # they talk on standard output
+        if self.version is None:
+            mnist = sdk("azureml.opendatasets").MNIST
+            return call("looking up MNIST in the Open Datasets", mnist.get_file_dataset, enable_telemetry=False)
+        where = Connection(self.workspace if workspace is None else workspace).workspace
+        get = sdk("azureml.core").Dataset.get_by_name
+        return call(f"looking up the dataset {self.name}", get, where, self.name, self.version)
+
+    @property
+    def _manifest(self) -> DatasetManifest:
+        return DatasetManifest(name="mnist", class_names=tuple("0123456789"), files=self.files)
+
+    def _download(self, into: Path, names: list[str]) -> None:
+        """Put files into a folder: all of these that are as pinned, or none."""
+        if settings.is_offline():
+            raise DownloadError(
+                f"{self.uri}: {', '.join(names)} would have to be fetched, and MNISTKIT_OFFLINE is set. Unset it, or "
+                f"copy {into} from a machine that has them."
+            )
+        partial = into / f".{uuid.uuid4().hex}.part"
+        try:
+            partial.mkdir()
+            _make_sure_of_room(partial / "room", sum(info.size for info in self.files.values()))
+            self._receive(partial)
+            found = {path.name: path for path in sorted(partial.rglob("*")) if path.is_file()}
+            for name in names:
+                self._check(name, found)
+            for name in names:
+                found[name].replace(into / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _receive(self, folder: Path) -> None:
+        try:
+            call("downloading MNIST", self.dataset().download, str(folder), overwrite=True, seconds=_SECONDS)
+        except (ServiceError, NotFoundError) as error:
+            raise DownloadError(
+                f"{self.uri}: {error} Look at the network and HTTPS_PROXY, or use data='mnist': it has other mirrors."
+            ) from error
+
+    def _check(self, name: str, found: Mapping[str, Path]) -> None:
+        if name not in found:
+            raise ChecksumError(f"{self.uri} lacks {name}: Azure delivered {', '.join(found) or 'no files'}.")
+        got = file_info(found[name])
+        if got != self.files[name]:
+            raise ChecksumError(
+                f"{self.uri}: {name} isn't MNIST's: expected {self.files[name].size} bytes with sha256 "
+                f"{self.files[name].sha256}, got {got.size} bytes with sha256 {got.sha256}. Nothing was kept. Try "
+                "again, or use data='mnist', which has other mirrors."
+            )
+
+
+def mount(
+    workspace: Any, source: DataSource, *, mode: Literal["mount", "download"] = "mount", name: str = "mnist_data"
+) -> Any:
+    """What the SDK takes as a job's input, so that the job finds a source's files in a folder of its node.
+
+    `OpenDatasetsMnist` is mounted as it is. Any other source is fetched here and uploaded to the workspace's default
+    datastore, unless data of the same content was before.
+
+    Args:
+        workspace: What `mnistkit.azureml.connect` returns.
+        source: Where the data comes from.
+        mode: ``"mount"`` to read files as they are needed, ``"download"`` to copy them first.
+        name: What the job calls it.
+
+    Returns:
+        A ``DatasetConsumptionConfig`` of the SDK.
+
+    Raises:
+        UsageError: The mode is neither.
+        DataError: The data can't be had, or isn't what it should be.
+        ServiceError: The workspace can't take it.
+    """
+    if mode not in {"mount", "download"}:
+        raise UsageError(f"mode={mode!r}: use 'mount' or 'download'.")
+    dataset = source.dataset(workspace) if isinstance(source, OpenDatasetsMnist) else uploaded(workspace, source)
+    named = call("naming a dataset", dataset.as_named_input, name)
+    return named.as_mount() if mode == "mount" else named.as_download()
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Stand in for the print of the SDK's engine."""
+
+
+def _holds(path: Path, expected: FileInfo) -> bool:
+    try:
+        return path.stat().st_size == expected.size and file_info(path) == expected
+    except FileNotFoundError:
+        return False
+
+
+def _make_sure_of_room(path: Path, size: int) -> None:
+    """Fill as much of the disk as is needed, and free it: the SDK's engine goes on trying where there is no room."""
+    with path.open("wb") as stream:
+        for start in range(0, size, len(_ZEROS)):
+            stream.write(_ZEROS[: size - start])
+    path.unlink()
+
+
+def _no_room(folder: Path, error: BaseException) -> StorageError:
+    return StorageError(
+        f"Can't keep data in {folder}: {error}. Make room or make it writable, or set MNISTKIT_CACHE to another folder."
+    )

@@ -138,4 +138,5 @@ def _read(url: str, skip: int) -> bytes:
     if response.status_code in {404, 416}:  # not there yet, or no more than that
         return b""
     response.raise_for_status()
-    return response.content if response.status_code == 206 else response.content[skip:]  # noqa: PLR2004 - partial
+    content: bytes = response.content
+    return content if response.status_code == 206 else content[skip:]  # noqa: PLR2004 - partial

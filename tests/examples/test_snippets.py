@@ -96,7 +96,17 @@ def run_command(arguments: list[str]) -> None:
     assert outcome.returncode == 0, f"mnistkit {shlex.join(arguments)}: {outcome.stderr}"
 
 
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """Variables that the test sets, by whatever means, are gone after it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("own_environment")
 @pytest.mark.parametrize("page", [*pages()])
 def test_a_page_can_be_followed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a page, run in order in an empty folder, end without an error or a warning."""

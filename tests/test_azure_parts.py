@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from mnistkit.azureml import connect
-from mnistkit.azureml._failures import failure
 from mnistkit.azureml.cluster import ClusterSettings
 from mnistkit.azureml.compute import AmlCompute
 from mnistkit.azureml.environments import node_environment
-from mnistkit.azureml.job import JOB_FOLDER, LIBRARY_FILE, RUN_FOLDER
-from mnistkit.azureml.staging import ENTRY, stage
+from mnistkit.azureml.failures import failure
+from mnistkit.azureml.node.job import JOB_FOLDER, LIBRARY_FILE, RUN_FOLDER
+from mnistkit.azureml.runs.staging import ENTRY, stage
 from mnistkit.azureml.workspace import find_config, login
 from mnistkit.context import read_points
 from mnistkit.errors import (
@@ -216,7 +216,9 @@ def test_equal_sources_make_equal_archives(script: Path, tmp_path: Path) -> None
     archives = [tmp_path / name / JOB_FOLDER / LIBRARY_FILE for name in ("a", "b")]
     assert archives[0].read_bytes() == archives[1].read_bytes()
     with zipfile.ZipFile(archives[0]) as archive:
-        assert {"mnistkit/__init__.py", "mnistkit/azureml/job.py", "mnistkit/context.py"} <= set(archive.namelist())
+        assert {"mnistkit/__init__.py", "mnistkit/azureml/node/job.py", "mnistkit/context.py"} <= set(
+            archive.namelist()
+        )
 
 
 def test_environments_are_pinned_and_named_by_content() -> None:

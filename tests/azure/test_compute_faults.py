@@ -240,7 +240,7 @@ def test_late_metrics_are_waited_for(
     """Metrics that Azure has only some time after the run's end are the run's: it isn't done without them."""
     run = Run(backend, backend.submit(job, NoData()))
     end = time.monotonic() + DEADLINE
-    while run.id in backend._pending or not backend._looker.state(run.id).is_terminal:  # asks for no metrics
+    while run.id in backend._pending or not backend._reader.state(run.id).is_terminal:  # asks for no metrics
         assert time.monotonic() < end, "it doesn't end"
         time.sleep(0.1)
     emulator.inject(Fault("late-metrics", times=4))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnistkit.azureml._ledger import Event, Ledger, pack, read_events, unpack, write_event
+from mnistkit.azureml.models.ledger import Event, Ledger, pack, read_events, unpack, write_event
 from mnistkit.errors import IntegrityError
 from mnistkit.models import Assignment
 from mnistkit.runs import utc_now

@@ -16,8 +16,8 @@ from attrs import evolve
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit.azureml import WorkspaceRegistry
-from mnistkit.azureml._ledger import ledger_name
 from mnistkit.azureml._sdk import sdk
+from mnistkit.azureml.models.ledger import ledger_name
 from mnistkit.emulator import Fault
 from mnistkit.emulator.services.models import Models
 from mnistkit.errors import (

@@ -51,6 +51,13 @@ def test_exec_ends_as_its_command(mnistkit: Program, code: int) -> None:
     mnistkit("emulator", "exec", "--", sys.executable, "-c", f"raise SystemExit({code})", code=code)
 
 
+@pytest.mark.parametrize(("options", "hinted"), [((), True), (("--write-config", "."), False)])
+def test_exec_hints_at_the_config(mnistkit: Program, options: tuple[str, ...], hinted: bool) -> None:
+    """After a failure without a config.json, what makes one is named."""
+    outcome = mnistkit("emulator", "exec", *options, "--", sys.executable, "-c", "raise SystemExit(1)", code=1)
+    assert ("--write-config ." in outcome.err) is hinted
+
+
 @posix
 def test_exec_of_a_killed_command(mnistkit: Program) -> None:
     """A command that a signal ends has the exit code that shells give it."""

@@ -203,6 +203,20 @@ def test_queue(client: Client) -> None:
     assert two < four
 
 
+def test_deleted_cluster(client: Client) -> None:
+    """Without its cluster a job fails, whether it runs or waits for a node, and nothing of it is left."""
+    cluster(client, max_nodes=1)
+    submit(client, "one", STUBBORN.format(session=True, rest="time.sleep(600)"))
+    found = pids(until(client, "one", "pids"))
+    submit(client, "two", "")
+    url = f"https://management.azure.com{client.emulator.workspace.scope}/computes/cpu"
+    assert client.ask("DELETE", url).status == 202
+    for name in ("one", "two"):
+        assert wait(client, name)["status"] == "Failed"
+        assert "'cpu'" in history(client, "GET", f"/runs/{name}/details")["error"]["error"]["message"]
+    assert all(ended(pid) for pid in found)
+
+
 def test_stuck(client: Client) -> None:
     """With the fault, a job stays in its queue, and can be canceled there."""
     client.emulator.inject(Fault("stuck", match="one"))

@@ -18,7 +18,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
-from mnistkit.azureml._failures import failure
+from mnistkit.azureml.failures import failure
 from mnistkit.errors import MissingExtraError, MnistkitError, ServiceTimeoutError
 
 __all__ = [

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.azureml._failures import failure
 from mnistkit.azureml._sdk import call, sdk
+from mnistkit.azureml.failures import failure
 from mnistkit.azureml.workspace import Connection
 from mnistkit.errors import (
     ConfigError,

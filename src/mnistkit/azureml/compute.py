@@ -19,11 +19,11 @@ from attrs import frozen
 
 from mnistkit.azureml.cluster import Cluster, ClusterSettings, ClusterStatus
 from mnistkit.azureml.environments import NodeEnvironment, node_environment
-from mnistkit.azureml.files import fetch_file
-from mnistkit.azureml.history import History
-from mnistkit.azureml.looking import Looker
-from mnistkit.azureml.staging import ENTRY, needs_data
-from mnistkit.azureml.submission import Pending, Submitter, SubmitWith
+from mnistkit.azureml.runs.files import fetch_file
+from mnistkit.azureml.runs.history import History
+from mnistkit.azureml.runs.reader import RunReader
+from mnistkit.azureml.runs.staging import ENTRY, needs_data
+from mnistkit.azureml.runs.submission import Pending, Submitter, SubmitWith
 from mnistkit.azureml.workspace import Connection
 from mnistkit.errors import RunNotFoundError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
@@ -116,7 +116,7 @@ class AmlCompute(ComputeBackend):
         self._connection = workspace if isinstance(workspace, Connection) else Connection(workspace)
         self._cluster = Cluster(self._connection, settings, seconds)
         self._history = History(self._connection, seconds)
-        self._looker = Looker(self._history)
+        self._reader = RunReader(self._history)
         self._submitter = Submitter(
             self._connection, self._history, self._cluster.target, submit_with, mode, max_run_duration_seconds, seconds
         )
@@ -271,7 +271,7 @@ class AmlCompute(ComputeBackend):
         """The present record; see `ComputeBackend.get`."""
         with self._lock:
             pending = self._pending.get(run_id)
-        return pending.record if pending is not None else self._looker.record(_checked(run_id))
+        return pending.record if pending is not None else self._reader.record(_checked(run_id))
 
     def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
         """All records of runs that mnistkit submitted, newest first; see `ComputeBackend.runs`."""
@@ -279,7 +279,7 @@ class AmlCompute(ComputeBackend):
             waiting = {run_id: pending.record for run_id, pending in self._pending.items()}
         found = [dto for dto in self._history.all(experiment) if dto.run_id not in waiting]
         with ThreadPoolExecutor(8) as pool:
-            read = [record for record in pool.map(self._looker.listed, found) if record is not None]
+            read = [record for record in pool.map(self._reader.listed, found) if record is not None]
         mine = [record for record in waiting.values() if experiment in {None, record.experiment}]
         return tuple(sorted([*read, *mine], key=lambda record: (record.created_at, record.id), reverse=True))
 
@@ -289,21 +289,21 @@ class AmlCompute(ComputeBackend):
             pending = self._pending.get(run_id)
         if pending is not None and pending.cancel():
             return
-        state = self._looker.state(_checked(run_id))
+        state = self._reader.state(_checked(run_id))
         if state.is_terminal or state is RunState.CANCEL_REQUESTED:
             return
         self._history.cancel(run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
-        while self._looker.state(run_id) in {RunState.QUEUED, RunState.PREPARING} and time.monotonic() < deadline:
+        while self._reader.state(run_id) in {RunState.QUEUED, RunState.PREPARING} and time.monotonic() < deadline:
             time.sleep(0.1)
-        self._looker.forget(run_id)
+        self._reader.forget(run_id)
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
         """What the run has written; see `ComputeBackend.logs`."""
         with self._lock:
             if run_id in self._pending:
                 return ""
-        return self._looker.log(_checked(run_id))[start:]
+        return self._reader.log(_checked(run_id))[start:]
 
     def download(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one file of a run, verified by the list of files that the node made; see `ComputeBackend.download`.

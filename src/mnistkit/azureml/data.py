@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from mnistkit import settings
 from mnistkit.azureml._sdk import call, sdk
-from mnistkit.azureml._uploads import uploaded
+from mnistkit.azureml.uploads import uploaded
 from mnistkit.azureml.workspace import Connection
 from mnistkit.codec import to_json
 from mnistkit.dataset import MANIFEST, DatasetManifest

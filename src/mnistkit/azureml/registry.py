@@ -11,11 +11,11 @@ from typing import Any
 
 from attrs import evolve
 
-from mnistkit.azureml import _assets
-from mnistkit.azureml._assets import RunFiles, StoredModel
-from mnistkit.azureml._ledger import Event, Ledger, ledger_name, pack, write_event
-from mnistkit.azureml._shelves import MANIFEST, NONCE, Shelf, all_shelves, missing, read_stored, shelf_of
-from mnistkit.azureml._transfer import find_sources, hash_remote, hash_sources, receive
+from mnistkit.azureml.models import assets
+from mnistkit.azureml.models.assets import RunFiles, StoredModel
+from mnistkit.azureml.models.ledger import Event, Ledger, ledger_name, pack, write_event
+from mnistkit.azureml.models.shelves import MANIFEST, NONCE, Shelf, all_shelves, missing, read_stored, shelf_of
+from mnistkit.azureml.models.transfer import find_sources, hash_remote, hash_sources, receive
 from mnistkit.azureml.workspace import Connection
 from mnistkit.errors import (
     ConflictError,
@@ -126,7 +126,7 @@ class WorkspaceRegistry(ModelRegistry):
         sources = find_sources(Path(files))
         shelf = self._claimable(name)
         infos = hash_sources(sources)
-        asset = _assets.upload(self._workspace, name, sources)
+        asset = assets.upload(self._workspace, name, sources)
         if hash_sources(sources) != infos:
             raise UsageError(f"The files in {files} changed while they were sent: nothing was registered. Try again.")
         return self._publish(evolve(draft, files=infos), asset, shelf)
@@ -162,7 +162,7 @@ class WorkspaceRegistry(ModelRegistry):
             UsageError: Two of the files have the same name; or as for `register`.
         """
         check_name(name, "model name")
-        run = _assets.run_files(self._workspace, run_id)
+        run = assets.run_files(self._workspace, run_id)
         by_name = _by_name(run, files)
         draft = Manifest(
             name=name,
@@ -176,17 +176,17 @@ class WorkspaceRegistry(ModelRegistry):
         draft.to_bytes()
         shelf = self._claimable(name)
         if copies is None:
-            urls = _assets.run_urls(self._workspace, run, files)
+            urls = assets.run_urls(self._workspace, run, files)
             infos = hash_remote({short: urls[file] for short, file in by_name.items()})
         else:
             infos = hash_sources({short: copies / short for short in by_name})
-        asset = _assets.asset_of_run(self._workspace, name, run, files)
+        asset = assets.asset_of_run(self._workspace, name, run, files)
         return self._publish(evolve(draft, files=infos), asset, shelf, run)
 
     def has_run(self, run_id: str) -> bool:
         """Whether the run lives in this workspace, so that `register_from_run` can take its files."""
         try:
-            _assets.run_files(self._workspace, run_id)
+            assets.run_files(self._workspace, run_id)
         except RunNotFoundError:
             return False
         return True
@@ -227,7 +227,7 @@ class WorkspaceRegistry(ModelRegistry):
                 f"{model.id} in {self._place} isn't the version that was asked for: the sha256 of its manifest is "
                 f"{kept.digest or 'unknown'}, expected {model.digest or 'none'}."
             )
-        urls = _assets.locate(self._workspace, stored.asset)
+        urls = assets.locate(self._workspace, stored.asset)
         expected = kept.files if kept.digest else model.files or self._with_files(stored, kept).files
         receive(model.id, urls, expected, Path(into))
         return Path(into)
@@ -245,7 +245,7 @@ class WorkspaceRegistry(ModelRegistry):
             ledger = self._record(name, event, shelf.models[version].asset)
             if event.nonce not in ledger.counted and version not in ledger.deleted:
                 raise _held(name, ledger.holders(version)[0], version)
-        _assets.remove_model(self._workspace, name, version)
+        assets.remove_model(self._workspace, name, version)
 
     def assign(
         self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
@@ -324,7 +324,7 @@ class WorkspaceRegistry(ModelRegistry):
         """A model that others registered, with what its files are now: read once, in this process."""
         key = (stored.name, stored.version, stored.asset)
         if key not in self._hashed:
-            self._hashed[key] = hash_remote(_assets.locate(self._workspace, stored.asset))
+            self._hashed[key] = hash_remote(assets.locate(self._workspace, stored.asset))
         files = self._hashed[key]
         kinds = {format_of(file) for file in files} - {"files"}
         return evolve(model, files=files, format=kinds.pop() if len(kinds) == 1 else "files")
@@ -335,7 +335,7 @@ class WorkspaceRegistry(ModelRegistry):
         found: list[StoredModel] = []
         while not found:
             try:
-                created = _assets.create_model(
+                created = assets.create_model(
                     self._workspace,
                     manifest.name,
                     asset,
@@ -351,12 +351,12 @@ class WorkspaceRegistry(ModelRegistry):
             else:
                 found = [created] if created.version == shelf.top + 1 else self._sent(manifest, shelf)
         for other in found[1:]:  # the request was taken, its answer was lost, and it was sent again
-            _assets.remove_model(self._workspace, other.name, other.version)
+            assets.remove_model(self._workspace, other.name, other.version)
         return read_stored(found[0], self._place)
 
     def _sent(self, manifest: Manifest, shelf: Shelf) -> list[StoredModel]:
         """What the workspace has of a registration, but for numbers that it gave before."""
-        models = _assets.stored_models(self._workspace, manifest.name)
+        models = assets.stored_models(self._workspace, manifest.name)
         deleted = shelf.ledger.deleted
         return [m for m in models if m.properties.get(NONCE) == manifest.nonce and m.version not in deleted]
 
@@ -364,7 +364,7 @@ class WorkspaceRegistry(ModelRegistry):
         """Add an event to the history, and return what that amounts to with it."""
         properties, refusal = write_event(event), None
         try:
-            _assets.create_model(
+            assets.create_model(
                 self._workspace, ledger_name(name), asset, properties=properties, description=str(event)
             )
         except ServiceError as error:  # it may have been taken

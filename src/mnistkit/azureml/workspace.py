@@ -13,8 +13,8 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.azureml._failures import CREDENTIALS
 from mnistkit.azureml._sdk import call, sdk, translated
+from mnistkit.azureml.failures import CREDENTIALS
 from mnistkit.errors import AuthenticationError, ConfigError, NotFoundError, UsageError
 
 __all__ = ["Connection", "WorkspaceName", "config_places", "connect", "credential_kind", "find_config", "login"]

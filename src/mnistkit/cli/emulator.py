@@ -86,7 +86,7 @@ def run(
         emulator = _emulator(
             port=port,
             state=state,
-            config=config,
+            config=config or _find_config(Path.cwd()),
             data=data,
             faults=fault,
             phase_seconds=phase_seconds,
@@ -132,6 +132,7 @@ def execute(
     ] = False,
 ) -> None:
     """Run one command against an emulator of its own; the exit code is the command's."""
+    config = config or _find_config(Path.cwd())
     emulator = _emulator(
         port=port,
         state=state,
@@ -149,6 +150,8 @@ def execute(
             added = {name: value for name, value in added.items() if name not in {"HOME", "USERPROFILE"}}
         code = _run(command, {**os.environ, **added})
         unknown = sorted(set(emulator.unknown_requests))
+    if code and not (config or write_config):
+        output.note("There is no config.json here: if the command needs one, --write-config . makes it.")
     if unknown:
         output.note(f"The command asked for what isn't emulated: {'; '.join(unknown)}.")
     raise typer.Exit(code)
@@ -170,7 +173,7 @@ def _emulator(
     return AzureMLEmulator(
         state,
         port=port,
-        config=config or _find_config(Path.cwd()),
+        config=config,
         faults=[Fault.parse(text) for text in faults or ()],
         settings=settings,
     )

@@ -7,6 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ _DEFAULTS = ("00000000-0000-0000-0000-000000000000", "emulator", "emulator")
 _STORAGE_ACCOUNT = "mnistkitemulator"
 _LOCATION = "westeurope"
 _KEY = "it"
+_LOCK = "lock.sqlite"
+_PREFIX = "mnistkit-emulator-"
+_YOUNG_SECONDS = 60.0  # whoever made such a folder may not hold it yet
 
 
 @contextlib.contextmanager
@@ -32,7 +36,8 @@ def open_folder(given: Path | None) -> Iterator[Path]:
         StorageError: It can't be used, or another emulator has it.
     """
     if given is None:
-        folder = Path(tempfile.mkdtemp(prefix="mnistkit-emulator-")).resolve()
+        _remove_abandoned()
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
     else:
         folder = given.resolve()
         try:
@@ -90,12 +95,21 @@ def workspace_of(store: Store, port: int, names: Mapping[str, str] | None) -> Wo
     )
 
 
+def _remove_abandoned() -> None:
+    """Remove the folders of emulators that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, StorageError):
+            if (folder / _LOCK).stat().st_mtime < time.time() - _YOUNG_SECONDS:
+                with _held(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Keep other emulators off a folder; the system lets go of it when the process ends, however that ends."""
     with contextlib.ExitStack() as undo:
         try:
-            database = sqlite3.connect(folder / "lock.sqlite", timeout=0, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(folder / _LOCK, timeout=0, isolation_level=None, check_same_thread=False)
             undo.callback(database.close)
             database.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:

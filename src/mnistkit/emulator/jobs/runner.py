@@ -38,7 +38,7 @@ _TAIL = f" The last lines of {_LOG}:\n"
 _COLLECTED = ("outputs", "logs", "user_logs")
 _GRACE = 5.0
 _PAUSE = 0.02
-_LOOK_AT_DISK = 0.5
+_LOOK_AROUND = 0.5
 
 
 class Jobs:
@@ -288,9 +288,10 @@ class Jobs:
                 job.pause(0)
                 if time.monotonic() > start + limit:
                     raise Ended("Canceled", f"The job was canceled: it ran for longer than {limit:g} seconds.")
-                if time.monotonic() > looked + _LOOK_AT_DISK:
+                if time.monotonic() > looked + _LOOK_AROUND:
                     looked = time.monotonic()
                     self._check_disk(job, own, log)
+                    self._check_target(job)
             grace = 0.0
         finally:
             if self._runs.get(job.run_id)["status"] == "Running":
@@ -307,6 +308,12 @@ class Jobs:
         if size > self._settings.job_bytes:
             allowed = self._settings.job_bytes
             raise Ended("Failed", f"The job was ended: it has written {size} bytes, and may write {allowed}.")
+
+    def _check_target(self, job: Job) -> None:
+        try:
+            self._clusters.max_nodes(job.plan.target)
+        except Refusal as refusal:
+            raise Ended("Failed", f"The job was ended, its cluster is gone. {refusal.message}") from refusal
 
     def _collect(self, job: Job) -> None:
         if not job.stopped_why:

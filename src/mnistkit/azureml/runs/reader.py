@@ -11,12 +11,12 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from mnistkit.azureml.history import History
-from mnistkit.azureml.records import Result, read, state_of
+from mnistkit.azureml.runs.history import History
+from mnistkit.azureml.runs.records import Result, read, state_of
 from mnistkit.errors import DataFormatError, MnistkitError, RunNotFoundError
 from mnistkit.runs import MetricPoint, RunRecord, RunState
 
-__all__ = ["Looker"]
+__all__ = ["RunReader"]
 
 _LATE_SECONDS = 20.0
 _FRESH_SECONDS = 1.0
@@ -38,7 +38,7 @@ class _Left:
     is_final: bool = False
 
 
-class Looker:
+class RunReader:
     """Puts records of runs together."""
 
     def __init__(self, history: History) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from mnistkit.azureml._assets import StoredModel, stored_models
-from mnistkit.azureml._ledger import Event, Ledger, ledger_name, model_name, read_events, unpack
+from mnistkit.azureml.models.assets import StoredModel, stored_models
+from mnistkit.azureml.models.ledger import Event, Ledger, ledger_name, model_name, read_events, unpack
 from mnistkit.errors import IntegrityError, InvalidNameError, ModelNotFoundError
 from mnistkit.manifest import read_version
 from mnistkit.models import ModelVersion

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from mnistkit.azureml.history import History
-from mnistkit.azureml.job import MANIFEST_FILE
-from mnistkit.azureml.records import Result
+from mnistkit.azureml.node.job import MANIFEST_FILE
+from mnistkit.azureml.runs.history import History
+from mnistkit.azureml.runs.records import Result
 from mnistkit.errors import DownloadError, NotFoundError, ServiceError
 from mnistkit.files import FileInfo, ensure_folder, file_info
 

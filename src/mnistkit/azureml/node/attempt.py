@@ -1,4 +1,4 @@
-"""On the node: one attempt of a job, in its own process. ``python -m mnistkit.azureml.attempt FOLDER DATA_FOLDER``."""
+"""On the node: one attempt of a job. ``python -m mnistkit.azureml.node.attempt FOLDER DATA_FOLDER``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml.forwarding import PICTURES_FILE
-from mnistkit.azureml.job import ERROR_FILE, JOB_FILE, RUN_FOLDER
+from mnistkit.azureml.node.forwarding import PICTURES_FILE
+from mnistkit.azureml.node.job import ERROR_FILE, JOB_FILE, RUN_FOLDER
 from mnistkit.context import FolderContext, using_context
 
 __all__ = ["NodeContext", "main"]

@@ -22,7 +22,7 @@ from platform import python_version
 from typing import Any
 
 from mnistkit.azureml._sdk import JOB_FOLDER
-from mnistkit.azureml.forwarding import Forwarder
+from mnistkit.azureml.node.forwarding import Forwarder
 
 __all__ = ["ERROR_FILE", "JOB_FILE", "JOB_FOLDER", "LIBRARY_FILE", "MANIFEST_FILE", "PROPERTY", "RUN_FOLDER", "main"]
 
@@ -108,7 +108,7 @@ class _Job:
                 return None
 
     def _command(self) -> list[str]:
-        command = [sys.executable, "-u", "-m", "mnistkit.azureml.attempt", str(self._folder.absolute())]
+        command = [sys.executable, "-u", "-m", "mnistkit.azureml.node.attempt", str(self._folder.absolute())]
         return [*command, self._data_folder]
 
     def _variables(self) -> dict[str, str]:

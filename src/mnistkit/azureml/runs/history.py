@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.azureml._sdk import call, sdk
-from mnistkit.azureml.records import PROPERTIES
+from mnistkit.azureml.runs.records import PROPERTIES
 from mnistkit.azureml.workspace import Connection
 from mnistkit.errors import AuthenticationError, NotFoundError, RunNotFoundError
 from mnistkit.runs import MetricPoint

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mnistkit
-from mnistkit.azureml.job import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
+from mnistkit.azureml.node.job import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
 from mnistkit.codec import to_json
 from mnistkit.errors import RunFailedError, UsageError
 from mnistkit.jobs import DATA_FOLDER, Job, ScriptJob, library_versions
@@ -25,14 +25,14 @@ ENTRY: Mapping[str, str] = {"training": "train.py", "script": f"{JOB_FOLDER}/run
 """What the node starts, by kind of job: relative to the staged folder."""
 
 _START = '''\
-"""Starts the job that mnistkit submitted: see mnistkit.azureml.job in the archive beside job.json."""
+"""Starts the job that mnistkit submitted: see mnistkit.azureml.node.job in the archive beside job.json."""
 import sys
 from pathlib import Path
 
 folder = next(each for each in Path(__file__).resolve().parents if (each / "{folder}").is_dir()) / "{folder}"
 sys.path.insert(0, str(folder / "{library}"))
 
-from mnistkit.azureml.job import main  # noqa: E402
+from mnistkit.azureml.node.job import main  # noqa: E402
 
 main(folder)
 '''
@@ -73,7 +73,7 @@ def stage(job: Job, uri: str, into: Path) -> str:
 
 
 def _spec(job: Job, uri: str) -> dict[str, Any]:
-    """The job for `mnistkit.azureml.job`, which can't read our values: it needs Python alone."""
+    """The job for `mnistkit.azureml.node.job`, which can't read our values: it needs Python alone."""
     return {
         "kind": job.kind,
         "name": job.entry_script if isinstance(job, ScriptJob) else "The training process",

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.azureml.job import JOB_FOLDER, MANIFEST_FILE, PROPERTY
+from mnistkit.azureml.node.job import JOB_FOLDER, MANIFEST_FILE, PROPERTY
 from mnistkit.codec import from_json, to_json
 from mnistkit.errors import DataFormatError
 from mnistkit.jobs import Job, ScriptJob, TrainingJob

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mnistkit.azureml import _assets
+from mnistkit.azureml.models import assets
 from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError, ServiceError, StorageError, UsageError
 from mnistkit.files import FileInfo, file_info, found_files
 from mnistkit.names import check_file
@@ -90,19 +90,19 @@ def receive(what: str, urls: Mapping[str, str], expected: Mapping[str, FileInfo]
 
 
 def _hash_whole(file: str, url: str, path: Path) -> FileInfo:
-    size = _assets.size_of(url)
-    got = _assets.download(url, path)
+    size = assets.size_of(url)
+    got = assets.download(url, path)
     if got.size != size:
-        got = _assets.download(url, path)
+        got = assets.download(url, path)
     if got.size != size:
         raise ServiceError(f"{file} has {size} bytes in the workspace, and arrived with {got.size}. Try again.")
     return got
 
 
 def _receive_one(what: str, file: str, url: str, expected: FileInfo, path: Path) -> None:
-    got = _assets.download(url, path)
+    got = assets.download(url, path)
     if got != expected:  # an answer that was cut off is another one the next time
-        got = _assets.download(url, path)
+        got = assets.download(url, path)
     if got != expected:
         raise IntegrityError(
             f"{what}: {file} has {got.size} bytes with sha256 {got.sha256}; registered were {expected.size} with "

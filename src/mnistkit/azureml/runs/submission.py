@@ -16,9 +16,9 @@ from attrs import evolve, field, frozen
 
 from mnistkit.azureml._sdk import call, is_estimator_there, sdk
 from mnistkit.azureml.environments import node_environment, registered
-from mnistkit.azureml.history import History
-from mnistkit.azureml.records import ended, of_job
-from mnistkit.azureml.staging import needs_data, stage
+from mnistkit.azureml.runs.history import History
+from mnistkit.azureml.runs.records import ended, of_job
+from mnistkit.azureml.runs.staging import needs_data, stage
 from mnistkit.azureml.workspace import Connection
 from mnistkit.errors import MnistkitError, NotFoundError, RunNotFoundError, ServiceError
 from mnistkit.interfaces import DataSource

@@ -1,0 +1,1 @@
+"""What runs on the node; the job itself needs the standard library alone."""

@@ -4,6 +4,7 @@ A name leads to ``"module:callable"``; nothing is imported before it is asked fo
 through the entry-point groups below; the built-in names stay what they are.
 
 - ``mnistkit.data_sources``: called with the whole uri, ``"idx:/data"``; the name is the part before ``:`` or ``?``.
+  What a source needs beside its uri, such as the workspace it is in, are keyword arguments.
 - ``mnistkit.compute_backends`` and ``mnistkit.model_registries``: called with the home folder, and the options of
   the configuration file as keyword arguments.
 """
@@ -67,16 +68,15 @@ _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 
 
-def data_source(uri: str) -> DataSource:
+def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSource:
     """The source that a uri such as ``"mnist"`` or ``"idx:/data/mine"`` stands for.
 
     Raises:
-        UnknownNameError: No source has that name; lists the ones there are.
+        UnknownNameError: No source has that name, or it has no such option; lists the ones there are.
         MissingExtraError: It needs a package that isn't installed.
     """
     name = re.split("[:?]", uri, maxsplit=1)[0]
-    source = _load("dataset", name)(uri)
-    return cast("DataSource", source)
+    return cast("DataSource", _make("dataset", name, uri, options or {}))
 
 
 def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ComputeBackend:
@@ -105,8 +105,10 @@ def names(kind: str) -> tuple[str, ...]:
     return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
 
 
-def _make(kind: str, name: str, home: Path, options: Mapping[str, Any]) -> object:
+def _make(kind: str, name: str, what: object, options: Mapping[str, Any]) -> object:
     factory = _load(kind, name)
+    if not options:
+        return factory(what)
     valid = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for option in options:
         if option not in valid:
@@ -114,7 +116,7 @@ def _make(kind: str, name: str, home: Path, options: Mapping[str, Any]) -> objec
                 f"The {kind} {name!r} has no option {option!r}; it has {', '.join(valid) or 'none'}."
             )
     try:
-        return factory(home, **options)
+        return factory(what, **options)
     except TypeError as error:
         raise UsageError(f"The {kind} {name!r} can't be made with {dict(options)}: {error}.") from error
 

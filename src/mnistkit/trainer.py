@@ -125,6 +125,8 @@ class Trainer:
         where |= {} if config is None else {"config": os.fspath(config)}
         compute = {"backend": "amlcompute", **where, **cluster}
         models = {"backend": "workspace", **where}
+        if isinstance(data, str) and data.startswith("azureml:"):
+            data = plugins.data_source(data, where)
         return cls._from(Config(experiment=experiment, compute=compute, models=models), data)
 
     @classmethod

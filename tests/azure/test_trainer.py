@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("h11")
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit import Trainer, evaluate
+from mnistkit.azureml import OpenDatasetsMnist
 from mnistkit.azureml._sdk import sdk
 from mnistkit.errors import UnknownNameError
 
@@ -33,6 +35,17 @@ def test_train_register_load(workspace: Any, tiny_mnist: DataSource) -> None:
     classifier = trainer.load("sklearn_mnist")
     assert evaluate(classifier, dataset).accuracy == pytest.approx(run.metrics["accuracy"])
     assert [each.id for each in trainer.runs()] == [run.id]
+
+
+def test_its_data_is_in_its_workspace(workspace: Any, tmp_path: Path) -> None:
+    """What the data registers comes into the trainer's workspace, however that was named."""
+    mounted = Trainer.azure(workspace=workspace).data
+    assert isinstance(mounted, OpenDatasetsMnist)
+    assert mounted.register().uri == "azureml:mnist_opendataset:1"
+    workspace.write_config(str(tmp_path))
+    found = Trainer.azure(config=tmp_path).data
+    assert isinstance(found, OpenDatasetsMnist)
+    assert found.register().uri == "azureml:mnist_opendataset:1"
 
 
 def test_nothing_is_asked_before_it_is_needed(emulator: Any) -> None:

@@ -113,7 +113,7 @@ class AmlCompute(ComputeBackend):
         settings = ClusterSettings.of(
             name=name, vm_size=vm_size, min_nodes=min_nodes, max_nodes=max_nodes, idle_seconds=idle_seconds
         )
-        self._connection = workspace if isinstance(workspace, Connection) else Connection(workspace)
+        self._connection = Connection.of(workspace)
         self._cluster = Cluster(self._connection, settings, seconds)
         self._history = History(self._connection, seconds)
         self._reader = RunReader(self._history)

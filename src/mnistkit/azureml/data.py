@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import uuid
@@ -77,8 +78,15 @@ class OpenDatasetsMnist(PinnedSource):
     files: Mapping[str, FileInfo] = field(default=MNIST, converter=dict, kw_only=True, repr=False)
 
     @classmethod
-    def from_uri(cls, uri: str) -> OpenDatasetsMnist:
+    def from_uri(
+        cls, uri: str, *, workspace: Any = None, config: str | os.PathLike[str] | None = None
+    ) -> OpenDatasetsMnist:
         """The source that ``"azureml:mnist_opendataset"`` means, or ``"azureml:mnist_opendataset:3"``.
+
+        Args:
+            uri: One of these.
+            workspace: As the attribute.
+            config: Without a workspace, where to look for its ``config.json``, as in `mnistkit.azureml.connect`.
 
         Raises:
             UsageError: It is anything else.
@@ -86,7 +94,8 @@ class OpenDatasetsMnist(PinnedSource):
         match = _URI.fullmatch(uri)
         if not match:
             raise UsageError(f"{uri!r} is no dataset of a workspace: use 'azureml:{_NAME}', or 'azureml:{_NAME}:3'.")
-        return cls(version=int(match[1]) if match[1] else None)
+        where = Connection(config=config) if workspace is None else workspace
+        return cls(where, version=int(match[1]) if match[1] else None)
 
     @property
     def uri(self) -> str:
@@ -152,7 +161,7 @@ class OpenDatasetsMnist(PinnedSource):
             ConflictError: A dataset has this name, and ``create_new_version`` is false.
             ServiceError: The workspace refused.
         """
-        workspace = Connection(self.workspace).workspace
+        workspace = Connection.of(self.workspace).workspace
         register = evolve(self, version=None).dataset(workspace).register
         options: dict[str, Any] = {"description": description, "create_new_version": create_new_version}
         try:
@@ -176,7 +185,7 @@ class OpenDatasetsMnist(PinnedSource):
         if self.version is None:
             mnist = sdk("azureml.opendatasets").MNIST
             return call("looking up MNIST in the Open Datasets", mnist.get_file_dataset, enable_telemetry=False)
-        where = Connection(self.workspace if workspace is None else workspace).workspace
+        where = Connection.of(self.workspace if workspace is None else workspace).workspace
         get = sdk("azureml.core").Dataset.get_by_name
         return call(f"looking up the dataset {self.name}", get, where, self.name, self.version)
 

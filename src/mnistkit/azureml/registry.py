@@ -69,7 +69,7 @@ class WorkspaceRegistry(ModelRegistry):
     __slots__ = ("_connection", "_hashed")
 
     def __init__(self, workspace: Any = None) -> None:
-        self._connection = workspace if isinstance(workspace, Connection) else Connection(workspace)
+        self._connection = Connection.of(workspace)
         self._hashed: dict[tuple[str, int, str], dict[str, FileInfo]] = {}
 
     @classmethod

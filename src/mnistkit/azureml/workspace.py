@@ -105,6 +105,11 @@ class Connection:
         self._how = how
         self._lock = threading.Lock()
 
+    @classmethod
+    def of(cls, workspace: Any) -> Connection:
+        """The connection that is given, or one to the workspace that is, or to the one of ``config.json`` for None."""
+        return workspace if isinstance(workspace, cls) else cls(workspace)
+
     @property
     def workspace(self) -> Any:
         """The SDK's workspace; raises as `connect`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
@@ -11,7 +12,10 @@ def main() -> None:
     """Take orders on standard input until it ends; see `mnistkit.local.dispatcher`."""
     from mnistkit.local.dispatcher import Dispatcher
 
+    gc.disable()  # it would look again and again through what is imported, none of which is garbage
     _import_ahead()
+    gc.freeze()
+    gc.enable()
     Dispatcher(sys.stdin.fileno()).run()
 
 

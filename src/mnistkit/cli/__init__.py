@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import io
 import sys
 
@@ -11,6 +13,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the program with the arguments of this process, and exit with its code."""
+    gc.set_threshold(50_000)  # importing scikit-learn makes many objects, and no garbage
+    atexit.register(gc.freeze)  # as the process ends, none of them need be looked for
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is

@@ -182,6 +182,7 @@ class _Worker:
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         self._orders = self._process.stdin
         self._sending = threading.Lock()
+        self._is_used = False
         self.owner = Owner.of(self._process.pid)
 
     @property
@@ -196,6 +197,7 @@ class _Worker:
         """
         try:
             with self._sending:
+                self._is_used = True
                 self._orders.write(json.dumps(message).encode() + b"\n")
                 self._orders.flush()
         except OSError as error:
@@ -203,6 +205,8 @@ class _Worker:
 
     def close(self) -> None:
         """Give no more orders; the worker ends with its last run."""
+        if not self._is_used:  # it may be importing for a while yet
+            self._process.terminate()
         with contextlib.suppress(OSError):
             self._orders.close()
         try:

@@ -263,16 +263,17 @@ class Run:
         Raises:
             RunTimeoutError: It hasn't ended by then; it goes on.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        pause = 0.01
+        start = time.monotonic()
+        deadline = math.inf if timeout is None else start + timeout
         while True:
             yield self.refresh()
             if self.state.is_terminal:
                 return
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= deadline:
                 raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
-            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-            pause = min(pause * 1.5, 1.0)
+            pause = min(max(0.01, 0.1 * (now - start)), 1.0)  # a tenth late at most
+            time.sleep(min(pause, deadline - now))
 
     def watch(self) -> Run:
         """Show how the run goes on until it has ended, however it ends; returns itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from mnistkit.plugins import data_source
 from mnistkit.testing.data import write_tiny_mnist  # noqa: F401 - imported before the network is blocked
 
 _LOOPBACK = ("127.", "::1", "localhost")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # or no program that a test starts could be interrupted
 
 
 class NetworkBlockedError(OSError):

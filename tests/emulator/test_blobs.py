@@ -138,7 +138,7 @@ def test_listing(account: Account) -> None:
     def listed(more: str) -> tuple[list[str], str | None]:
         response = account.ask("GET", url, more=f"restype=container&comp=list&{more}")
         root = ET.fromstring(response.body)  # noqa: S314 - the emulator's own
-        names = [each.findtext("Name") or "" for each in root.find("Blobs") or ()]
+        names = [each.findtext("Name") or "" for each in root.iterfind("Blobs/*")]
         return names, root.findtext("NextMarker")
 
     assert listed("prefix=deep/")[0] == ["deep/b.txt", "deep/c & <d>.txt"]

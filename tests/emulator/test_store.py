@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("h11")
 
-from mnistkit.emulator.store import Store
+from mnistkit.emulator.store import Store, Table
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Table]:
+    """A table with nothing in it."""
+    with closing(Store(tmp_path)) as store:
+        yield store.table("things")
 
 
 def test_kept(tmp_path: Path) -> None:
     """What was set is there for whoever opens the folder next, in the order in which it came."""
-    store = Store(tmp_path)
-    table = store.table("things")
-    for key in ("b", "a", "c"):
-        table[key] = {"name": key}
-    table["b"] = {"name": "changed"}
-    del table["a"]
-    store.close()
-    again = Store(tmp_path).table("things")
-    assert list(again.items()) == [("b", {"name": "changed"}), ("c", {"name": "c"})]
+    with closing(Store(tmp_path)) as store:
+        table = store.table("things")
+        for key in ("b", "a", "c"):
+            table[key] = {"name": key}
+        table["b"] = {"name": "changed"}
+        del table["a"]
+    with closing(Store(tmp_path)) as store:
+        assert list(store.table("things").items()) == [("b", {"name": "changed"}), ("c", {"name": "c"})]
 
 
-def test_copies(tmp_path: Path) -> None:
+def test_copies(table: Table) -> None:
     """What is looked up is a copy; a change counts in `change`, and not if that raises."""
-    table = Store(tmp_path).table("things")
     table["a"] = {"n": 1}
     table["a"]["n"] = 2
     next(iter(table.values()))["n"] = 3
@@ -38,9 +45,8 @@ def test_copies(tmp_path: Path) -> None:
     assert table["a"] == {"n": 4}
 
 
-def test_going_through_what_changes(tmp_path: Path) -> None:
+def test_going_through_what_changes(table: Table) -> None:
     """Values and items can be gone through while others are deleted and added."""
-    table = Store(tmp_path).table("things")
     for number in range(3):
         table[str(number)] = {"n": number}
     for look in (table.values, table.items):

@@ -105,7 +105,8 @@ class Manifest:
             manifest: Manifest = from_json(data, cls, source)
         except (DataFormatError, UsageError) as error:
             raise IntegrityError(
-                f"{error} The manifest was damaged or edited, or a newer mnistkit wrote it."
+                f"{error} The manifest was damaged or edited, or a newer mnistkit wrote it: restore it, or delete this "
+                "version."
             ) from error
         if manifest.schema != _SCHEMA:
             raise IntegrityError(f"{source}: schema {manifest.schema}, expected {_SCHEMA}: a newer mnistkit wrote it.")

@@ -11,10 +11,10 @@ __all__ = ["Problem", "Verification"]
 
 @frozen
 class Problem:
-    """One way in which a version isn't what was registered.
+    """One way in which a version, or what points to it, isn't what was registered.
 
     Attributes:
-        model: The version, as ``name:version``.
+        model: The version, as ``name:version``; the model's name alone if it isn't about one version.
         file: Which of its files, by relative POSIX path; empty if it isn't about one.
         what: What is wrong, and with the file's name and numbers where there are any.
     """

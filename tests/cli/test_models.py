@@ -153,7 +153,8 @@ def test_verify_passes_what_is_whole(mnistkit: Program, two: Trainer) -> None:
     promote(two.models, "sklearn_mnist:1", "champion")
     for ref, count in (((), 2), (("sklearn_mnist",), 2), (("sklearn_mnist:2",), 1), (("sklearn_mnist@champion",), 1)):
         outcome = mnistkit("models", "verify", *ref)
-        assert (outcome.out, f"{count} versions with {count * size} bytes" in outcome.err) == ("", True)
+        versions = "1 version" if count == 1 else f"{count} versions"
+        assert (outcome.out, outcome.err) == ("", f"{versions} with {count * size} bytes verified, none bad.\n")
     assert mnistkit("models", "verify", "--json").json == {"versions": 2, "bytes": 2 * size, "problems": []}
     assert "never was" in mnistkit("models", "verify", "sklearn_mnist:9", code=1).err
     assert "No model 'nope'" in mnistkit("models", "verify", "nope", code=1).err
@@ -169,6 +170,30 @@ def test_verify_finds_an_altered_file(mnistkit: Program, two: Trainer, file: str
     assert [(each["model"], each["file"]) for each in found["problems"]] == [("sklearn_mnist:2", file)]
     assert found["versions"] == 2
     assert f"sklearn_mnist:2\t{file}\t" in mnistkit("models", "verify", "sklearn_mnist:2", code=1).out
+
+
+def test_damaged_aliases_hide_no_version(mnistkit: Program, two: Trainer) -> None:
+    """Where the aliases can't be read, versions are listed and shown with a note, and verify names the alias."""
+    promote(two.models, "sklearn_mnist:1", "champion")
+    model_folder = Path(two.models.get("sklearn_mnist", 1).location).parents[1]
+    (assignment,) = model_folder.glob("aliases/champion/*.json")
+    assignment.chmod(0o644)
+    assignment.write_text("x")
+    listed = mnistkit("models", "list")
+    assert "sklearn_mnist:2" in listed.out
+    assert "left out the aliases of sklearn_mnist: sklearn_mnist@champion" in " ".join(listed.err.split())
+    assert "sklearn_mnist:1" in mnistkit("models", "show", "sklearn_mnist:1").out
+    found = mnistkit("models", "verify", code=1)
+    assert found.out.startswith("sklearn_mnist\t\tsklearn_mnist@champion: ")
+    assert "2 versions" in found.err
+    assert "none bad. One of the aliases is bad." in found.err
+
+
+def test_a_damaged_version_can_be_deleted(mnistkit: Program, two: Trainer) -> None:
+    """A version whose manifest can't be read is deleted like any other, and nothing is off after that."""
+    Path(two.models.get("sklearn_mnist", 1).location, "manifest.json").unlink()
+    mnistkit("models", "delete", "sklearn_mnist:1", "--yes")
+    mnistkit("models", "verify")
 
 
 def test_verify_goes_past_deleted_versions(mnistkit: Program, two: Trainer) -> None:

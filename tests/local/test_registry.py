@@ -260,6 +260,29 @@ def test_verify_names_the_damage(kind: str, registry: FolderRegistry, source: Pa
     assert verification.versions == 3
 
 
+def test_verify_misses_what_was_taken_away(registry: FolderRegistry, source: Path) -> None:
+    """Versions that were removed by hand are named, however many, and aliases to them; deleting puts it on record."""
+    for _ in range(4):
+        registry.register("digits", source, format="files")
+    registry.assign("digits", "champion", 2)
+    for version in (2, 3):
+        shutil.rmtree(registry.get("digits", version).location)
+    gone, alias = registry.verify().problems
+    assert (gone.model, alias.model) == ("digits:2", "digits")
+    assert "is missing, and so are all up to 3" in gone.what
+    assert "digits@champion is version 2, which isn't there" in alias.what
+    with pytest.raises(ModelNotFoundError, match="Version 3 of model 'digits' is missing"):
+        registry.get("digits", 3)
+    registry.assign("digits", "champion", 4)
+    for version in (2, 3):
+        registry.delete("digits", version)
+    assert registry.verify().problems == ()
+    with pytest.raises(ModelNotFoundError, match="never was"):
+        registry.delete("digits", 5)
+    Path(registry.get("digits", 4).location).with_name("999999999").mkdir()
+    assert [problem.model for problem in registry.verify("digits").problems] == ["digits:999999999", "digits:5"]
+
+
 def test_verify_finds_all_problems(registry: FolderRegistry, source: Path) -> None:
     """`verify` lists every file that is off, with what is wrong, and writes nothing."""
     model = registry.register("digits", source, format="files")

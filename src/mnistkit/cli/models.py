@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,13 +16,14 @@ from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, c
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
-from mnistkit.errors import ModelNotFoundError, UsageError
+from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
 from mnistkit.models import ModelRef
 from mnistkit.settings import verify_keys
 from mnistkit.verification import Verification
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.dataset import Dataset
+    from mnistkit.interfaces import ModelRegistry
     from mnistkit.models import Assignment, ModelVersion
     from mnistkit.trainer import Trainer
 
@@ -68,7 +70,7 @@ def list_models(
 
     models = _trainer().models
     found = search_models(models, tags=parse_tags(tag), metric=metric, min=at_least, max=at_most)
-    aliases = {name: models.aliases(name) for name in {model.name for model in found}}
+    aliases = {name: _histories(models, name) for name in sorted({model.name for model in found})}
     listing = [(model, _aliases(aliases[model.name], model)) for model in found]
     if as_json:
         output.print_json([{**model_json(model), "aliases": names} for model, names in listing])
@@ -109,7 +111,7 @@ def show(
     if plot is not None:
         draw(plot, _subject(model, data, n), out)
         return
-    aliases = _aliases(models.aliases(model.name), model)
+    aliases = _aliases(_histories(models, model.name), model)
     if as_json:
         output.print_json({**model_json(model), "aliases": aliases})
         return
@@ -283,9 +285,8 @@ def verify(
     else:
         for each in found.problems:
             output.say(f"{each.model}\t{each.file}\t{each.what}")
-    bad = len({each.model for each in found.problems})
-    output.note(f"{found.versions} versions with {found.size} bytes verified, {bad or 'none'} of them bad.")
-    if bad:
+    output.note(_summary(found))
+    if found.problems:
         raise typer.Exit(FAILED)
 
 
@@ -300,7 +301,8 @@ def delete(
     if parsed.version is None:
         raise UsageError(f"{ref!r} names no version: write {parsed.name}:3 to delete version 3.")
     models = _trainer().models
-    models.get(parsed.name, parsed.version)
+    with suppress(IntegrityError):  # it is damaged: one more reason
+        models.get(parsed.name, parsed.version)
     confirm(f"Delete {parsed}?", yes=yes)
     models.delete(parsed.name, parsed.version)
     output.note(f"Deleted {parsed}.")
@@ -343,6 +345,23 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
         return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
 
     return Subject(load, fetch, n=n)
+
+
+def _summary(found: Verification) -> str:
+    bad = {each.model for each in found.problems if ":" in each.model}
+    others = sum(":" not in each.model for each in found.problems)
+    count = "1 version" if found.versions == 1 else f"{found.versions} versions"
+    aliases = f" {others} of the aliases are bad." if others > 1 else " One of the aliases is bad." if others else ""
+    return f"{count} with {found.size} bytes verified, {len(bad) or 'none'} bad.{aliases}"
+
+
+def _histories(models: ModelRegistry, name: str) -> Mapping[str, Sequence[Assignment]]:
+    """The aliases of a model; if they are damaged, that is said, and the versions are there all the same."""
+    try:
+        return models.aliases(name)
+    except IntegrityError as error:
+        output.note(f"Warning: left out the aliases of {name}: {error}")
+        return {}
 
 
 def _aliases(histories: Mapping[str, Sequence[Assignment]], model: ModelVersion) -> list[str]:

@@ -143,7 +143,7 @@ class ModelRegistry(ABC):
 
         Returns:
             How much was checked, and each problem with its version and file. A version whose manifest can't be read
-            is a problem, no error.
+            is a problem, no error. Without ``version``, so are aliases that can't be read, or lead nowhere.
 
         Raises:
             ModelNotFoundError: There is no such model or version.
@@ -175,8 +175,29 @@ class ModelRegistry(ABC):
             return Verification(1, size, (Problem(f"{name}:{version}", "", str(error)),))
         return Verification(1, size)
 
+    def inspect_model(self, name: str) -> Verification:
+        """Verify what belongs to no single version: here that each alias can be read, and points to a version.
+
+        A registry that can tell more overrides this.
+        """
+        try:
+            lost = self._lost(name) and self._lost(name)  # an alias may have been moved between the two looks at it
+        except IntegrityError as error:
+            return Verification(0, 0, (Problem(name, "", str(error)),))
+        what = "is version {}, which isn't there. Restore that version, or assign the alias to another."
+        return Verification(
+            0, 0, tuple(Problem(name, "", f"{name}@{each.alias} {what.format(each.version)}") for each in lost)
+        )
+
+    def _lost(self, name: str) -> list[Assignment]:
+        """The present assignments to versions that aren't there."""
+        assignments = [history[-1] for history in self.aliases(name).values()]
+        there = self.numbers(name)
+        return [assignment for assignment in assignments if assignment.version not in there]
+
     def _inspect_all(self, names: Sequence[str]) -> Iterator[Verification]:
         for name in names:
             for number in reversed(self.numbers(name)):
                 with contextlib.suppress(ModelNotFoundError):  # deleted since
                     yield self.inspect(name, number)
+            yield self.inspect_model(name)

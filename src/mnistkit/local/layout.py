@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -51,6 +52,12 @@ class Numbers:
     def live(self) -> frozenset[int]:
         """Those that can be had."""
         return self.taken - self.deleted
+
+    @property
+    def missing(self) -> tuple[range, ...]:
+        """Those below the highest that are neither there nor deleted: numbers are given out without gaps."""
+        known = [0, *sorted(self.taken)]
+        return tuple(range(below + 1, above) for below, above in itertools.pairwise(known) if above - below > 1)
 
 
 @frozen

@@ -160,10 +160,20 @@ class FolderRegistry(ModelRegistry):
         size = sum(info.size for info in model.files.values())
         return Verification(1, size, tuple(Problem(model.id, *problem) for problem in problems))
 
+    def inspect_model(self, name: str) -> Verification:
+        """Verify aliases, and that no version was taken away by hand; see `ModelRegistry.inspect_model`."""
+        gone = [
+            self._gone(name, gap)
+            for gap in self._numbers(name).missing
+            if not os.path.lexists(self._folder(name, gap[0]))  # it may have come while the names were read
+        ]
+        rest = super().inspect_model(name)
+        return Verification(0, 0, (*gone, *rest.problems))
+
     def delete(self, name: str, version: int) -> None:
         """Forget a version's files, for ever; see `ModelRegistry.delete`."""
         numbers = self._numbers(name)
-        if version not in numbers.taken:
+        if version not in numbers.taken and not any(version in gap for gap in numbers.missing):
             raise self._missing(name, version)
         aliases = [alias for alias, history in self.aliases(name).items() if history[-1].version == version]
         if aliases and version in numbers.live:
@@ -222,13 +232,24 @@ class FolderRegistry(ModelRegistry):
             raise self._missing(name, version)
         return number
 
+    def _gone(self, name: str, gap: range) -> Problem:
+        what = "is missing" if len(gap) == 1 else f"is missing, and so are all up to {gap[-1]}"
+        return Problem(
+            f"{name}:{gap[0]}",
+            "",
+            f"{what}: {self._folder(name, gap[0])} was taken away, and not by mnistkit. Restore it, or delete the "
+            "version, which puts on record that it is gone.",
+        )
+
     def _missing(self, name: str, version: int | None) -> ModelNotFoundError:
         numbers = self._layout.numbers(name)
         if not numbers.taken:
             known = ", ".join(self.names()) or "none yet"
             return ModelNotFoundError(f"No model {name!r} in {self._layout.root}. Its models: {known}.")
         known = ", ".join(map(str, sorted(numbers.live))) or "none"
-        lost = "were deleted" if version is None else "was deleted" if version in numbers.deleted else "never was"
+        is_missing = any(version in gap for gap in numbers.missing)
+        fate = "was deleted" if version in numbers.deleted else "is missing" if is_missing else "never was"
+        lost = "were deleted" if version is None else fate
         what = "All versions" if version is None else f"Version {version}"
         return ModelNotFoundError(f"{what} of model {name!r} {lost}. The versions there are: {known}.")
 

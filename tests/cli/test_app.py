@@ -76,6 +76,24 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
+def test_interrupting_it_while_it_starts() -> None:
+    """Ctrl-C before there is a command to run ends the program as it ends a command: one line, exit code 130."""
+    code = """if True:
+        import sys
+
+        class Interrupts:
+            def find_spec(self, name, path=None, target=None):
+                if name == "mnistkit.cli.app":
+                    raise KeyboardInterrupt
+
+        sys.meta_path.insert(0, Interrupts())
+        import mnistkit.cli
+        mnistkit.cli.main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Interrupted: stopped.\n")
+
+
 @pytest.mark.parametrize("package", ["typer", "rich"])
 def test_without_the_extra_it_says_what_to_install(package: str) -> None:
     """Without typer or rich the program names the extra, without a traceback, and exits with 1."""

@@ -176,6 +176,18 @@ def test_a_program_waits_for_its_runs(tmp_path: Path, tiny_mnist: Any, script: P
     assert handle(tmp_path / "home", run_id).state is RunState.COMPLETED
 
 
+def test_interrupting_a_program_that_waits_for_its_runs(tmp_path: Path, tiny_mnist: Any, script: Path) -> None:
+    """Ctrl-C in a program that has come to its end and waits cancels its runs and says so, without a traceback."""
+    with submitters.start("leave", tmp_path / "home", tiny_mnist, script, "6000") as program:
+        assert program.stdout is not None
+        run = handle(tmp_path / "home", program.stdout.readline())
+        until(lambda: "tick" in run.logs())
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=DEADLINE)
+    assert errors == f"Interrupted: canceled {run.id}.\n"
+    assert run.wait(DEADLINE).state is RunState.CANCELED
+
+
 def test_a_detached_run_outlives_its_program(tmp_path: Path, tiny_mnist: Any, script: Path) -> None:
     """A program that detaches ends at once; others follow its run's log, wait for it, or cancel it."""
     with submitters.start("detach", tmp_path / "home", tiny_mnist, script, "30") as program:
@@ -236,10 +248,11 @@ def test_a_second_interruption_ends_the_program(tmp_path: Path, tiny_mnist: Any,
         time.sleep(0.05)
         begun = time.monotonic()
         program.send_signal(signal.SIGINT)
-        program.wait(DEADLINE)
+        _, errors = program.communicate(timeout=DEADLINE)
         seconds = time.monotonic() - begun
         await_gone(mark)
     print(f"{seconds:.2f} s")
+    assert "atexit" not in errors
     assert seconds < 2
     [record] = ProcessCompute(tmp_path / "home").runs()
     assert handle(tmp_path / "home", record.id).wait(DEADLINE).state is RunState.CANCELED

@@ -21,6 +21,9 @@ def main() -> None:
                 stream.reconfigure(errors="backslashreplace")
     try:
         from mnistkit.cli.app import app
+    except KeyboardInterrupt:  # from here on, the commands take care of it
+        sys.stderr.write("Interrupted: stopped.\n")
+        raise SystemExit(130) from None
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnistkit":
             raise

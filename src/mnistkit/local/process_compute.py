@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from mnistkit.runs import RunRecord, RunState
 from mnistkit.training import fetch_folder
 
 __all__ = ["ProcessCompute"]
+
+_log = logging.getLogger(__name__)
 
 _WORKER = "mnistkit.worker"
 _CANCEL_SECONDS = 5.0
@@ -242,12 +245,24 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _finish() -> None:
-    """Wait for what was submitted here, but not for what was asked to stop."""
-    for root, run_id in tuple(_submitted):
-        while _is_wanted(root, run_id):
-            time.sleep(_PAUSE)
+    """Wait for what was submitted here, but not for what was asked to stop; Ctrl-C asks for that."""
+    try:
+        for root, run_id in tuple(_submitted):
+            while _is_wanted(root, run_id):
+                time.sleep(_PAUSE)
+    except KeyboardInterrupt:
+        _cancel_submitted()
     if _Worker._shared is not None:  # noqa: SLF001 - of this module
-        _Worker._shared.close()  # noqa: SLF001 - of this module
+        with contextlib.suppress(KeyboardInterrupt):  # the worker ends by itself
+            _Worker._shared.close()  # noqa: SLF001 - of this module
+
+
+def _cancel_submitted() -> None:
+    wanted = [(root, run_id) for root, run_id in _submitted if _is_wanted(root, run_id)]
+    for root, run_id in wanted:
+        with contextlib.suppress(MnistkitError, OSError):  # it has just gone
+            RunStore(root).ask_to_stop(run_id)
+    _log.warning("Interrupted: canceled %s.", ", ".join(sorted(run_id for _, run_id in wanted)) or "nothing")
 
 
 def _is_wanted(root: Path, run_id: str) -> bool:

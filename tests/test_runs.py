@@ -101,7 +101,7 @@ def test_a_failed_run_raises_with_its_error(tmp_path: Path, folder: Path, tiny_m
     (folder / "train.py").write_text("raise SystemExit(7)\n")
     backend = InProcessCompute(tmp_path / "home")
     run = Run(backend, backend.submit(ScriptJob(str(folder)), tiny_mnist))
-    with pytest.raises(RunFailedError, match=r"exited with code 7.*run\.logs"):
+    with pytest.raises(RunFailedError, match=r"exited with code 7\. Its log.*run\.logs"):
         run.result()
 
 

@@ -307,7 +307,7 @@ class Run:
             RunFailedError: It ended as Failed or Canceled; the message holds its error and its traceback's tail.
         """
         if self.state in {RunState.FAILED, RunState.CANCELED}:
-            detail = f": {self.error}" if self.error else ""
+            detail = f": {self.error.rstrip('.')}" if self.error else ""
             raise RunFailedError(f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().")
 
     @overload

@@ -191,6 +191,19 @@ def test_delete_removes_a_run(mnistkit: Program, failed_run: str) -> None:
     assert mnistkit("runs", "list", "--json").json == []
 
 
+@pytest.mark.parametrize("file", ["record.json", "job.json"])
+def test_a_damaged_run_can_be_deleted(mnistkit: Program, failed_run: str, file: str) -> None:
+    """The list says of a run that can't be read how to delete it, and that does."""
+    folder = Path(Trainer.local().run(failed_run).record.url)
+    (folder / file).write_text("{")
+    listed = mnistkit("runs", "list", "--json")
+    assert listed.json == []
+    assert f"mnistkit runs delete {failed_run}" in " ".join(listed.err.split())
+    assert "can't be read" in " ".join(mnistkit("runs", "delete", failed_run, code=2).err.split())
+    mnistkit("runs", "delete", failed_run, "--yes")
+    assert not folder.exists()
+
+
 def test_delete_wants_agreement(mnistkit: Program, failed_run: str) -> None:
     """Where nobody can be asked, delete needs --yes and exits with 2."""
     assert "add --yes" in mnistkit("runs", "delete", failed_run, code=2).err

@@ -36,6 +36,17 @@ def test_resuming_runs_what_is_missing(mnistkit: Program) -> None:
     assert len(Trainer.local().runs()) == 4
 
 
+def test_resuming_registers_no_run_twice(mnistkit: Program) -> None:
+    """If the best run was there before and is registered, that version is named; another best one is registered."""
+    sweep = ("sweep", "--data", "digits", "--solver", "lbfgs", "--limit", "100", "--name", "d", "--json")
+    first = mnistkit(*sweep, "--regularization", "1").json
+    again = mnistkit(*sweep, "--regularization", "1", "--resume").json
+    assert (first["model"]["id"], again["model"]["id"]) == ("d:1", "d:1")
+    assert again["run"]["id"] == first["run"]["id"]
+    assert mnistkit(*sweep, "--regularization", "1", "--resume", "--no-register").json["model"] is None
+    assert mnistkit(*sweep, "--regularization", "1").json["model"]["id"] == "d:2"
+
+
 def test_the_table_goes_to_a_file(mnistkit: Program) -> None:
     """With --csv the table is written as well, a line per run."""
     outcome = mnistkit(*SWEEP, "0.5,5", "--csv", "s.csv")

@@ -390,6 +390,19 @@ def test_a_home_that_cant_be_written(tmp_path: Path, tiny_mnist: DataSource) -> 
         InProcessCompute(tmp_path, parallel=0)
 
 
+def test_a_full_disk_takes_no_run(tmp_path: Path, tiny_mnist: DataSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for a new run, submit says so with the folder and what to do, and leaves nothing."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(StorageError, match=r"runs: No space left on device\. Make room .*MNISTKIT_HOME"):
+            InProcessCompute(tmp_path).submit(LOGISTIC, tiny_mnist)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_a_run_folder_is_readable_without_mnistkit(
     backend: InProcessCompute, tiny_mnist: DataSource, tmp_path: Path
 ) -> None:

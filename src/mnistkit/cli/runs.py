@@ -17,7 +17,7 @@ from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
-from mnistkit.errors import RunFailedError, RunNotFoundError, RunStateError, UsageError
+from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.dataset import Dataset
@@ -148,7 +148,7 @@ def wait(
         wait_for(found, timeout)
     output.say(f"{found.id}\t{found.state}")
     if found.state.value != "Completed":
-        detail = f": {found.error}" if found.error else ""
+        detail = f": {found.error.rstrip('.')}" if found.error else ""
         raise RunFailedError(f"Run {found.id} is {found.state}{detail}. Its log: mnistkit runs logs {found.id}")
 
 
@@ -195,18 +195,24 @@ def delete(
     from mnistkit.pruning import DeletesRuns
 
     trainer = _trainer()
-    found = find_run(trainer, run)
+    try:
+        found = find_run(trainer, run)
+    except DataFormatError as error:
+        output.note(f"Warning: {error}")
+        run_id, what = run, f"run {run}, which can't be read, and its files"
+    else:
+        run_id, what = found.id, f"run {found.id} and its {len(found.files)} files"
     if not isinstance(trainer.compute, DeletesRuns):
         raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
-    models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == found.id]
+    models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == run_id]
     if models and not force:
         raise RunStateError(
-            f"Run {found.id} made {', '.join(models)}: its log and metrics tell where that comes from. "
+            f"Run {run_id} made {', '.join(models)}: its log and metrics tell where that comes from. "
             "Delete the model first, or use --force to delete the run and keep the model."
         )
-    confirm(f"Delete run {found.id} and its {len(found.files)} files?", yes=yes)
-    trainer.compute.delete(found.id)
-    output.note(f"Deleted run {found.id}.")
+    confirm(f"Delete {what}?", yes=yes)
+    trainer.compute.delete(run_id)
+    output.note(f"Deleted run {run_id}.")
 
 
 def find_run(trainer: Trainer, text: str) -> Run:

@@ -197,7 +197,8 @@ def sweep(
         raise
     for run in runs:
         _note_convergence(run, max_iter)
-    model = trainer.register(best, name) if register else None
+    is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
+    model = _model(trainer, best, name, is_new=is_new) if register else None
     if as_json:
         listing = [{**run_json(run.record), "best": run is best} for run in runs]
         output.print_json({"runs": listing, **_result_json(best, model), "data": counts})
@@ -328,7 +329,7 @@ def _check(run: Run) -> None:
     from mnistkit.runs import RunState
 
     if run.state is not RunState.COMPLETED:
-        detail = f": {run.error}" if run.error else ""
+        detail = f": {run.error.rstrip('.')}" if run.error else ""
         raise RunFailedError(f"Run {run.id} is {run.state}{detail}. Its log: mnistkit runs logs {run.id}")
 
 

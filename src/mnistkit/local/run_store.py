@@ -29,7 +29,7 @@ from attrs import field, frozen
 
 from mnistkit.codec import from_json, to_json
 from mnistkit.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
-from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError
+from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.files import ensure_folder, open_regular, regular_files, write_atomically
 from mnistkit.jobs import Job, library_versions
 from mnistkit.names import check_file, check_name
@@ -130,11 +130,18 @@ class RunStore:
             provenance=Provenance.of(job),
         )
         staged = self._root / f".{run_id}"
-        (staged / "logs").mkdir(parents=True)
-        (staged / "outputs").mkdir()
-        (staged / _JOB).write_bytes(to_json(job))
-        (staged / _RECORD).write_bytes(to_json(status))
-        staged.rename(self._root / run_id)
+        try:
+            (staged / "logs").mkdir(parents=True)
+            (staged / "outputs").mkdir()
+            (staged / _JOB).write_bytes(to_json(job))
+            (staged / _RECORD).write_bytes(to_json(status))
+            staged.rename(self._root / run_id)
+        except OSError as error:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise StorageError(
+                f"Can't keep a new run in {self._root}: {error.strerror or error}. "
+                "Make room or make it writable, or set MNISTKIT_HOME to a folder that is."
+            ) from error
         return run_id
 
     def folder(self, run_id: str) -> Path:
@@ -223,6 +230,13 @@ class RunStore:
         shutil.rmtree(outputs, ignore_errors=True)
         outputs.mkdir(exist_ok=True)
 
+    def may_go_on(self, run_id: str) -> bool:
+        """Whether a run hasn't ended, as far as its record can be read: nobody waits for one that is damaged."""
+        try:
+            return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal
+        except DataFormatError:
+            return False
+
     def is_asked_to_stop(self, run_id: str) -> bool:
         """Whether the sign is there."""
         return (self.folder(run_id) / CANCEL_FILE).exists()
@@ -262,8 +276,11 @@ class RunStore:
                     continue
                 try:
                     records.append(self.read(entry.name))
-                except (RunNotFoundError, DataFormatError, OSError) as error:
-                    _log.warning("left out the run in %s: %s", entry.path, error)
+                except RunNotFoundError:
+                    _log.warning("Left out %s: it is no run, as it holds no %s.", entry.path, _RECORD)
+                except (DataFormatError, OSError) as error:
+                    hint = f"If it can't be restored: mnistkit runs delete {entry.name}"
+                    _log.warning("Left out run %s, which can't be read: %s %s", entry.name, error, hint)
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:

@@ -49,15 +49,14 @@ class StoredRuns(GroupBackend):
         return self._store.copy_file(run_id, file, into)
 
     def delete(self, run_id: str) -> None:
-        """Remove a run and all its files.
+        """Remove a run and all its files, even if they are damaged.
 
         Raises:
             RunNotFoundError: No run has that id.
             RunStateError: It hasn't ended.
         """
-        state = self.get(run_id).state
-        if not state.is_terminal:
-            raise RunStateError(f"Run {run_id} is {state}: cancel it, and delete it once it has ended.")
+        if self._store.may_go_on(run_id):
+            raise RunStateError(f"Run {run_id} hasn't ended: cancel it, and delete it once it has.")
         self._store.delete(run_id)
 
     def _create(self, jobs: Sequence[Job], data: DataSource, owner: Owner | None = None) -> list[str]:

@@ -295,7 +295,8 @@ def _type_names(types: Iterable[str | type]) -> list[str]:
 def _pickle_refused(source: str) -> UnsafeModelError:
     return UnsafeModelError(
         f"{source} is a joblib file: loading it runs whatever code is in it, and its checksum says nothing about that. "
-        "If you made it, or trust who did: load_model(..., allow_pickle=True). Better, register it as skops."
+        "If you made it, or trust who did: load_model(..., allow_pickle=True), or --allow-pickle on the command line. "
+        "Better, register it as skops."
     )
 
 

@@ -167,6 +167,14 @@ def test_a_file_name_cannot_steer_the_terminal(start: Start, script_run: Callabl
     assert "outputs/x\\x1b[2J[bold]" in _on_terminal(start, "runs", "show", run.id)
 
 
+def test_a_metrics_name_makes_no_line_of_its_own(mnistkit: Program, script_run: Callable[[str], Run]) -> None:
+    """A line break in the name of a metric, or in a tag, is written out."""
+    script = "import mnistkit; c = mnistkit.get_context(); c.log('a\\nstate: Failed', 1); c.tag('t', 'x\\ny')"
+    shown = mnistkit("runs", "show", script_run(script).wait(DEADLINE).id).out
+    assert "  a\\nstate: Failed: 1\n" in shown
+    assert "  t=x\\ny\n" in shown
+
+
 def test_download_takes_all_files_in_their_folders(mnistkit: Program, trained: Trainer, tmp_path: Path) -> None:
     """Without names all files come, each where it was below the run's folder."""
     (run,) = trained.runs()

@@ -68,6 +68,8 @@ def list_models(
     """List all models with all their versions, newest first, or those with these tags and within these bounds."""
     from mnistkit.catalog import search_models
 
+    if metric is None and (at_least is not None or at_most is not None):
+        raise UsageError("--min and --max are bounds of a metric: name it, such as --metric accuracy.")
     models = _trainer().models
     found = search_models(models, tags=parse_tags(tag), metric=metric, min=at_least, max=at_most)
     aliases = {name: _histories(models, name) for name in sorted({model.name for model in found})}

@@ -143,7 +143,7 @@ def print_facts(facts: Mapping[str, str | None], sections: Mapping[str, Sequence
         if lines:
             say(f"{title}:")
         for line in lines:
-            say(f"  {line}")
+            say("  " + line.replace("\n", "\\n"))  # a name with a line break makes no line of its own
 
 
 def local_time(time: datetime | None) -> str:

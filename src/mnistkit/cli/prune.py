@@ -46,6 +46,8 @@ def prune(
     from mnistkit import pruning
     from mnistkit.trainer import Trainer
 
+    if keep is None and older_than is None:
+        raise UsageError("Say what to keep: so many of the newest runs with --keep, those of late with --older-than.")
     age = None if older_than is None else pruning.parse_age(older_than)
     trainer = Trainer.from_config()
     if not isinstance(trainer.compute, pruning.DeletesRuns):

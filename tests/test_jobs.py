@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,45 @@ def test_bad_values_are_refused_at_once() -> None:
         TrainingJob(model=SPEC, experiment="a/b")
     with pytest.raises(InvalidNameError, match="entry script"):
         ScriptJob("folder", "../train.py")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": -1},
+        {"seed": 2**32},
+        {"seed": 1.5},
+        {"seed": None},
+        {"limit": 2.5},
+        {"limit": "10"},
+        {"model_format": "x"},
+        {"timeout": float("inf")},
+        {"timeout": "5"},
+        {"retries": 1.5},
+        {"tags": "abc"},
+        {"tags": {"a": "\ud800"}},
+    ],
+    ids=str,
+)
+def test_what_no_record_could_keep_is_refused_at_once(options: dict[str, Any]) -> None:
+    """A value that couldn't be written to ``job.json`` and read again is refused before there is a run, by its name."""
+    (name,) = options
+    with pytest.raises(UsageError, match=f"{name}="):
+        TrainingJob(model=SPEC, **options)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Whole numbers of numpy become Python's, and tags that are no text become text."""
+    given = {
+        "seed": np.int64(3),
+        "limit": np.uint8(9),
+        "retries": np.int32(1),
+        "timeout": np.float32(2),
+        "tags": {1: 2},
+    }
+    job = TrainingJob(model=SPEC, **cast("dict[str, Any]", given))
+    assert job == TrainingJob(model=SPEC, seed=3, limit=9, retries=1, timeout=2.0, tags={"1": "2"})
+    assert from_json(to_json(job), Job, "job.json") == job
 
 
 def test_a_missing_script_lists_the_others(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, SupportsIndex, cast, get_args
 
 from attrs import field, frozen
 
@@ -38,6 +40,8 @@ ModelFormat = Literal["skops", "joblib", "linear"]
 RetryCause = Literal["error", "killed", "timeout"]
 """How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
+_MAX_SEED = 2**32 - 1
+
 _LIBRARIES = ("mnistkit", "numpy", "scipy", "scikit-learn", "joblib", "skops")
 
 
@@ -59,22 +63,64 @@ def _experiment(value: str) -> str:
     return check_name(value, "experiment name")
 
 
-def _limit(value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise UsageError(f"limit={value}: use at least 1 training image, or None for all.")
+def _whole(value: SupportsIndex) -> int | None:
+    """A whole number, numpy's too, as Python's; None if it isn't one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _seed(value: SupportsIndex) -> int:
+    seed = _whole(value)
+    if seed is None or not 0 <= seed <= _MAX_SEED:
+        raise UsageError(f"seed={value!r}: use a whole number from 0 to {_MAX_SEED}.")
+    return seed
+
+
+def _limit(value: SupportsIndex | None) -> int | None:
+    if value is None:
+        return None
+    limit = _whole(value)
+    if limit is None or limit < 1:
+        raise UsageError(f"limit={value!r}: use at least 1 training image, or None for all.")
+    return limit
+
+
+def _format(value: ModelFormat) -> ModelFormat:
+    if value not in get_args(ModelFormat):
+        raise UsageError(f"model_format={value!r}: use one of {', '.join(get_args(ModelFormat))}.")
     return value
 
 
 def _timeout(value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise UsageError(f"timeout={value}: use seconds above 0, or None for no limit.")
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    try:
+        is_right = 0 < value < math.inf
+    except TypeError:
+        is_right = False
+    if not is_right:
+        raise UsageError(f"timeout={value!r}: use seconds above 0, or None for no limit.")
+    return float(value)
 
 
-def _retries(value: int) -> int:
-    if value < 0:
-        raise UsageError(f"retries={value}: use 0 for a single attempt, or how many more to allow.")
-    return value
+def _retries(value: SupportsIndex) -> int:
+    retries = _whole(value)
+    if retries is None or retries < 0:
+        raise UsageError(f"retries={value!r}: use 0 for a single attempt, or how many more to allow.")
+    return retries
+
+
+def _tags(values: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(values, Mapping):
+        raise UsageError(f"tags={values!r:.60}: use a dict of text by key.")
+    tags = {str(key): str(value) for key, value in values.items()}
+    try:
+        "".join([*tags, *tags.values()]).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"tags={tags!r:.60}: half of a character can't be written: {error.reason}.") from None
+    return tags
 
 
 def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
@@ -143,11 +189,11 @@ class TrainingJob:
     """
 
     model: ModelSpec
-    seed: int = 42
+    seed: int = field(default=42, converter=_seed)
     limit: int | None = field(default=None, converter=_limit)
-    model_format: ModelFormat = "skops"
+    model_format: ModelFormat = field(default="skops", converter=_format)
     experiment: str = field(default="default", converter=_experiment)
-    tags: Mapping[str, str] = field(factory=dict)
+    tags: Mapping[str, str] = field(factory=dict, converter=_tags)
     timeout: float | None = field(default=None, converter=_timeout)
     retries: int = field(default=0, converter=_retries)
     retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
@@ -180,7 +226,7 @@ class ScriptJob:
     arguments: tuple[str, ...] = field(default=(), converter=_arguments)
     environment: Environment | None = field(default=None, kw_only=True)
     experiment: str = field(default="default", converter=_experiment, kw_only=True)
-    tags: Mapping[str, str] = field(factory=dict, kw_only=True)
+    tags: Mapping[str, str] = field(factory=dict, converter=_tags, kw_only=True)
     timeout: float | None = field(default=None, converter=_timeout, kw_only=True)
     retries: int = field(default=0, converter=_retries, kw_only=True)
     retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes, kw_only=True)

@@ -164,8 +164,8 @@ def load_mismatched(
     if allow is not True:
         why = "It may not load, or may answer differently."
         hint = (
-            ". Or load it with allow_version_mismatch=True, on the command line --allow-version-mismatch, which compares "
-            "its answers with the recorded ones."
+            ". Or load it with allow_version_mismatch=True, on the command line --allow-version-mismatch: that "
+            "compares its answers with the recorded ones."
         )
         raise _version_error(source, found, why, hint)
     if probe is None:

@@ -446,7 +446,7 @@ class Trainer:
         """
         run.refresh()
         if run.state is not RunState.COMPLETED:
-            detail = f": {run.error}" if run.error else ""
+            detail = f": {run.error.rstrip('.')}" if run.error else ""
             raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
         file = file or run_model_file(run)
         files = (file, *companions(file, run.files))

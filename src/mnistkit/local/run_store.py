@@ -129,12 +129,13 @@ class RunStore:
             versions=library_versions(),
             provenance=Provenance.of(job),
         )
+        job_json, status_json = to_json(job), to_json(status)
         staged = self._root / f".{run_id}"
         try:
             (staged / "logs").mkdir(parents=True)
             (staged / "outputs").mkdir()
-            (staged / _JOB).write_bytes(to_json(job))
-            (staged / _RECORD).write_bytes(to_json(status))
+            (staged / _JOB).write_bytes(job_json)
+            (staged / _RECORD).write_bytes(status_json)
             staged.rename(self._root / run_id)
         except OSError as error:
             shutil.rmtree(staged, ignore_errors=True)

@@ -52,6 +52,14 @@ def test_train_register_load(trainer: Trainer) -> None:
     assert classifier.score(X_test, y_test) == run.metrics["accuracy"]
 
 
+def test_a_trainer_says_what_it_ties_together(trainer: Trainer) -> None:
+    """Its repr names data, experiment, backend and registry."""
+    expected = (
+        f"Trainer('{trainer.data.uri}', experiment='sklearn-mnist', compute=InProcessCompute, models=FolderRegistry)"
+    )
+    assert repr(trainer) == expected
+
+
 def test_everything_goes_to_the_home(trainer: Trainer, tmp_path: Path) -> None:
     """Runs and models are kept in MNISTKIT_HOME, or where ``home=`` says; nothing appears elsewhere."""
     run = trainer.train(LogisticRegression(**QUICK))

@@ -77,6 +77,10 @@ class Trainer:
         self.models = models
         self.experiment = check_name(experiment, "experiment name")
 
+    def __repr__(self) -> str:
+        compute, models = type(self.compute).__name__, type(self.models).__name__
+        return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
+
     @classmethod
     def local(
         cls,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,22 +77,60 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_interrupting_it_while_it_starts() -> None:
-    """Ctrl-C before there is a command to run ends the program as it ends a command: one line, exit code 130."""
-    code = """if True:
+@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.trainer"])
+def test_interrupting_it_while_it_starts(moment: str) -> None:
+    """Ctrl-C while anything is imported ends the program with one line and exit code 130, also before a command."""
+    code = f"""if True:
         import sys
 
         class Interrupts:
             def find_spec(self, name, path=None, target=None):
-                if name == "mnistkit.cli.app":
+                if name == {moment!r}:
                     raise KeyboardInterrupt
 
         sys.meta_path.insert(0, Interrupts())
+        sys.argv[1:] = ["runs", "list"]
         import mnistkit.cli
         mnistkit.cli.main()
     """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Interrupted: stopped.\n")
+
+
+def test_interrupting_the_start_of_a_command() -> None:
+    """Ctrl-C while the commands are put together, before there is one, is no traceback either."""
+    code = "import sys, mnistkit.cli, mnistkit.cli.app as module\n"
+    code += "def app(**_): raise KeyboardInterrupt\n"
+    code += "module.app = app; mnistkit.cli.main()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "Interrupted: stopped.\n")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), (KeyboardInterrupt, 130)])
+def test_what_is_no_agreement(
+    mnistkit: Program, monkeypatch: pytest.MonkeyPatch, answer: str | type[BaseException], code: int
+) -> None:
+    """Who says no to a question ends the command with 1, who interrupts it with 130; nothing is deleted."""
+    from mnistkit.trainer import Trainer
+
+    folder = Path("model")
+    folder.mkdir()
+    (folder / "any").touch()
+    models = Trainer.local("digits").models
+    models.register("digits", folder, format="files")
+
+    class Person(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+            if isinstance(answer, str):
+                return answer
+            raise answer
+
+    monkeypatch.setattr(sys, "stdin", Person())
+    mnistkit("models", "delete", "digits:1", code=code)
+    assert models.get("digits").version == 1
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])

@@ -20,10 +20,15 @@ def main() -> None:
             with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is
                 stream.reconfigure(errors="backslashreplace")
     try:
-        from mnistkit.cli.app import app
-    except KeyboardInterrupt:  # from here on, the commands take care of it
+        _run()
+    except KeyboardInterrupt:  # before there was a command, which takes care of it
         sys.stderr.write("Interrupted: stopped.\n")
         raise SystemExit(130) from None
+
+
+def _run() -> None:
+    try:
+        from mnistkit.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnistkit":
             raise

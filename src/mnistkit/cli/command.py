@@ -66,7 +66,12 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is there to ask: add --yes.")
-    typer.confirm(question, abort=True, err=True)
+    try:
+        agrees = typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C is no answer
+        raise KeyboardInterrupt from None
+    if not agrees:
+        raise typer.Abort
 
 
 def examples(*lines: str) -> str:

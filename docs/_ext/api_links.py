@@ -21,6 +21,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Take part where a name wasn't found, and where docstrings are read."""
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", keep_prose, priority=_BEFORE_NAPOLEON)
+    app.connect("autodoc-process-signature", leave_factories_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -43,13 +44,20 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: no
 
 def keep_prose(_app: Sphinx, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
     """Keep what stands before a colon in ``Returns:`` and in a property's first line: prose, as types are annotated."""
-    if what in {"attribute", "data", "property"}:
-        lines.insert(0, "")
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"  # no type, then all of the line
     for section in ("Returns:", "Yields:"):
         if section in lines:
             at = lines.index(section)
             if at + 1 < len(lines):
                 lines[at : at + 2] = [f":returns: {lines[at + 1].strip()}"]
+
+
+def leave_factories_out(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write ``...`` for a default that attrs makes anew each time: its ``NOTHING`` says less."""
+    return signature and signature.replace("=NOTHING", "=..."), returns
 
 
 def _named(objects: Mapping[str, ObjectEntry], name: str, node: pending_xref) -> str | None:

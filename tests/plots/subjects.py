@@ -82,3 +82,10 @@ def halved() -> Sweep:
         ({"C": 1}, 0.95),
         rungs=[*[(0, 100)] * 4, *[(1, 200)] * 2, (2, None)],
     )
+
+
+def halving(tried: Sequence[Mapping[str, Any]]) -> Sweep:
+    """All combinations on 100 images, the last three on 300, the last on all."""
+    rungs: list[tuple[int, int | None]] = [*[(0, 100)] * len(tried), *[(1, 300)] * 3, (2, None)]
+    trials = [*tried, *tried[-3:], tried[-1]]
+    return sweep(*((params, 0.5 + i / 200) for i, params in enumerate(trials)), rungs=rungs)

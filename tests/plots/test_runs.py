@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 pytest.importorskip("matplotlib", reason="the extra 'plot' isn't installed")
@@ -11,7 +13,7 @@ from matplotlib.colors import to_hex
 from mnistkit.errors import NotFoundError, UnknownNameError, UsageError
 from mnistkit.plots import learning_curve, sweep_curve, timeline
 from mnistkit.plots.canvas import RED
-from plots.subjects import halved, regularization, run, sweep
+from plots.subjects import halved, halving, regularization, run, sweep
 
 
 def test_a_sweep_is_a_line_for_each_other_setting() -> None:
@@ -79,6 +81,42 @@ def test_learning_goes_from_rung_to_rung() -> None:
     }
     greys = [name for name, line in lines.items() if len(set(to_hex(line.get_color())[1:])) <= 1]
     assert greys == ["C=0.1", "C=10", "C=100"]
+
+
+def test_many_lines_are_named_beside_the_axes() -> None:
+    """Of very many combinations those that got furthest are named; nothing covers the lines or is cut off."""
+    tried = [{"max_depth": depth, "min_samples_leaf": leaf} for depth in range(1, 10) for leaf in range(1, 9)]
+    found = halving(tried)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = learning_curve(found)
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend = axes.get_legend()
+    assert legend.get_title().get_text() == "10 of 72"
+    assert "max_depth=9,\nmin_samples_leaf=8" in [text.get_text() for text in legend.get_texts()]
+    area, key = axes.get_window_extent(), legend.get_window_extent()
+    assert area.width > figure.bbox.width / 2
+    assert key.x0 >= area.x1 - 1
+    assert figure.bbox.contains(key.x1 - 1, key.y1 - 1)
+    assert figure.bbox.contains(key.x0, key.y0)
+
+
+def test_lines_that_were_given_up_differ_by_their_marks() -> None:
+    """Nine grey lines have nine marks: nothing hangs on the colour."""
+    lines = learning_curve(halving([{"C": 10.0**k} for k in range(-4, 5)])).axes[0].get_lines()
+    assert len({line.get_marker() for line in lines}) == 9
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    """A depth of 2.5 is none."""
+    (axes,) = sweep_curve(sweep(({"depth": 2}, 0.5), ({"depth": 3}, 0.6), ({"depth": 4}, 0.6))).axes
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_one_run_isnt_the_best_of_several() -> None:
+    """The title of a halved sweep's last rung, where one is left, says so."""
+    assert sweep_curve(halved()).axes[0].get_title() == "One run: accuracy 0.95 with C=1"
 
 
 def test_a_timeline_has_a_bar_for_each_state() -> None:

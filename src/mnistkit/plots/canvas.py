@@ -6,6 +6,7 @@ import io
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ __all__ = [
     "axes_of",
     "drawn_on",
     "format_of",
+    "key",
     "plain",
     "save",
     "tick_classes",
@@ -40,8 +42,8 @@ GREY: Final = "#666666"
 COLOURS: Final = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
 """The palette of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind can tell apart; no yellow."""
 
-MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
-"""A mark for each of `COLOURS`."""
+MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
+"""Marks of lines: more than `COLOURS`, so that no two lines have the same of both before the 78th."""
 
 FORMATS: Final = (".png", ".svg", ".pdf")
 """The endings of the files that `save` writes."""
@@ -51,6 +53,9 @@ _INCHES = 0.8
 _MAX_POINTS = 13.0
 _LETTERS_PER_LINE = 12
 _SIZE = (6.4, 4.4)
+_INSIDE = 8
+_BESIDE_LINES = 20
+_BESIDE_LETTERS = 26
 _LONG = 3
 _MANY = 15
 
@@ -128,6 +133,36 @@ def tick_classes(axis: Any, names: Sequence[str], *, turned: bool = False) -> No
     points = 10 if len(names) <= _MANY else max(10 * _MANY / len(names), 4)
     upwards = turned and max(map(len, names)) > _LONG
     axis.set_ticks(range(len(names)), [plain(name) for name in names], fontsize=points, rotation=90 if upwards else 0)
+
+
+def key(axes: Axes, *, points: float = 10, first: Sequence[Any] = ()) -> None:
+    """Say what each line of the axes is: few inside, more beside them, and only some if there are very many.
+
+    Args:
+        axes: Their lines have labels.
+        points: The size of the letters, if there are few.
+        first: The lines to name if there isn't room for all; then come those that were drawn first.
+    """
+    drawn, labels = axes.get_legend_handles_labels()
+    if len(drawn) <= _INSIDE:
+        axes.legend(frameon=False, fontsize=points)
+        return
+    order = {id(line): position for position, line in enumerate(first)}
+    texts = {id(line): textwrap.fill(label, _BESIDE_LETTERS) for line, label in zip(drawn, labels, strict=True)}
+    ranked = sorted(drawn, key=lambda line: order.get(id(line), len(order)))
+    heights = accumulate(texts[id(line)].count("\n") + 1 for line in ranked)
+    named = {id(line) for line, height in zip(ranked, heights, strict=True) if height <= _BESIDE_LINES}
+    shown = [line for line in drawn if id(line) in named]
+    axes.legend(
+        shown,
+        [texts[id(line)] for line in shown],
+        title=f"{len(shown)} of {len(drawn)}" if len(shown) < len(drawn) else None,
+        title_fontsize=8,
+        fontsize=8,
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )
 
 
 def plain(text: str) -> str:

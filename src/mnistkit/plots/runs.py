@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
 from mnistkit.errors import NotFoundError, UnknownNameError
-from mnistkit.plots.canvas import BLUE, COLOURS, GREY, MARKS, RED, axes_of, drawn_on, plain
+from mnistkit.plots.canvas import BLUE, COLOURS, GREY, MARKS, RED, axes_of, drawn_on, key, plain
 from mnistkit.runs import Run, RunRecord, RunState
 from mnistkit.text import duration, number
 
@@ -71,7 +71,7 @@ def sweep_curve(
     best = sweep.best(metric, mode)
     params, value = next(params for params, run in trials if run is best), best.metrics[metric]
     setting = _setting(params, _varying(trials))
-    axes.plot(
+    (ring,) = axes.plot(
         [positions[_key(params.get(param))]],
         [value],
         marker="o",
@@ -81,13 +81,11 @@ def sweep_curve(
         linestyle="none",
         label="best",
     )
-    axes.set(
-        xlabel=plain(param),
-        ylabel=plain(metric),
-        title=plain(textwrap.fill(f"Best of {len(found)} runs: {metric} {value:.4g} with {setting}", _LETTERS)),
-    )
+    among = f"Best of {len(found)} runs: " if len(found) > 1 else "One run: "
+    title = textwrap.fill(f"{among}{metric} {value:.4g} with {setting}", _LETTERS)
+    axes.set(xlabel=plain(param), ylabel=plain(metric), title=plain(title))
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.7)
-    axes.legend(frameon=False)
+    key(axes, first=[ring])
     figure: Figure = drawn_on(axes)
     return figure
 
@@ -132,7 +130,7 @@ def learning_curve(sweep: Sweep, metric: str = "accuracy", *, ax: Axes | None = 
     axes.margins(x=0.08)
     axes.set(xlabel="training images", ylabel=plain(metric), title=plain(f"{metric} on ever more training images"))
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.7)
-    axes.legend(frameon=False, fontsize=8, ncols=1 + (len(lines) > 8))  # noqa: PLR2004 - two columns then
+    key(axes, points=8, first=sorted(axes.get_lines(), key=lambda line: -len(line.get_xdata())))
     figure: Figure = drawn_on(axes)
     return figure
 
@@ -212,6 +210,8 @@ def _positions(axes: Axes, tried: Sequence[Any]) -> dict[Any, float]:
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in tried):
         if min(tried) > 0 and max(tried) / min(tried) >= _DECADE:
             axes.set_xscale("log")
+        elif all(isinstance(value, int) for value in tried):
+            axes.locator_params(axis="x", integer=True)
         return {_key(value): float(value) for value in tried}
     texts = list(dict.fromkeys(_key(value) for value in tried))
     axes.set_xticks(range(len(texts)), [plain(_text(next(v for v in tried if _key(v) == text))) for text in texts])

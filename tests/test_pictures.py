@@ -108,7 +108,7 @@ def test_numbers_are_ordered_as_numbers(tmp_path: Path) -> None:
     assert import_pictures(tmp_path / "mine", tmp_path / "out").class_names == ("2", "9", "10")
 
 
-@pytest.mark.parametrize("pair", [("train", "test"), ("training", "testing")])
+@pytest.mark.parametrize("pair", [("train", "test"), ("training", "testing"), ("Train", "TEST")])
 def test_train_and_test_folders_are_the_splits(tmp_path: Path, pair: tuple[str, str]) -> None:
     """Where there are both, each is its split; a class of which one has no pictures is a class all the same."""
     save(tmp_path / "mine" / pair[0] / "a" / "deep" / "er" / "1.jpg")
@@ -118,6 +118,7 @@ def test_train_and_test_folders_are_the_splits(tmp_path: Path, pair: tuple[str, 
     save(tmp_path / "mine" / "other" / "3.png")
     made = import_pictures(tmp_path / "mine", tmp_path / "out")
     assert (made.train, made.test, made.class_names) == (2, 1, ("a", "b", "c"))
+    assert made.unseen == ("c",)
     assert reasons(made) == {"other": f"is beside {pair[0]} and {pair[1]}"}
     with pytest.raises(UsageError, match="own test pictures"):
         import_pictures(tmp_path / "mine", tmp_path / "out2", test_fraction=0.3)
@@ -127,6 +128,9 @@ def test_one_half_alone_is_a_mistake(tmp_path: Path) -> None:
     """A train folder with classes in it but no test folder isn't taken for a class called train."""
     save(tmp_path / "mine" / "train" / "a" / "1.png")
     with pytest.raises(DataFormatError, match="but no test"):
+        import_pictures(tmp_path / "mine", tmp_path / "out")
+    (tmp_path / "mine" / "train").rename(tmp_path / "mine" / "Testing")
+    with pytest.raises(DataFormatError, match="Testing with folders in it, but no training"):
         import_pictures(tmp_path / "mine", tmp_path / "out")
 
 

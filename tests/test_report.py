@@ -415,6 +415,7 @@ def test_a_sweep_has_a_report(tmp_path: Path) -> None:
         assert run.id in page.text
         assert (run.error or "") in page.text
     assert "2 Completed, 1 Failed" in page.text
+    assert "Time of the best" in page.text
     assert f"{best.metrics['accuracy']:.2%}" in page.text
     assert "looks better than it is" in page.text
     assert any(
@@ -445,6 +446,7 @@ def test_halving_is_shown_with_its_rungs() -> None:
     page = Report(sweep_report(sweep))
     page.check()
     assert "rung" in page.text
+    assert f"{sweep.best().metrics['accuracy']:.2%}. The others" not in page.text  # the curve is of the last rung
     assert [alt for alt in page.attributes("img", "alt") if alt.startswith("Accuracy on ever more training images")]
 
 

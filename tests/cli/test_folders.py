@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -60,6 +61,17 @@ def test_a_light_ground_is_remarked_on(mnistkit: Program) -> None:
     assert "--invert" in mnistkit("data", "import", "mine", "--out", "data").err
 
 
+def test_classes_that_cannot_be_learned_are_remarked_on(mnistkit: Program) -> None:
+    """A folder without pictures is a class, but no model will know it; with one class there is nothing to learn."""
+    write_pictures(3)
+    Path("mine/empty").mkdir()
+    done = mnistkit("data", "import", "mine", "--out", "data")
+    assert "No image to train on, so none that can be learned: empty." in done.err
+    assert "Only one class" not in done.err
+    shutil.rmtree("mine/dogs")
+    assert "Only one class is left" in mnistkit("data", "import", "mine", "--out", "one").err
+
+
 def test_what_is_left_out_is_listed_and_fails(mnistkit: Program) -> None:
     """The dataset is made, the files that aren't in it are listed with reasons, and the exit code is 1."""
     write_pictures(3)
@@ -67,6 +79,7 @@ def test_what_is_left_out_is_listed_and_fails(mnistkit: Program) -> None:
     done = mnistkit("data", "import", "mine", "--out", "data", code=1)
     assert done.out == "data\n"
     assert "left out: cats/bad.png: is no picture that can be read" in done.err
+    assert "1 file was left out of data." in done.err
     assert len(load_dataset("idx:data").train) == 4
     found = mnistkit("data", "import", "mine", "--out", "again", "--json", code=1).json
     assert [each["file"] for each in found["left_out"]] == ["cats/bad.png"]

@@ -38,6 +38,13 @@ def test_rows_are_as_wide_as_the_console(width: int, rows: int) -> None:
     assert max(line.cell_len for line in lines) <= max(width, 4)
 
 
+def test_wide_captions_keep_their_distance() -> None:
+    """A letter that takes two columns counts as two: captions that are wider than the images move these apart."""
+    console = Console(width=40, color_system=None, force_terminal=True)
+    above, *_ = draw_rows([np.zeros((4, 4), np.uint8)] * 2, ["漢字漢字", "b"], console)
+    assert above.plain == "漢字漢字  b"
+
+
 def test_halving_takes_the_mean() -> None:
     """Each pixel of the half is the mean of four; an odd last row or column is left out."""
     image = np.arange(15, dtype=np.uint8).reshape(3, 5)

@@ -73,6 +73,7 @@ def import_(
             "train": made.train,
             "test": made.test,
             "classes": made.class_names,
+            "unseen": made.unseen,
             "left_out": listed,
         })  # fmt: skip
     else:
@@ -81,11 +82,16 @@ def import_(
     if made.light * 2 > made.train + made.test:
         advice = "without --invert they may be" if invert else "with --invert they would be, as MNIST is"
         output.note(f"{made.light} of the pictures are on a light ground, not light on dark: {advice}.")
+    if made.unseen:
+        output.note(f"No image to train on, so none that can be learned: {', '.join(made.unseen)}.")
+    if len(made.class_names) - len(made.unseen) == 1:
+        output.note("Only one class is left: a classifier needs two to tell apart.")
     if made.left_out:
         for each in made.left_out[:_LISTED]:
             output.note(f"left out: {each.file}: {each.reason}")
         more = f" {len(made.left_out) - _LISTED} more are in --json." if len(made.left_out) > _LISTED else ""
-        output.complain(f"{len(made.left_out)} files were left out of {out}.{more}", "Note")
+        count = "1 file was" if len(made.left_out) == 1 else f"{len(made.left_out)} files were"
+        output.complain(f"{count} left out of {out}.{more}", "Note")
         raise typer.Exit(FAILED)
 
 

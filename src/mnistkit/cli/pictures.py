@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
@@ -44,7 +45,7 @@ def draw_rows(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], cons
         captions: One per image.
         console: Where they will be shown.
     """
-    width = max(images[0].shape[1], *(len(caption) for caption in captions))
+    width = max(images[0].shape[1], *map(cell_len, captions))
     per_row = max((console.width + 2) // (width + 2), 1)
     lines: list[Text] = []
     for start in range(0, len(images), per_row):

@@ -42,6 +42,7 @@ class Imported:
         train: How many images there are to train on.
         test: How many there are to test on.
         light: How many of the pictures are on a light ground, after inversion if that was asked for.
+        unseen: Classes that have no image to train on.
         left_out: What couldn't be read, or isn't where a picture of a class would be.
     """
 
@@ -50,6 +51,7 @@ class Imported:
     train: int
     test: int
     light: int
+    unseen: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
@@ -117,8 +119,8 @@ def import_pictures(
     is_test = _test_split(read, test_fraction or _FRACTION, seed)
     if not is_test.any() or is_test.all():
         raise DataFormatError(_too_few(folder, read, "train" if is_test.all() and read else "test", left_out))
+    labels = np.array([picture.label for picture in read], dtype=np.uint8)
     with new_folder(out) as staging:
-        labels = np.array([picture.label for picture in read], dtype=np.uint8)
         DatasetManifest(
             name=name or listing.name,
             version=listing.version,
@@ -131,6 +133,7 @@ def import_pictures(
         train=int((~is_test).sum()),
         test=int(is_test.sum()),
         light=light,
+        unseen=tuple(name for label, name in enumerate(listing.class_names) if label not in labels[~is_test]),
         left_out=tuple(sorted(left_out, key=lambda each: each.file)),
     )
 

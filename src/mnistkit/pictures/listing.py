@@ -82,10 +82,8 @@ def list_pictures(folder: Path) -> Listing:
     """
     left_out: list[LeftOut] = []
     top = _entries(folder)
-    pair = next((pair for pair in _HALVES if all(_is_folder(top.get(half)) for half in pair)), None)
-    if pair is None:
-        _refuse_lone_half(folder, top)
-    else:
+    pair = _halves(folder, top)
+    if pair is not None:
         beside = [name for name in top if name not in {*pair, MANIFEST}]
         left_out += [LeftOut(name, f"is beside {pair[0]} and {pair[1]}") for name in beside]
     bases = [(folder, None)] if pair is None else [(folder / half, i) for i, half in enumerate(pair)]
@@ -129,14 +127,20 @@ def _is_folder(entry: os.DirEntry[str] | None) -> bool:
     return entry is not None and entry.is_dir(follow_symlinks=False)
 
 
-def _refuse_lone_half(folder: Path, top: dict[str, os.DirEntry[str]]) -> None:
+def _halves(folder: Path, top: dict[str, os.DirEntry[str]]) -> tuple[str, str] | None:
+    """The folders to train on and to test on, in capitals or not; None if there is neither."""
+    spelled = {name.lower(): name for name in sorted(top) if _is_folder(top[name])}  # small letters come last, and win
     for pair in _HALVES:
-        for half, other in (pair, pair[::-1]):
-            if _is_folder(top.get(half)) and any(map(_is_folder, _entries(folder / half).values())):
-                raise DataFormatError(
-                    f"{folder} has {half} with folders in it, but no {other}: add that, or name {folder / half} "
-                    "to have a test split chosen from it."
-                )
+        train, test = map(spelled.get, pair)
+        if train and test:
+            return train, test
+        half = train or test
+        if half and any(map(_is_folder, _entries(folder / half).values())):
+            raise DataFormatError(
+                f"{folder} has {half} with folders in it, but no {pair[train is not None]}: add that, or name "
+                f"{folder / half} to have a test split chosen from it."
+            )
+    return None
 
 
 def _manifest(folder: Path, top: dict[str, os.DirEntry[str]]) -> DatasetManifest | None:

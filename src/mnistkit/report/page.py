@@ -209,7 +209,10 @@ def note(text: object) -> Markup:
 
 def missing(what: str, why: object) -> Markup:
     """What isn't in the report, and why."""
-    return Markup(f'<p class="note"><strong>Missing: {escape(what)}.</strong> {escape(why)}</p>')
+    reason = str(why)
+    return Markup(
+        f'<p class="note"><strong>Missing: {escape(what)}.</strong> {escape(reason[:1].upper() + reason[1:])}</p>'
+    )
 
 
 def preformatted(text: str, label: str, *, is_program: bool = False) -> Markup:

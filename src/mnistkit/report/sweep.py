@@ -7,6 +7,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from mnistkit import plots
 from mnistkit.dataset import Dataset
 from mnistkit.errors import NotFoundError
@@ -41,7 +43,8 @@ def sweep_report(sweep: Sweep, dataset: Dataset | None = None) -> str:
     tiles = [Tile("Runs", str(len(sweep)), ", ".join(f"{n} {state}" for state, n in _states(sweep).items()))]
     if best is not None:
         findings = find(best, dataset)
-        tiles = [*headline(best.record, findings)[:3], *tiles]
+        found = headline(best.record, findings)[:3]
+        tiles = [*(evolve(tile, label="Time of the best") if tile.label == "Time" else tile for tile in found), *tiles]
         sections += [Section(f"The best: {each.title[0].lower()}{each.title[1:]}", each.parts)
                      for each in run_sections(best.record, findings)]  # fmt: skip
     lead = page.paragraph(f"The best run is {best.id}." if best else "No run of it has completed with an accuracy.")
@@ -69,7 +72,9 @@ def _tried(sweep: Sweep, best: Run | None) -> list[object]:
     if best is None:
         return [page.facts(facts), page.missing("a curve", "No run has completed with an accuracy.")]
     parts: list[object] = [page.facts(facts)]
-    others = [run.metrics["accuracy"] for run in sweep if run is not best and _is_finite(run)]
+    last = max(trial.rung or 0 for trial in sweep.trials)
+    of_the_curve = [trial.run for trial in sweep.trials if (trial.rung or 0) == last]
+    others = [run.metrics["accuracy"] for run in of_the_curve if run is not best and _is_finite(run)]
     setting = next(_setting(trial.params) for trial in sweep.trials if trial.run is best)
     rest = f" The others have {min(others):.2%} to {max(others):.2%}." if others else ""
     reach = f"The best, ringed, is {setting}: {best.metrics['accuracy']:.2%}.{rest}"
@@ -79,7 +84,7 @@ def _tried(sweep: Sweep, best: Run | None) -> list[object]:
     if any(trial.rung is not None for trial in sweep.trials):
         what = "Accuracy on ever more training images, a line for each setting that was tried"
         parts.append(drawn(lambda: plots.learning_curve(sweep), alt=f"{what}: most end early.", caption=f"{what}."))
-    if others:
+    if sum(map(_is_finite, sweep)) > 1:
         parts.append(
             page.note(
                 "The best of many by its accuracy on the test images looks better than it is, the more so the more "

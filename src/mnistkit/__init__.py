@@ -1,4 +1,4 @@
-"""Train, track, register and serve MNIST-like image classifiers.
+"""Train, track and register MNIST-like image classifiers.
 
 Start with `Trainer.local`, `load_dataset` and `load_model`; the command line is ``mnistkit``.
 Importing this package loads nothing else: each name is imported when it is first used.

@@ -208,7 +208,9 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.classes_, codes = np.unique(y, return_inverse=True)
         codes = codes.astype(np.min_scalar_type(len(self.classes_)))
         if len(self.classes_) < 2:  # noqa: PLR2004 - nothing to tell apart
-            raise ValueError(f"The data has only one class, {self.classes_[0]!r}: at least 2 classes are needed.")
+            raise ValueError(
+                f"The data has only one class, {self.classes_.tolist()[0]!r}: at least 2 classes are needed."
+            )
         return rows, codes, self._weights(rows, y, codes, sample_weight)
 
     def _weights(self, rows: RowBlocks, y: Array, codes: Array, sample_weight: Any) -> Array | None:

@@ -199,7 +199,9 @@ def save(figure: Figure, path: Path) -> Path:
     try:
         write_atomically(path, stream.getvalue())
     except OSError as error:
-        raise StorageError(f"The picture can't be written to {path}: {error}. Name a file that can be.") from error
+        raise StorageError(
+            f"The picture can't be written to {path}: {error.strerror or error}. Name a file that can be."
+        ) from error
     return path
 
 

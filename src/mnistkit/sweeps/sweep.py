@@ -252,6 +252,6 @@ def _written(path: str | os.PathLike[str], text: str) -> Path:
         write_atomically(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise StorageError(
-            f"The sweep can't be written to {path}: {error}. Name a file in a folder that is there."
+            f"The sweep can't be written to {path}: {error.strerror or error}. Name a file in a folder that is there."
         ) from error
     return path

@@ -84,7 +84,7 @@ def test_the_result_in_words(first: int, second: int, words: str) -> None:
     """The words name the better one only if the difference is hardly chance."""
     found = Comparison(names=("A", "B"), both_right=80, only_first=first, only_second=second, both_wrong=1)
     assert words in str(found)
-    assert str(found).startswith(f"Of {found.n} images, {second} are read right by B alone and {first} by A alone.")
+    assert str(found).startswith(f"Of {found.n} images, B alone reads {second} right, A alone {first}.")
 
 
 def test_a_comparison_comes_back_the_same() -> None:

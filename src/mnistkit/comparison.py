@@ -84,10 +84,7 @@ class Comparison:
     def __str__(self) -> str:
         """The result in words."""
         first, second = self.names
-        counts = (
-            f"Of {self.n} images, {self.only_second} are read right by {second} alone and {self.only_first} by "
-            f"{first} alone."
-        )
+        counts = f"Of {self.n} images, {second} alone reads {self.only_second} right, {first} alone {self.only_first}."
         if not self.only_first + self.only_second:
             return f"{counts} The two are right and wrong on the very same images."
         p = f"p = {self.p_value:.2g}" if self.p_value >= 0.0001 else "p < 0.0001"  # noqa: PLR2004 - digits for people

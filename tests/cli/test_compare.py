@@ -67,7 +67,7 @@ def test_robustness_is_an_option(mnistkit: Program, two: Trainer) -> None:
     assert mnistkit(*call, "--json", "--seed", "1").json["robustness"] != first
     out = mnistkit(*call).out
     assert "noise by 0.3 of the grey range" in out
-    (line,) = [line for line in out.splitlines() if line.startswith("shift by 1 pixels")]
+    (line,) = [line for line in out.splitlines() if line.startswith("shift by 1 pixel ")]
     assert line.split()[-2:] == [f"{accuracy:.4f}" for accuracy in first[0]["accuracies"]]
 
 

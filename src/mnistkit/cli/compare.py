@@ -113,7 +113,11 @@ def _print_robust(names: tuple[str, str], found: list[Robustness]) -> None:
 
     first, second = found
     rows = [
-        (f"{a.kind} by {a.amount:g} {UNITS[a.kind]}", f"{a.accuracy:.4f}", f"{b.accuracy:.4f}")
+        (
+            f"{a.kind} by {a.amount:g} {UNITS[a.kind].removesuffix('s' if a.amount == 1 else '')}",
+            f"{a.accuracy:.4f}",
+            f"{b.accuracy:.4f}",
+        )
         for a, b in zip(first.changes, second.changes, strict=True)
     ]
     unchanged = ("as they are", f"{first.accuracy:.4f}", f"{second.accuracy:.4f}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,13 @@ def test_means_of_the_test_half() -> None:
     assert np.array_equal(figure.axes[1].images[0].get_array(), unequal().test.images[1])
     with pytest.raises(UnknownNameError, match="'train' or 'test'"):
         mean_images(unequal(), split="valid")  # type: ignore[arg-type]  # that is the point
+
+
+def test_many_classes_stay_readable() -> None:
+    """The names of sixty-two classes are as large as the counts beside them, and don't touch each other."""
+    figure = class_balance(digits(names=[f"class {i}" for i in range(62)]))
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_yticklabels()
+    assert {label.get_fontsize() for label in labels} == {8}
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(lower.y1 < upper.y0 for upper, lower in itertools.pairwise(boxes))

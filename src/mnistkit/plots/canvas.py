@@ -122,15 +122,16 @@ def drawn_on(axes: Axes) -> Any:
     return axes.figure
 
 
-def tick_classes(axis: Any, names: Sequence[str], *, turned: bool = False) -> None:
+def tick_classes(axis: Any, names: Sequence[str], *, turned: bool = False, least: float = 4) -> None:
     """Name the classes along an axis at 0, 1, 2 and so on.
 
     Args:
         axis: ``axes.xaxis`` or ``axes.yaxis``.
         names: One per class.
         turned: Whether long names are written upwards.
+        least: The size below which the letters of many classes don't shrink.
     """
-    points = 10 if len(names) <= _MANY else max(10 * _MANY / len(names), 4)
+    points = 10 if len(names) <= _MANY else max(10 * _MANY / len(names), least)
     upwards = turned and max(map(len, names)) > _LONG
     axis.set_ticks(range(len(names)), [plain(name) for name in names], fontsize=points, rotation=90 if upwards else 0)
 

@@ -264,7 +264,8 @@ def _loads_skops(data: bytes, trusted: Iterable[str | type], source: str) -> Any
             unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - allowed)
             raise UnsafeModelError(
                 f"{source} holds types that aren't known to be harmless: {', '.join(unknown)}. "
-                f"If you made it, or trust who did: load_model(..., trusted={unknown!r})."
+                f"If you made it, or trust who did: load_model(..., trusted={unknown!r}), on the command line "
+                f"{' '.join(f'--trusted {name}' for name in unknown)}."
             ) from error
     except ModelError:
         raise

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from mnistkit.interfaces import DataSource
 from mnistkit.trainer import Trainer, load_dataset
@@ -82,6 +83,17 @@ def test_a_pickle_needs_consent(mnistkit: Program) -> None:
     mnistkit("train", "--data", "digits", "--format", "joblib")
     assert "pickle" in mnistkit("score", "--index", "0", code=1).err
     assert mnistkit("score", "--index", "0", "--allow-pickle", "--json").json[0]["truth"] == 0
+
+
+def test_types_are_trusted_by_name(mnistkit: Program) -> None:
+    """A model with types that nobody knows to be harmless is refused; the message has the option that names them."""
+    trainer = Trainer.local("digits")
+    trainer.register(trainer.train(DecisionTreeClassifier(max_depth=3)), "sklearn_mnist")
+    refused = mnistkit("score", "--index", "0", code=1).err
+    assert "on the command line --trusted sklearn.tree._tree.Tree." in refused
+    trusting = ("--trusted", "sklearn.tree._tree.Tree")
+    assert mnistkit("score", "--index", "0", *trusting, "--json").json[0]["truth"] == 0
+    assert mnistkit("models", "compare", "sklearn_mnist", "sklearn_mnist:1", *trusting, "--data", "digits")
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,13 @@ __all__ = [
     "EXIT_CODES",
     "FAILED",
     "INTERRUPTED",
+    "AllowMismatchOption",
+    "AllowPickleOption",
     "Command",
     "DataOption",
     "JsonOption",
     "TagOption",
+    "TrustedOption",
     "confirm",
     "examples",
     "parse_tags",
@@ -42,6 +45,18 @@ TagOption = Annotated[
 DataOption = Annotated[
     str | None,
     typer.Option("--data", metavar="URI", help="The dataset: mnist, digits, idx:FOLDER... ('mnistkit data list')."),
+]
+AllowPickleOption = Annotated[
+    bool, typer.Option("--allow-pickle", help="Load joblib models, which can run any code: only if you trust them.")
+]
+TrustedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted", metavar="TYPE", help="Load models that hold this type, as an error names it; repeatable."
+    ),
+]
+AllowMismatchOption = Annotated[
+    bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
 ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, examples
+from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, DataOption, JsonOption, TrustedOption, examples
 from mnistkit.errors import UsageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -35,12 +35,9 @@ def compare(
         bool, typer.Option("--robustness", help="Also on images that were shifted, rotated, or overlaid with noise.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the directions and the noise of --robustness.")] = 0,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load joblib models, which can run any code: only if you trust them.")
-    ] = False,
-    allow_version_mismatch: Annotated[
-        bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
-    ] = False,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
+    allow_version_mismatch: AllowMismatchOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask two models for the same test images, and say whether one is better: accuracy, difference, McNemar's test.
@@ -59,7 +56,13 @@ def compare(
     if data is None:
         trainer = Trainer.from_config(data=_common_data(trainer, versions))
     classifiers = [
-        load_model(trainer.models, each, allow_pickle=allow_pickle, allow_version_mismatch=allow_version_mismatch)
+        load_model(
+            trainer.models,
+            each,
+            allow_pickle=allow_pickle,
+            trusted=trusted or (),
+            allow_version_mismatch=allow_version_mismatch,
+        )
         for each in versions
     ]
     dataset = fetched(trainer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, examples
+from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, DataOption, JsonOption, TrustedOption, examples
 from mnistkit.errors import MnistkitError, ModelError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -39,12 +39,9 @@ def score(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="NAME, NAME:3 or NAME@ALIAS.  [default: sklearn_mnist]")
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load a joblib model, which can run any code: only if you trust it.")
-    ] = False,
-    allow_version_mismatch: Annotated[
-        bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
-    ] = False,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
+    allow_version_mismatch: AllowMismatchOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Predict what pictures show.
@@ -64,7 +61,11 @@ def score(
     if data is None:
         trainer = Trainer.from_config(data=trained_on(trainer, version))
     classifier = load_model(
-        trainer.models, version, allow_pickle=allow_pickle, allow_version_mismatch=allow_version_mismatch
+        trainer.models,
+        version,
+        allow_pickle=allow_pickle,
+        trusted=trusted or (),
+        allow_version_mismatch=allow_version_mismatch,
     )
     names = _class_names(trainer, version)
     questions = [

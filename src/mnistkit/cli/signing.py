@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import examples
+from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, TrustedOption, examples
 from mnistkit.errors import IntegrityError, SignatureError
 
 if TYPE_CHECKING:  # loads numpy
@@ -57,18 +57,22 @@ def export(
     ref: RefArgument,
     *,
     to: Annotated[Path, typer.Option(metavar="FILE", help="The .onnx file.")],
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load a joblib model, which can run any code: only if you trust it.")
-    ] = False,
-    allow_version_mismatch: Annotated[
-        bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
-    ] = False,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
+    allow_version_mismatch: AllowMismatchOption = False,
 ) -> None:
     """Write a version as ONNX, for programs without Python, and compare its answers with the model's."""
     from mnistkit.export import export_version
 
     models, model = _found(ref)
-    path = export_version(models, model, to, allow_pickle=allow_pickle, allow_version_mismatch=allow_version_mismatch)
+    path = export_version(
+        models,
+        model,
+        to,
+        allow_pickle=allow_pickle,
+        trusted=trusted or (),
+        allow_version_mismatch=allow_version_mismatch,
+    )
     output.say(str(path))
 
 

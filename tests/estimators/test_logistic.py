@@ -150,6 +150,13 @@ def test_threads_dont_change_the_result(digits: Any, objective_: str) -> None:
         np.testing.assert_array_equal(model.coef_, models[0].coef_)
 
 
+def test_no_threads_are_refused(digits: Any) -> None:
+    """n_jobs means what it does in joblib: all cores but one can be asked for, and none can't."""
+    FastLogisticRegression(n_jobs=-2, max_iter=1, tol=1.0).fit(*digits)
+    with pytest.raises(ValueError, match="n_jobs == 0"):
+        FastLogisticRegression(n_jobs=0).fit(*digits)
+
+
 def large(n: int = 30_000, d: int = 12, classes: int = 4) -> tuple[Any, Any]:
     """Enough rows for stages and sampled preconditioners."""
     X, y = make_classification(n, d, n_informative=8, n_redundant=0, n_classes=classes, random_state=0)

@@ -49,7 +49,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         penalize_intercept: Whether the intercept is regularized as the other coefficients are.
         class_weight: Weights by class, or ``"balanced"``.
         warm_start: Begin where the last fit ended.
-        n_jobs: Threads; None or -1 for one per core.
+        n_jobs: Threads; None for one per core, negative numbers as in joblib: -1 for all cores, -2 for all but one.
         random_state: Of the rows that the solver draws.
         callback: Called as ``callback(iteration, objective, relative_gradient)`` after each step on the whole data.
 
@@ -232,7 +232,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return len(self.classes_) if len(self.classes_) > 2 else 1  # noqa: PLR2004 - two are one binary problem
 
     def _solve(self, rows: RowBlocks, codes: Array, weights: Array | None, start: Array | Solution | None) -> Solution:
-        from joblib import cpu_count
+        from joblib import cpu_count, effective_n_jobs
 
         columns = self._columns()
         problem = Problem(
@@ -250,7 +250,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             start=start,
             tol=self.tol,
             max_iter=self.max_iter,
-            n_threads=cpu_count() if self.n_jobs in {None, -1} else max(1, int(self.n_jobs or 1)),
+            n_threads=cpu_count() if self.n_jobs is None else effective_n_jobs(self.n_jobs),
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
             callback=self.callback,
         )

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from mnistkit.codec import to_json
 from mnistkit.context import RunContext
-from mnistkit.dataset import Dataset, Split
+from mnistkit.dataset import Dataset, DatasetManifest, Split
 from mnistkit.errors import DataError, NotFoundError, SpecError
 from mnistkit.evaluation import Evaluation, evaluate
 from mnistkit.interfaces import DataSource, PinnedSource
@@ -102,9 +102,9 @@ def fetch_folder(source: DataSource) -> DataFolder:
     return DataFolder(str(folder), source.uri, folder == cache.absolute())
 
 
-def read_dataset(folder: DataFolder) -> Dataset:
-    """Read what was fetched; raises as `fetch_dataset`."""
-    return Dataset.from_folder(Path(folder.path), uri=folder.uri, owned=folder.owned)
+def read_dataset(folder: DataFolder, manifest: DatasetManifest | None = None) -> Dataset:
+    """Read what was fetched, by a manifest that counts in the place of its own; raises as `fetch_dataset`."""
+    return Dataset.from_folder(Path(folder.path), uri=folder.uri, owned=folder.owned, manifest=manifest)
 
 
 def check_classifier(estimator: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -9,13 +10,13 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
 from mnistkit import settings
 from mnistkit.azureml._sdk import call, sdk
+from mnistkit.azureml.pins import MNIST, accepted, content, way_out
 from mnistkit.azureml.uploads import uploaded
 from mnistkit.azureml.workspace import Connection
 from mnistkit.codec import to_json
@@ -33,22 +34,6 @@ from mnistkit.files import FileInfo, ensure_folder, file_info, sha256_hex, write
 from mnistkit.interfaces.data_source import DataSource, PinnedSource
 
 __all__ = ["MNIST", "OpenDatasetsMnist", "mount"]
-
-MNIST: Final[Mapping[str, FileInfo]] = MappingProxyType(
-    {
-        "train-images-idx3-ubyte.gz": FileInfo(
-            9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
-        ),
-        "train-labels-idx1-ubyte.gz": FileInfo(
-            28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
-        ),
-        "t10k-images-idx3-ubyte.gz": FileInfo(
-            1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
-        ),
-        "t10k-labels-idx1-ubyte.gz": FileInfo(4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-    }
-)
-"""What the four files of MNIST are."""
 
 _SECONDS = 600.0
 _ZEROS = bytes(1 << 20)
@@ -119,14 +104,13 @@ class OpenDatasetsMnist(PinnedSource):
             StorageError: ``into`` can't be written.
         """
         into = ensure_folder(into.absolute(), "MNISTKIT_CACHE", writable=False)
-        manifest = to_json(self._manifest)
-        bad = [name for name, info in self.files.items() if not _holds(into / name, info)]
         try:
-            if bad:
-                self._download(ensure_folder(into, "MNISTKIT_CACHE"), bad)
-            for name in self.files:
-                if name.endswith(".gz"):  # readers take a plain file before its .gz
-                    (into / name.removesuffix(".gz")).unlink(missing_ok=True)
+            held = next((each for each in accepted(self.files) if not _lacking(into, each)), None)
+            if held is None:
+                held = self._downloaded(ensure_folder(into, "MNISTKIT_CACHE"))
+            for name in self._strays(held):
+                (into / name).unlink(missing_ok=True)
+            manifest = to_json(held)
             if not _holds(into / MANIFEST, FileInfo(len(manifest), sha256_hex(manifest))):
                 write_atomically(into / MANIFEST, manifest)
         except OSError as error:
@@ -137,15 +121,16 @@ class OpenDatasetsMnist(PinnedSource):
 
     def expected(self, into: Path) -> DatasetManifest | None:
         """The pins, if the files in ``into`` have their sizes; see `PinnedSource.expected`."""
-        try:
-            complete = all((into / name).stat().st_size == info.size for name, info in self.files.items())
-        except OSError:
-            return None
-        return self._manifest if complete else None
+        for manifest in accepted(self.files):
+            with contextlib.suppress(OSError):
+                complete = all((into / name).stat().st_size == info.size for name, info in manifest.files.items())
+                if complete and not any((into / name).exists() for name in self._strays(manifest)):
+                    return manifest
+        return None
 
     def digests(self) -> Mapping[str, str]:
         """The pinned sha256s; see `KnownContent`."""
-        return {name: info.sha256 for name, info in self.files.items()}
+        return {name: info.sha256 for name, info in accepted(self.files)[0].files.items()}
 
     def register(
         self, name: str = _NAME, *, create_new_version: bool = True, description: str = "MNIST of Azure's Open Datasets"
@@ -189,16 +174,17 @@ class OpenDatasetsMnist(PinnedSource):
         get = sdk("azureml.core").Dataset.get_by_name
         return call(f"looking up the dataset {self.name}", get, where, self.name, self.version)
 
-    @property
-    def _manifest(self) -> DatasetManifest:
-        return DatasetManifest(name="mnist", class_names=tuple("0123456789"), files=self.files)
+    def _strays(self, held: DatasetManifest) -> set[str]:
+        """The files that may be in a folder, of another form of the data: readers could take them."""
+        forms = {stem + end for stem in map(_stem, self.files) for end in ("", ".gz")}
+        return forms - set(held.files)
 
-    def _download(self, into: Path, names: list[str]) -> None:
-        """Put files into a folder: all of these that are as pinned, or none."""
+    def _downloaded(self, into: Path) -> DatasetManifest:
+        """Make the files in a folder what is pinned, or leave them alone; what they are."""
         if settings.is_offline():
             raise DownloadError(
-                f"{self.uri}: {', '.join(names)} would have to be fetched, and MNISTKIT_OFFLINE is set. Unset it, or "
-                f"copy {into} from a machine that has them."
+                f"{self.uri}: {', '.join(_lacking(into, accepted(self.files)[0]))} would have to be fetched, and "
+                f"MNISTKIT_OFFLINE is set. Unset it, or copy {into} from a machine that has them."
             )
         partial = into / f".{uuid.uuid4().hex}.part"
         try:
@@ -206,10 +192,12 @@ class OpenDatasetsMnist(PinnedSource):
             _make_sure_of_room(partial / "room", sum(info.size for info in self.files.values()))
             self._receive(partial)
             found = {path.name: path for path in sorted(partial.rglob("*")) if path.is_file()}
-            for name in names:
-                self._check(name, found)
-            for name in names:
-                found[name].replace(into / name)
+            for manifest in accepted(self.files):
+                if all(_delivers(found, name, info) for name, info in manifest.files.items()):
+                    for name in _lacking(into, manifest):
+                        found[name].replace(into / name)
+                    return manifest
+            raise self._other(found)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -221,16 +209,18 @@ class OpenDatasetsMnist(PinnedSource):
                 f"{self.uri}: {error} Look at the network and HTTPS_PROXY, or use data='mnist': it has other mirrors."
             ) from error
 
-    def _check(self, name: str, found: Mapping[str, Path]) -> None:
-        if name not in found:
-            raise ChecksumError(f"{self.uri} lacks {name}: Azure delivered {', '.join(found) or 'no files'}.")
-        got = file_info(found[name])
-        if got != self.files[name]:
-            raise ChecksumError(
-                f"{self.uri}: {name} isn't MNIST's: expected {self.files[name].size} bytes with sha256 "
-                f"{self.files[name].sha256}, got {got.size} bytes with sha256 {got.sha256}. Nothing was kept. Try "
-                "again, or use data='mnist', which has other mirrors."
-            )
+    def _other(self, found: Mapping[str, Path]) -> ChecksumError:
+        """What is wrong with the files that came."""
+        for name, info in self.files.items():
+            if name not in found:
+                return ChecksumError(f"{self.uri} lacks {name}: Azure delivered {', '.join(found) or 'no files'}.")
+            got = file_info(found[name])
+            if got != info:
+                return ChecksumError(
+                    f"{self.uri}: {name} isn't MNIST's: expected {info.size} bytes with sha256 {info.sha256}, got "
+                    f"{got.size} bytes with sha256 {got.sha256}. Nothing was kept. {way_out()}"
+                )
+        return ChecksumError(f"{self.uri}: the files changed while they were looked at. Nothing was kept. Try again.")
 
 
 def mount(
@@ -264,6 +254,26 @@ def mount(
 
 def _say_nothing(*_: object, **__: object) -> None:
     """Stand in for the print of the SDK's engine."""
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".gz")
+
+
+def _lacking(folder: Path, manifest: DatasetManifest) -> list[str]:
+    """The files that a folder doesn't hold as they should be."""
+    return [name for name, info in manifest.files.items() if not _holds(folder / name, info)]
+
+
+def _delivers(found: dict[str, Path], name: str, expected: FileInfo) -> bool:
+    """Whether a file came, or a ``.gz`` that holds it, which is then put beside."""
+    if name not in found and f"{name}.gz" in found:
+        packed = found[f"{name}.gz"]
+        data = content(packed, expected)
+        if data is not None:
+            found[name] = packed.with_name(name)
+            found[name].write_bytes(data)
+    return name in found and file_info(found[name]) == expected
 
 
 def _holds(path: Path, expected: FileInfo) -> bool:

@@ -7,6 +7,7 @@ import os
 import site
 from pathlib import Path
 
+from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.tokens import Identity
 from mnistkit.emulator.workspace import Workspace
 
@@ -15,9 +16,11 @@ __all__ = ["connection", "environment", "write_config"]
 _LOOPBACK = "127.0.0.1,localhost"
 
 
-def environment(workspace: Workspace, identity: Identity, bundle: Path, home: Path) -> dict[str, str]:
+def environment(
+    workspace: Workspace, identity: Identity, bundle: Path, home: Path, settings: Settings
+) -> dict[str, str]:
     """`connection`, and the credentials of the service principal."""
-    return connection(workspace, bundle, home) | {
+    return connection(workspace, bundle, home, settings) | {
         "AZURE_TENANT_ID": identity.tenant_id,
         "AZURE_CLIENT_ID": identity.client_id,
         "AZURE_CLIENT_SECRET": identity.client_secret,
@@ -28,7 +31,7 @@ def environment(workspace: Workspace, identity: Identity, bundle: Path, home: Pa
     }
 
 
-def connection(workspace: Workspace, bundle: Path, home: Path) -> dict[str, str]:
+def connection(workspace: Workspace, bundle: Path, home: Path, settings: Settings) -> dict[str, str]:
     """The variables that have a process, and those that it starts, talk to the emulator and to nobody else.
 
     Set them before the process's first call of the SDK: a part of it reads them only once.
@@ -37,8 +40,11 @@ def connection(workspace: Workspace, bundle: Path, home: Path) -> dict[str, str]
         workspace: The emulated one.
         bundle: The certificates to trust.
         home: A folder for what the SDK caches, in place of the user's own.
+        settings: How the emulator behaves.
     """
-    return {
+    # For mnistkit, which takes nothing but MNIST for MNIST unless this says that the emulator's digits stand in for it.
+    digits = {} if settings.data else {"MNISTKIT_OPEN_DATASETS": "synthetic"}
+    return digits | {
         # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
         "https_proxy": workspace.url,
         "no_proxy": _LOOPBACK,

@@ -58,7 +58,7 @@ class AzureMLEmulator:
         self._given_state = state
         self._given_port = port
         self._names = read_config(config) if config else None
-        self._settings = settings or Settings()
+        self._settings = self._current = settings or Settings()
         self._faults = Faults(faults)
         self._unknown: list[str] = []
         self._undo = contextlib.ExitStack()
@@ -126,7 +126,8 @@ class AzureMLEmulator:
 
     def environment(self) -> dict[str, str]:
         """The variables for a process that is to talk to it, and to nobody else; see `client.environment`."""
-        return client.environment(self._workspace, self._tokens.identity, self._authority.bundle, self._folder / _HOME)
+        home = self._folder / _HOME
+        return client.environment(self._workspace, self._tokens.identity, self._authority.bundle, home, self._current)
 
     @property
     def bundle(self) -> Path:
@@ -159,10 +160,11 @@ class AzureMLEmulator:
                 tokens=self._tokens,
                 faults=self._faults,
                 settings=settings,
-                environment=client.connection(self._workspace, self._authority.bundle, self._folder / _HOME),
+                environment=client.connection(self._workspace, self._authority.bundle, self._folder / _HOME, settings),
             )
             undo.callback(services.stop)
             undo.callback(self._faults.stop)
+            self._current = settings
             self._router = Router(self._workspace, services.routes)
             self._undo_services = undo.pop_all()
 

@@ -83,13 +83,16 @@ def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
 
 
 def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
+    from mnistkit.azureml.pins import identified
     from mnistkit.codec import from_json
     from mnistkit.context import get_context
     from mnistkit.jobs import TrainingJob
     from mnistkit.training import DataFolder, read_dataset, train
 
     job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)
-    train(job, read_dataset(DataFolder(data_folder, spec["uri"], owned=False)), get_context())
+    uri = spec["uri"]
+    dataset = read_dataset(DataFolder(data_folder, uri, owned=False), identified(Path(data_folder), uri))
+    train(job, dataset, get_context())
 
 
 if __name__ == "__main__":

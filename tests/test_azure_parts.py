@@ -154,6 +154,12 @@ class Answer(Exception):  # noqa: N818 - as the SDK's carry a response
         (Answer(None, "AADSTS7000215: Invalid client secret provided"), AuthenticationError),
         (Answer(429, "slow down"), ThrottledError),
         (Answer(None, "Response Code: 429 Headers: ..."), ThrottledError),
+        (ValueError("OIDC Discovery failed on https://x. HTTP status: 429, Error: slow down"), ThrottledError),
+        (
+            ValueError("Unable to get authority configuration. Also please double check your tenant name"),
+            AuthenticationError,
+        ),
+        (Answer(None, "You are logged-in to x tenant. You don't have access to s subscription"), AuthenticationError),
         (Answer(404, "gone"), NotFoundError),
         (Answer(400, "QuotaExceeded: 4 cores are left"), QuotaError),
         (Answer(504, "late"), ServiceTimeoutError),
@@ -169,6 +175,47 @@ def test_what_goes_wrong_has_its_error(error: Exception, kind: type[MnistkitErro
     found = failure(error, "testing")
     assert type(found) is kind
     assert "testing failed" in str(found)
+
+
+_POOL = "HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /x (Caused by "
+_REFUSED = (
+    "ProxyError('Unable to connect to proxy', NewConnectionError(\"HTTPSConnection(host='127.0.0.1', port=39869): "
+    'Failed to establish a new connection: [Errno 111] Connection refused")))'
+)
+_REFUSED_TOLD = (
+    " through the proxy 127.0.0.1:39869: Unable to connect to proxy, Failed to establish a new connection: "
+    "Connection refused. That is on this machine: has an emulator ended?"
+)
+_UNKNOWN = (
+    "NameResolutionError(\"HTTPSConnection(host='x', port=443): Failed to resolve 'x' ([Errno -3] No such name)\"))"
+)
+_ABORTED = "ProtocolError(<urllib3.connection.HTTPSConnection object at 0x7f>, 'Connection aborted.'))"
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (_REFUSED, _REFUSED_TOLD),
+        (_UNKNOWN, ": Failed to resolve x No such name."),
+        (_ABORTED, ": Connection aborted."),
+    ],
+    ids=["proxy", "name", "aborted"],
+)
+def test_who_cant_be_reached_is_told_in_words(cause: str, told: str) -> None:
+    """What an HTTP library says of a connection it can't have becomes one line for people: whom, through whom, why."""
+    found = failure(ConnectionError(_POOL + cause), "connecting")
+    assert type(found) is ServiceError
+    assert f"connecting failed: login.microsoftonline.com can't be reached{told} Try again" in str(found)
+
+
+def test_a_tenant_that_isnt_there_is_told_by_whichever_error_is_behind() -> None:
+    """A status that only an error behind another one tells counts: being asked to slow down is no wrong tenant."""
+    behind = ValueError("OIDC Discovery failed on https://x. HTTP status: 429, Error: slow down")
+    error = ValueError("Unable to get authority configuration. Also please double check your tenant name")
+    error.__context__ = behind
+    assert type(failure(error, "logging in")) is ThrottledError
+    behind.args = ("OIDC Discovery failed on https://x. HTTP status: 400, Error: invalid_tenant",)
+    assert type(failure(error, "logging in")) is AuthenticationError
 
 
 def test_secrets_stay_out_of_errors() -> None:

@@ -13,7 +13,10 @@ import pytest
 pytest.importorskip("azureml.core")
 pytest.importorskip("h11")
 
+from mnistkit.azureml import AmlCompute
 from mnistkit.cli import main
+from mnistkit.emulator import Fault
+from mnistkit.errors import QuotaError
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator
@@ -70,6 +73,8 @@ def test_train_to_promote(mnistkit: Program, project: Path, tmp_path: Path) -> N
     mnistkit("runs", "download", run_id, "outputs/evaluation.json", "--into", tmp_path / "files")
     assert "accuracy" in json.loads((tmp_path / "files" / "evaluation.json").read_text(encoding="utf-8"))
     assert mnistkit("runs", "logs", run_id)
+    assert "\nurl:         http://127.0.0.1" in mnistkit("runs", "show", run_id)
+    assert "\nurl:         azureml://" in mnistkit("models", "show", "sklearn_mnist")
     mnistkit("models", "promote", "sklearn_mnist:1", "champion", "--reason", "the first")
     shown = json.loads(mnistkit("models", "show", "sklearn_mnist@champion", "--json"))
     assert shown["aliases"] == ["champion"]
@@ -92,8 +97,28 @@ def test_doctor(mnistkit: Program) -> None:
     assert "config.json" in found["azure config"]["detail"]
     assert found["azure login"]["detail"] == "service-principal"
     assert found["azure"]["detail"].startswith("connected to")
+    assert "synthetic digits" in found["azure data"]["detail"]
     assert found["clusters"]["detail"].startswith("none yet")
     assert found["runs"]["detail"] == "0; still going: none"
+
+
+def test_doctor_with_a_cluster_that_failed(mnistkit: Program, emulator: AzureMLEmulator) -> None:
+    """A cluster that couldn't be provisioned is broken, and Azure's reasons are told; nothing else is printed."""
+    emulator.inject(Fault("quota"))
+    with pytest.raises(QuotaError):
+        AmlCompute(name="cli").ensure()
+    found = {each["check"]: each for each in json.loads(mnistkit("doctor", "--json", code=1))}
+    assert not found["cluster cli"]["ok"]
+    assert "ClusterCoreQuotaReached" in found["cluster cli"]["detail"]
+    assert "Delete it" in found["cluster cli"]["detail"]
+
+
+def test_doctor_tells_once_what_is_wrong(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can't be looked at for the reason that another check has told says so, and doesn't repeat it."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "wrong")
+    found = {each["check"]: each for each in json.loads(mnistkit("doctor", "--json", code=1))}
+    assert "AADSTS" in found["azure"]["detail"]
+    assert found["runs"]["detail"] == found["models"]["detail"] == "unknown, as azure is broken"
 
 
 def test_doctor_without_credentials(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,12 +175,13 @@ def test_run_until_it_is_ended(start: Start, number: signal.Signals) -> None:
 
 @posix
 def test_run_prints_lines_for_a_shell(start: Start) -> None:
-    """Each line sets a variable; the notes go to standard error."""
-    process = start("emulator", "run", stdin=subprocess.DEVNULL)
+    """Each line sets a variable; the notes go to standard error, with a path that other folders' shells understand."""
+    process = start("emulator", "run", "--write-config", ".", stdin=subprocess.DEVNULL)
     assert process.stderr
-    for line in process.stderr:
-        if "listens on" in line:
-            break
+    notes = ""
+    while "listens on" not in notes:
+        notes += process.stderr.readline()
+    assert f"config.json is {Path('config.json').absolute()}" in notes
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert all(line.startswith("export ") for line in out.splitlines())

@@ -17,7 +17,8 @@ pytest.importorskip("h11")
 pytest.importorskip("certifi")
 
 from mnistkit.emulator import AzureMLEmulator, Fault, Settings
-from mnistkit.errors import ConfigError, StorageError, UsageError
+from mnistkit.emulator.synthetic import write_digits
+from mnistkit.errors import ConfigError, NotFoundError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from emulator.conftest import Client
@@ -145,6 +146,27 @@ def test_it_stands_in_for_a_workspace_of_ones_own(tmp_path: Path) -> None:
             "/resourceGroups/team/providers/Microsoft.MachineLearningServices/workspaces/ml"
         )
         assert json.loads(emulator.write_config(tmp_path / "written").read_text()) == names
+
+
+def test_settings_that_cant_be(tmp_path: Path) -> None:
+    """Numbers below 0 and a folder that isn't there are refused; a folder may be a text."""
+    for wrong in ({"phase_seconds": -1}, {"job_seconds": float("nan")}, {"job_bytes": -1}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            Settings(**wrong)  # type: ignore[arg-type]  # what a caller may get wrong
+    with pytest.raises(NotFoundError, match=r"There is no folder .*gone"):
+        AzureMLEmulator(settings=Settings(data=str(tmp_path / "gone"))).start()  # type: ignore[arg-type]  # as above
+
+
+def test_its_environment_tells_which_digits_it_serves(tmp_path: Path) -> None:
+    """Who serves synthetic digits says so to its clients; who serves somebody's files doesn't."""
+    write_digits(tmp_path)
+    assert _served(Settings()) == "synthetic"
+    assert _served(Settings(data=tmp_path)) is None
+
+
+def _served(settings: Settings) -> str | None:
+    with AzureMLEmulator(settings=settings) as emulator:
+        return emulator.environment().get("MNISTKIT_OPEN_DATASETS")
 
 
 @pytest.mark.parametrize(

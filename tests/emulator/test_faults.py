@@ -48,6 +48,11 @@ def test_text(text: str, fault: Fault) -> None:
         ("stuck:often=2", "isn't one of match="),
         ("stuck:times", "isn't one of match="),
         ("stuck:kind=slow", "isn't one of match="),
+        ("throttle:seconds=-1", "seconds=-1.0, of the fault 'throttle': use 0 or more"),
+        ("slow:seconds=nan", "use 0 or more"),
+        ("slow:seconds=inf", "use 0 or more"),
+        ("reset:times=0", "times=0, of the fault 'reset': use 1 or more"),
+        ("reset:after=-1", "use 0 or more"),
     ],
 )
 def test_wrong_text(text: str, message: str) -> None:

@@ -24,7 +24,7 @@ from mnistkit.errors import (
     UsageError,
 )
 
-__all__ = ["Cluster", "ClusterSettings", "ClusterStatus"]
+__all__ = ["Cluster", "ClusterSettings", "ClusterStatus", "status_of"]
 
 NAME_RULE = (
     "2 to 32 letters, digits and '-', beginning with a letter and not ending with '-', and none of its own names"
@@ -145,7 +145,7 @@ class Cluster:
             target = self._found()
         except NotFoundError:
             target = self._created()
-        status = _status_of(target)
+        status = status_of(target)
         if status.state == "Failed":
             raise _provisioning_failed(status)
         return target
@@ -224,10 +224,10 @@ class Cluster:
 
     def _status(self, target: Any) -> ClusterStatus:
         call(f"looking at the cluster {target.name}", target.refresh_state, seconds=self._seconds)
-        return _status_of(target)
+        return status_of(target)
 
 
-def _status_of(target: Any) -> ClusterStatus:
+def status_of(target: Any) -> ClusterStatus:
     """What the SDK's object says, as of when it was last refreshed."""
     told = target.status
     counts = getattr(told, "node_state_counts", None)
@@ -271,7 +271,7 @@ def _error(error: Any) -> str:
 
 
 def _provisioning_failed(status: ClusterStatus) -> ServiceError:
-    told = "; ".join(status.errors) or "Azure says no more"
+    told = "; ".join(status.errors).rstrip(".") or "Azure says no more"
     error = failure(RuntimeError(told), f"provisioning the cluster {status.name}")
     kind = type(error) if isinstance(error, QuotaError) else ServiceError
     return kind(

@@ -7,6 +7,8 @@ from typing import Any
 
 from mnistkit import settings
 from mnistkit.azureml._sdk import call, sdk_versions
+from mnistkit.azureml.cluster import status_of
+from mnistkit.azureml.pins import are_digits_synthetic
 from mnistkit.azureml.workspace import connect, credential_kind, find_config
 from mnistkit.errors import MnistkitError, NotFoundError
 
@@ -47,6 +49,8 @@ def _workspace(options: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
         return
     workspace = connect(**options, seconds=_SECONDS)
     yield "azure", True, f"connected to {workspace.name} in {workspace.location}"
+    if are_digits_synthetic():
+        yield "azure data", True, "an emulator's synthetic digits stand in for MNIST (MNISTKIT_OPEN_DATASETS)"
     targets = call("listing clusters", lambda: workspace.compute_targets, seconds=_SECONDS)
     for name, target in targets.items():
         yield f"cluster {name}", *_cluster(target)
@@ -55,11 +59,14 @@ def _workspace(options: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
 
 
 def _cluster(target: Any) -> tuple[bool, str]:
-    state = str(getattr(target, "provisioning_state", None) or "unknown")
-    status = call("looking at a cluster", target.get_status, seconds=_SECONDS) if target.type == "AmlCompute" else None
-    if status is None:
+    if target.type != "AmlCompute":
+        state = str(getattr(target, "provisioning_state", None) or "unknown")
         return state != "Failed", f"{target.type}, {state}"
-    scale, nodes = status.scale_settings, status.current_node_count or 0
-    bounds = f"{scale.minimum_node_count} to {scale.maximum_node_count}"
-    cost = "; nodes that run cost money" if nodes else ""
-    return state != "Failed", f"{state}, {nodes} of {bounds} nodes of {status.vm_size}{cost}"
+    call("looking at a cluster", target.refresh_state, seconds=_SECONDS)  # get_status prints, on standard output
+    status = status_of(target)
+    if status.state == "Failed" or status.errors:
+        told = "; ".join(status.errors) or "Azure says no more"
+        return False, f"{status.state}: {told.rstrip('.')}. Delete it (AmlCompute.delete): the next run makes another"
+    cost = "; nodes that run cost money" if status.nodes else ""
+    bounds = f"{status.min_nodes} to {status.max_nodes}"
+    return True, f"{status.state}, {status.nodes} of {bounds} nodes of {status.vm_size}{cost}"

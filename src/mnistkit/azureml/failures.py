@@ -27,7 +27,13 @@ CREDENTIALS = (
 """The ways out of an `AuthenticationError`."""
 
 _LONGEST = 600
-_STATUS = re.compile(r"(?:response code|status code|statuscode|code)\W{1,4}(\d{3})\b", re.IGNORECASE)
+_STATUS = re.compile(r"(?:response code|status code|statuscode|code|http status)\W{1,4}(\d{3})\b", re.IGNORECASE)
+_NO_CONNECTION = re.compile(r"ConnectionPool\(host='([^']+)', port=\d+\): Max retries .*?\(Caused by (.*)\)")
+_PROXY = re.compile(r"proxy.*host='([^']+)', port=(\d+)")
+_NOISE = re.compile(  # objects, the names of exceptions, numbers of errors, quotes and brackets
+    r"<[^<>]*>,? ?|\bHTTPS?Connection\(host=[^()]*\):? ?|\b\w+\((?=\W|\d+,|\w+\()|\[Errno -?\d+\] |[\"'()]"
+)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _Rule = tuple[frozenset[int], "re.Pattern[str] | None", type[MnistkitError], str]
 
 
@@ -49,6 +55,7 @@ _RULES = (  # HTTP statuses; without a status, what the exceptions are called or
         CREDENTIALS,
     ),
     _rule((429,), "", ThrottledError, "It was asked too often, also after pauses: try again in some minutes."),
+    _rule((), r"double check your tenant|don't have access to", AuthenticationError, CREDENTIALS),
     _rule((404,), r"not be found|not found|does(?:n't| not) exist|No workspaces", NotFoundError),
     _rule((409, 412), "", ConflictError),
     _rule((408, 504), r"timeout|timed out", ServiceTimeoutError, "Look whether it was done, and try again."),
@@ -92,7 +99,7 @@ def status_of(error: BaseException) -> int | None:
             status = getattr(holder, "status_code", None)
             if isinstance(status, int):
                 return status
-    found = _STATUS.search(_text(error))
+    found = next(filter(None, map(_STATUS.search, map(_text, chain(error)))), None)
     return int(found[1]) if found else None
 
 
@@ -102,7 +109,19 @@ def message_of(error: BaseException) -> str:
         told = getattr(getattr(getattr(each, "error", None), "error", None), "message", None)
         if told:
             return _line(str(told))
-    return _line(_text(error))
+    return _line(_unreached(_text(error)))
+
+
+def _unreached(text: str) -> str:
+    """What an HTTP library says of a connection that can't be had, in the words of people; any other text as it is."""
+    found = _NO_CONNECTION.search(text)
+    if not found:
+        return text
+    host, why = found.groups()
+    proxy = _PROXY.search(why)
+    through = f" through the proxy {proxy[1]}:{proxy[2]}" if proxy else ""
+    ended = " That is on this machine: has an emulator ended?" if proxy and proxy[1] in _LOOPBACK else ""
+    return f"{host} can't be reached{through}: {_NOISE.sub('', why).strip(' .,')}.{ended}"
 
 
 def _text(error: BaseException) -> str:
@@ -112,4 +131,4 @@ def _text(error: BaseException) -> str:
 def _line(text: str) -> str:
     line = redacted(" ".join(text.split()))
     line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
-    return line if line.endswith((".", "!", "...")) else f"{line}."
+    return line if line.endswith((".", "!", "?")) else f"{line}."

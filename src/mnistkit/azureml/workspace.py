@@ -15,7 +15,7 @@ from attrs import frozen
 
 from mnistkit.azureml._sdk import call, sdk, translated
 from mnistkit.azureml.failures import CREDENTIALS
-from mnistkit.errors import AuthenticationError, ConfigError, NotFoundError, UsageError
+from mnistkit.errors import AuthenticationError, ConfigError, MnistkitError, NotFoundError, UsageError
 
 __all__ = ["Connection", "WorkspaceName", "config_places", "connect", "credential_kind", "find_config", "login"]
 
@@ -163,7 +163,7 @@ def login(credentials: Credentials = None) -> Any:
     if isinstance(kind, authentication.AbstractAuthentication):
         return kind
     if callable(kind):
-        return authentication.TokenAuthentication(kind, cloud="AzureCloud")
+        return authentication.TokenAuthentication(_telling(kind), cloud="AzureCloud")
     raise UsageError(f"credentials is a {type(kind).__name__}: use a name, a token function, or the SDK's object.")
 
 
@@ -240,6 +240,22 @@ def _service_principal() -> Any:
         raise AuthenticationError(f"The service principal isn't told: {missing} not set. {CREDENTIALS}")
     tenant, client, secret = values
     return sdk("azureml.core.authentication").ServicePrincipalAuthentication(tenant, client, secret)
+
+
+def _telling(get_token: Callable[[str], str]) -> Callable[[str], str]:
+    """A caller's token function, whose failures are told as what they are."""
+
+    def get(audience: str) -> str:
+        try:
+            return get_token(audience)
+        except MnistkitError:
+            raise
+        except Exception as error:
+            raise AuthenticationError(
+                f"The token function of credentials= failed for {audience}: {type(error).__name__}: {error}."
+            ) from error
+
+    return get
 
 
 def _identity() -> Any:

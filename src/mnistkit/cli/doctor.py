@@ -25,7 +25,7 @@ __all__ = ["EXAMPLES", "doctor"]
 
 EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
 
-_EXTRAS = {"cli": ("typer", "rich", "PIL"), "plot": ("matplotlib",)}
+_EXTRAS = {"cli": ("typer", "rich", "PIL"), "plot": ("matplotlib",), "emulator": ("cryptography", "h11", "jwt")}
 _LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
 
 _CONNECTION = {"config": "config", "workspace": "name"} | {
@@ -53,13 +53,15 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
     Exit code 1 if something is broken.
     """
-    findings = [finding for check in _CHECKS for finding in _look(check)]
+    findings: list[Finding] = []
+    for finding in (finding for check in _CHECKS for finding in _look(check)):
+        findings.append(_shorter(finding, findings))
     if as_json:
         output.print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             mark = "ok " if finding.ok else "BAD"
-            output.say(f"{mark}  {finding.check + ':':<15}{finding.detail}", "" if finding.ok else "bold red")
+            output.say(f"{mark}  {finding.check + ':':<14} {finding.detail}", "" if finding.ok else "bold red")
     broken = [finding.check for finding in findings if not finding.ok]
     if broken:
         output.complain(f"Something is broken: {', '.join(broken)}.")
@@ -71,6 +73,12 @@ def _look(check: Callable[[], list[Finding]]) -> list[Finding]:
         return check()
     except (MnistkitError, OSError) as error:
         return [Finding(check.__name__.strip("_"), ok=False, detail=str(error))]
+
+
+def _shorter(finding: Finding, earlier: list[Finding]) -> Finding:
+    """A finding that need not repeat what an earlier one said is wrong."""
+    same = next((each.check for each in earlier if not each.ok and each.detail == finding.detail), None)
+    return finding if same is None else Finding(finding.check, finding.ok, f"unknown, as {same} is broken")
 
 
 def _versions() -> list[Finding]:
@@ -94,7 +102,7 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     if missing:
         detail = f"not installed ({', '.join(missing)}): python -m pip install 'mnistkit[{name}]'"
         return Finding(f"extra {name}", ok=True, detail=detail)
-    packages = [{"PIL": "pillow"}.get(module, module) for module in modules]
+    packages = [{"PIL": "pillow", "jwt": "pyjwt"}.get(module, module) for module in modules]
     return Finding(f"extra {name}", ok=True, detail=", ".join(f"{each} {metadata.version(each)}" for each in packages))
 
 

@@ -93,7 +93,7 @@ def run(
             check_environment=check_environment,
         )
         with emulator:
-            file = emulator.write_config(write_config)
+            file = emulator.write_config(write_config).absolute()
             if as_json:
                 output.print_json({"config": str(file), "environment": emulator.environment()})
             else:

@@ -126,7 +126,7 @@ def show(
             "description": model.description,
             "run": model.run_id,
             "digest": model.digest,
-            "folder": model.location,
+            output.place_name(model.location): model.location,
         },
         {
             "metrics": [f"{name}: {value:g}" for name, value in sorted(model.metrics.items())],

@@ -30,6 +30,7 @@ __all__ = [
     "local_time",
     "metric",
     "note",
+    "place_name",
     "print_facts",
     "print_json",
     "print_table",
@@ -149,6 +150,11 @@ def print_facts(facts: Mapping[str, str | None], sections: Mapping[str, Sequence
 def local_time(time: datetime | None) -> str:
     """A time as people here write it: ``2026-11-23 14:05:09``."""
     return words.local_time(time) if time else "-"
+
+
+def place_name(place: str) -> str:
+    """What to call where something is kept: a folder, or, where that isn't on this machine, a url."""
+    return "url" if "://" in place else "folder"
 
 
 def short_time(time: datetime) -> str:

@@ -324,7 +324,7 @@ def _facts(record: RunRecord) -> dict[str, str | None]:
         "data": record.data,
         "created": output.local_time(record.created_at),
         "took": output.duration(record.created_at, record.finished_at),
-        "folder": record.url,
+        output.place_name(record.url): record.url,
         "error": record.error,
     }
 

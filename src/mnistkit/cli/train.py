@@ -145,7 +145,7 @@ def train(
     _print_metrics(run.metrics)
     _print_model(model)
     output.say(f"run: {run.id}")
-    output.say(f"folder: {run.record.url}")
+    output.say(f"{output.place_name(run.record.url)}: {run.record.url}")
 
 
 def sweep(

@@ -66,6 +66,14 @@ class Fault:
     after: int = field(default=0, kw_only=True)
     seconds: float = field(default=0.0, kw_only=True)
 
+    @times.validator
+    @after.validator
+    @seconds.validator
+    def _check_number(self, attribute: Any, value: float | None) -> None:
+        lowest = 1 if attribute.name == "times" else 0
+        if value is not None and not lowest <= value < float("inf"):
+            raise UsageError(f"{attribute.name}={value}, of the fault {self.kind!r}: use {lowest} or more.")
+
     @kind.validator
     def _check_kind(self, _: object, value: str) -> None:
         if value not in KINDS:

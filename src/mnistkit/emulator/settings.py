@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from attrs import field, frozen
+from attrs.converters import optional
+
+from mnistkit.errors import UsageError
 
 __all__ = ["Settings"]
 
@@ -21,8 +24,15 @@ class Settings:
         job_bytes: How much a job may write.
     """
 
-    data: Path | None = None
-    phase_seconds: float = field(default=0.0)
+    data: Path | None = field(default=None, converter=optional(Path))
+    phase_seconds: float = 0.0
     check_environment: bool = False
     job_seconds: float = 24 * 3600.0
     job_bytes: int = 10 << 30
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse numbers that can't be."""
+        for name in ("phase_seconds", "job_seconds", "job_bytes"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"{name}={value}: use a number from 0 on.")

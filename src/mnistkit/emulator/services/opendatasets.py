@@ -137,6 +137,8 @@ class OpenDatasets:
 
 def _find(data: Path) -> dict[str, Path]:
     """The four files in a folder: the first of each in order of their paths, gzipped ones before plain ones."""
+    if not data.is_dir():
+        raise NotFoundError(f"There is no folder {data}: name one with MNIST's four files, gzipped or not.")
     names = {name.removesuffix(suffix): name for name in FILES for suffix in ("", ".gz")}
     found: dict[str, Path] = {}
     for path in sorted(data.rglob("*"), key=lambda path: (path.suffix != ".gz", path.parts)):

@@ -6,7 +6,8 @@ It trains on this machine instead, for nothing, with an emulator in place of Azu
 
     mnistkit emulator exec --data FOLDER --write-config . -- python examples/05_azure_tutorial.py
 
-FOLDER holds MNIST's four files. ``mnistkit data fetch mnist`` gets them, and says where they are.
+FOLDER holds MNIST's four files. ``mnistkit data fetch mnist`` gets them, and says where they are. Without ``--data``
+the emulator's own synthetic digits stand in for them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mnistkit import DATA_FOLDER, ScriptJob, Trainer, load_dataset
+from mnistkit import DATA_FOLDER, ScriptJob, Trainer
 from mnistkit.azureml import AmlCompute, OpenDatasetsMnist, WorkspaceRegistry, connect
 
 SCRIPT = Path(__file__).with_name("03_your_own_script")  # the tutorial's train.py
@@ -31,8 +32,8 @@ def main() -> None:
     mnist = OpenDatasetsMnist(workspace).register("mnist_opendataset")
     trainer = Trainer(data=mnist, compute=compute, models=WorkspaceRegistry(workspace), experiment="sklearn-mnist")
 
-    # The same data here, from the cache that ``mnistkit data fetch`` fills: verified, and as arrays.
-    data = load_dataset("mnist")
+    # The same data here: fetched once, verified, and as arrays.
+    data = trainer.dataset()
     print(data)
 
     # Train on the cluster. DATA_FOLDER stands for where the node mounts the data.

@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "05_azure_tutorial.py"
 @pytest.mark.mnist
 def test_the_tutorial(tmp_path: Path) -> None:
     """It ends well with ``sklearn_mnist`` registered, under ``mnistkit emulator exec``."""
-    load_dataset("mnist")  # the example finds it in the cache
+    load_dataset("mnist")  # into the folder that is served
     emulator = [sys.executable, "-m", "mnistkit", "emulator", "exec", "--write-config", "."]
     outcome = subprocess.run(
         [*emulator, "--data", dataset_folder(data_source("mnist")), "--", sys.executable, EXAMPLE],

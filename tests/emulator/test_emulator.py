@@ -46,6 +46,16 @@ def test_what_isnt_emulated_is_said_and_noted(client: Client) -> None:
     )
 
 
+def test_a_link_to_a_run(client: Client) -> None:
+    """Who follows the link that the SDK prints is told that there is no studio, and nothing of the run."""
+    answer = client.ask("GET", "/runs/mine%3Cb%3E?wsid=x", token=None)
+    page = answer.data.decode()
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "no studio" in page
+    assert "mine&lt;b&gt;" in page
+    assert client.emulator.unknown_requests == ()
+
+
 def test_a_bug_is_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that raises answers 500; the emulator goes on."""
     monkeypatch.setattr(client.emulator._tokens, "check", lambda request: 1 / 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from mnistkit.emulator.routing import Request, Response, Route
@@ -29,6 +30,14 @@ _SERVICES = (
     "studio",
 )
 
+_NO_STUDIO = """<!doctype html>
+<meta charset="utf-8">
+<title>{run}</title>
+<h1>{run}</h1>
+<p>This workspace, {name}, is emulated on this machine, and has no studio to look at runs with. In the emulator's
+environment, <code>workspace.get_run("{run}").get_details_with_logs()</code> shows this one.</p>
+"""
+
 
 class Discovery:
     """Answers without a token, as Azure does: it tells addresses alone."""
@@ -42,7 +51,13 @@ class Discovery:
         return (
             Route("GET", "/discovery", self._services, is_open=True),
             Route("GET", "/discovery/{path*}", self._services, is_open=True),
+            Route("GET", "/runs/{run}", self._no_studio, is_open=True),  # where the SDK's links to runs lead
         )
 
     def _services(self, request: Request, path: str = "") -> Response:
         return Response.json(dict.fromkeys(_SERVICES, self._workspace.url))
+
+    def _no_studio(self, request: Request, run: str) -> Response:
+        """What a person sees who follows a link; nothing of the run, since whoever asks needs no token."""
+        page = _NO_STUDIO.format(run=html.escape(run), name=html.escape(self._workspace.name))
+        return Response(body=page.encode(), content_type="text/html; charset=utf-8")

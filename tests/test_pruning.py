@@ -235,8 +235,8 @@ def test_prune_looks_while_it_deletes(
         def get(self, run_id: str) -> RunRecord:
             return compute.get(run_id)
 
-        def delete(self, run_id: str) -> None:
-            compute.delete(run_id)
+        def delete_run(self, run_id: str) -> None:
+            compute.delete_run(run_id)
             registry.register("digits", tmp_path / "source", format="files", run_id=plan.delete[1].id)
 
     done = prune(plan, Registering(), registry)
@@ -250,7 +250,7 @@ def test_prune_looks_again_at_the_state(
     """A run that goes on is kept even if a plan names it; one that is gone already is in neither list."""
     going_on, gone = new_run(RunState.QUEUED), new_run()
     plan = PruningPlan(delete=compute.runs(), keep=())
-    compute.delete(gone)
+    compute.delete_run(gone)
     done = prune(plan, compute, registry)
     assert done.delete == ()
     assert [(kept.record.id, kept.reason) for kept in done.keep] == [(going_on, "it is Queued")]

@@ -42,7 +42,7 @@ class DeletesRuns(Protocol):
     def get(self, run_id: str) -> RunRecord:
         """The present record; see `mnistkit.interfaces.ComputeBackend.get`."""
 
-    def delete(self, run_id: str) -> None:
+    def delete_run(self, run_id: str) -> None:
         """Remove a run that has ended, with all its files.
 
         Raises:
@@ -148,7 +148,7 @@ def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> Pru
         try:
             reason = _tie(compute.get(run.id), origins)
             if reason is None:
-                compute.delete(run.id)
+                compute.delete_run(run.id)
         except RunNotFoundError:
             continue
         except (MnistkitError, OSError) as error:

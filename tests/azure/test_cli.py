@@ -89,6 +89,15 @@ def test_train_to_promote(mnistkit: Program, project: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in project.iterdir()) == ["config.json", "mnistkit.toml"]
 
 
+def test_its_runs_stay(mnistkit: Program) -> None:
+    """A workspace keeps its runs; what would delete some says so, and leaves the cluster alone."""
+    mnistkit("train", "--max-iter", 2, "--no-register")
+    for command in (("delete", "latest", "--yes"), ("prune", "--keep", 0, "--yes")):
+        mnistkit("runs", *command, code=2)
+    assert len(json.loads(mnistkit("runs", "list", "--json"))) == 1
+    assert AmlCompute(name="cli").status().state == "Succeeded"
+
+
 def test_doctor(mnistkit: Program) -> None:
     """The doctor tells the SDK, the workspace's file, the login, the workspace and what there is in it."""
     found = {each["check"]: each for each in json.loads(mnistkit("doctor", "--json"))}

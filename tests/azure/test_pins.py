@@ -86,7 +86,7 @@ def test_another_gzip(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = digits / "train-labels-idx1-ubyte.gz"
     for damaged in (labels.read_bytes()[:-9], b"no gzip", gzip.compress(bytes(2009))):
         labels.write_bytes(damaged)
-        with pytest.raises(ChecksumError, match="isn't MNIST"):
+        with pytest.raises(ChecksumError, match="isn't synthetic-digits"):
             identified(digits, uri)
     assert identified(digits, "azureml:mnist_opendataset?sha256=0123") is None
 
@@ -122,12 +122,18 @@ def test_other_data_on_a_node(workspace: Any, emulator: AzureMLEmulator, tmp_pat
 
 @pytest.mark.mnist
 @pytest.mark.azureml_emulator(settings=Settings(data=dataset_folder(data_source("mnist"))))
-def test_mnist_as_the_cache_has_it(emulator: AzureMLEmulator, workspace: Any, tmp_path: Path) -> None:
-    """The real files, plain in mnistkit's own cache and gzipped by the emulator, are MNIST."""
+def test_mnist_as_the_cache_has_it(
+    emulator: AzureMLEmulator, workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real files, plain in mnistkit's own cache and gzipped by the emulator, are MNIST; and nothing else then."""
     expected = load_dataset("mnist")
-    emulator.reset(settings=Settings(data=dataset_folder(data_source("mnist"))))
+    monkeypatch.setenv("MNISTKIT_CACHE", str(tmp_path))
     source = OpenDatasetsMnist()
-    found = Dataset.from_folder(source.fetch(tmp_path / "data"))
+    found = fetch_dataset(source)
     assert (found.name, found.sha256) == ("mnist", expected.sha256)
     assert mount(workspace, source).mode == "mount"
-    assert fetch_dataset(source).sha256 == expected.sha256
+    assert source.expected(dataset_folder(source)) is not None
+    monkeypatch.setenv("MNISTKIT_OPEN_DATASETS", "synthetic")
+    assert source.expected(dataset_folder(source)) is None
+    with pytest.raises(ChecksumError, match=r"what came isn't synthetic-digits.*unset it"):
+        source.fetch(dataset_folder(source))

@@ -168,10 +168,10 @@ def test_settings_that_cant_be(tmp_path: Path) -> None:
 
 
 def test_its_environment_tells_which_digits_it_serves(tmp_path: Path) -> None:
-    """Who serves synthetic digits says so to its clients; who serves somebody's files doesn't."""
+    """Who serves synthetic digits says so to its clients; who serves somebody's files lets them expect MNIST."""
     write_digits(tmp_path)
     assert _served(Settings()) == "synthetic"
-    assert _served(Settings(data=tmp_path)) is None
+    assert _served(Settings(data=tmp_path)) == "mnist"
 
 
 def _served(settings: Settings) -> str | None:

@@ -372,10 +372,10 @@ def test_only_ended_runs_can_be_deleted(backend: InProcessCompute, tiny_mnist: D
     """Deleting removes the folder of a run that has ended, and refuses one that hasn't."""
     run = start(backend, scripted("wait"), tiny_mnist)
     with pytest.raises(RunStateError, match="cancel it"):
-        backend.delete(run.id)
+        backend.delete_run(run.id)
     Scripted.gate.set()
     run.wait(DEADLINE)
-    backend.delete(run.id)
+    backend.delete_run(run.id)
     with pytest.raises(RunNotFoundError):
         backend.get(run.id)
     assert backend.runs() == ()

@@ -77,7 +77,7 @@ class Runs(RuleBasedStateMachine):
     def delete(self, run_id: str) -> None:
         """Once it has ended."""
         self.wait(run_id)
-        self.backend.delete(run_id)
+        self.backend.delete_run(run_id)
         del self.codes[run_id]
 
     @rule()

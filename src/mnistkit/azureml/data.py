@@ -211,6 +211,8 @@ class OpenDatasetsMnist(PinnedSource):
 
     def _other(self, found: Mapping[str, Path]) -> ChecksumError:
         """What is wrong with the files that came."""
+        if (name := accepted(self.files)[0].name) != "mnist":
+            return ChecksumError(f"{self.uri}: what came isn't {name}. Nothing was kept. {way_out()}")
         for name, info in self.files.items():
             if name not in found:
                 return ChecksumError(f"{self.uri} lacks {name}: Azure delivered {', '.join(found) or 'no files'}.")

@@ -68,13 +68,15 @@ def are_digits_synthetic() -> bool:
 def accepted(files: Mapping[str, FileInfo]) -> tuple[DatasetManifest, ...]:
     """All that may stand for the dataset of which ``files`` are the pins, the likeliest first.
 
-    That is these very files. For MNIST it is also what they hold, and, where an emulator says so, its digits.
+    That is these very files. For MNIST it is also what they hold; or, where an emulator says that its digits stand in
+    for MNIST, those alone: what is here must be what its nodes mount.
     """
     pinned = _manifest("mnist", files)
     if files != MNIST:
         return (pinned,)
-    digits = (_manifest("synthetic-digits", SYNTHETIC),) if are_digits_synthetic() else ()
-    return (*digits, pinned, _manifest("mnist", PLAIN))
+    if are_digits_synthetic():
+        return (_manifest("synthetic-digits", SYNTHETIC),)
+    return (pinned, _manifest("mnist", PLAIN))
 
 
 def content(path: Path, expected: FileInfo) -> bytes | None:
@@ -108,11 +110,14 @@ def identified(folder: Path, uri: str) -> DatasetManifest | None:
     for manifest in accepted(MNIST):
         if all(_is_there(name, info, paths) for name, info in manifest.files.items()):
             return DatasetManifest(name=manifest.name, class_names=manifest.class_names, files=infos)
-    raise ChecksumError(f"The data at {folder} isn't MNIST: no pin fits {', '.join(sorted(paths))}. {way_out()}")
+    kind = "MNIST" if manifest.name == "mnist" else manifest.name
+    raise ChecksumError(f"The data at {folder} isn't {kind}: no pin fits {', '.join(sorted(paths))}. {way_out()}")
 
 
 def way_out() -> str:
     """What helps where the data isn't what it should be."""
+    if are_digits_synthetic():
+        return f"{_VARIABLE}=synthetic says that an emulator serves its own digits: unset it, or have it do so."
     return (
         "Try again, or use data='mnist', which has other mirrors. Of an emulator it can be MNIST (--data FOLDER, as "
         "'mnistkit data fetch mnist' fills one) or the emulator's own digits; for other data, use data='idx:FOLDER'."

@@ -211,7 +211,7 @@ def delete(
             "Delete the model first, or use --force to delete the run and keep the model."
         )
     confirm(f"Delete {what}?", yes=yes)
-    trainer.compute.delete(run_id)
+    trainer.compute.delete_run(run_id)
     output.note(f"Deleted run {run_id}.")
 
 

@@ -42,9 +42,9 @@ def connection(workspace: Workspace, bundle: Path, home: Path, settings: Setting
         home: A folder for what the SDK caches, in place of the user's own.
         settings: How the emulator behaves.
     """
-    # For mnistkit, which takes nothing but MNIST for MNIST unless this says that the emulator's digits stand in for it.
-    digits = {} if settings.data else {"MNISTKIT_OPEN_DATASETS": "synthetic"}
-    return digits | {
+    return {
+        # For mnistkit, which takes nothing but MNIST for MNIST unless this says that synthetic digits stand in for it.
+        "MNISTKIT_OPEN_DATASETS": "mnist" if settings.data else "synthetic",
         # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
         "https_proxy": workspace.url,
         "no_proxy": _LOOPBACK,

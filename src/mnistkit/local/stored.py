@@ -48,7 +48,7 @@ class StoredRuns(GroupBackend):
         """Copy one file of a run; see `ComputeBackend.download`."""
         return self._store.copy_file(run_id, file, into)
 
-    def delete(self, run_id: str) -> None:
+    def delete_run(self, run_id: str) -> None:
         """Remove a run and all its files, even if they are damaged.
 
         Raises:

@@ -117,6 +117,13 @@ def test_no_config_says_where_it_looked(tmp_path: Path) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
+def test_a_config_that_isnt_there_is_told(tmp_path: Path) -> None:
+    """A file that was named and isn't there is no reason to take another workspace, above it."""
+    (tmp_path / "config.json").write_text(json.dumps(NAMES))
+    with pytest.raises(NotFoundError, match=r"There is no .*other\.json: name"):
+        find_config(tmp_path / "other.json")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Scope": "/a"}', json.dumps({**NAMES, "workspace_name": 3})])
 def test_a_broken_config_is_told(tmp_path: Path, text: str) -> None:
     """A config.json that names no workspace is a `ConfigError` with its path."""

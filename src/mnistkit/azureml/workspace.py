@@ -132,10 +132,12 @@ def find_config(start: str | os.PathLike[str] = ".") -> WorkspaceName:
         start: The file, or the folder to start from.
 
     Raises:
-        NotFoundError: There is none; lists where it was looked for.
+        NotFoundError: There is no ``start``, or no file; lists where it was looked for.
         ConfigError: It can't be understood.
     """
     path = Path(start).expanduser().absolute()
+    if not path.exists():  # looking above it instead could find another workspace
+        raise NotFoundError(f"There is no {path}: name the workspace's config.json, or a folder to look for it from.")
     found = path if path.is_file() else next((each for each in config_places(path) if each.is_file()), None)
     if found is None:
         folders = ", ".join(str(Path(path, below) if below else path) for below in _FOLDERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,13 @@ def test_a_mirrors_password_stays_hidden(mnistkit: Program, monkeypatch: pytest.
     out = mnistkit("doctor").out
     assert "https://mirror.example/data" in out
     assert "hunter2" not in out
+
+
+def test_every_extra_is_looked_for(mnistkit: Program) -> None:
+    """There is a line for each extra that can be installed."""
+    checks = {finding["check"] for finding in mnistkit("doctor", "--json").json}
+    extras = metadata.metadata("mnistkit").get_all("Provides-Extra") or []
+    assert {f"extra {name}" for name in extras if name != "azure"} <= checks
 
 
 def test_a_missing_extra_is_named_but_no_failure(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,15 @@ __all__ = ["EXAMPLES", "doctor"]
 
 EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
 
-_EXTRAS = {"cli": ("typer", "rich", "PIL"), "plot": ("matplotlib",), "emulator": ("cryptography", "h11", "jwt")}
+_EXTRAS = {  # what each imports; azure has a check of its own
+    "cli": ("typer", "rich", "PIL"),
+    "plot": ("matplotlib",),
+    "fast": ("isal", "blake3"),
+    "optuna": ("optuna",),
+    "onnx": ("skl2onnx", "onnxruntime"),
+    "sign": ("cryptography",),
+    "emulator": ("certifi", "cryptography", "h11", "jwt"),
+}
 _LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
 
 _CONNECTION = {"config": "config", "workspace": "name"} | {
@@ -61,7 +69,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     else:
         for finding in findings:
             mark = "ok " if finding.ok else "BAD"
-            output.say(f"{mark}  {finding.check + ':':<14} {finding.detail}", "" if finding.ok else "bold red")
+            output.say(f"{mark}  {finding.check + ':':<15} {finding.detail}", "" if finding.ok else "bold red")
     broken = [finding.check for finding in findings if not finding.ok]
     if broken:
         output.complain(f"Something is broken: {', '.join(broken)}.")

@@ -16,8 +16,9 @@ pytest.importorskip("azureml.core")
 from azureml.core import Environment as SdkEnvironment
 from azureml.core import Run as SdkRun
 
-from mnistkit.azureml import AmlCompute, connect, submission
+from mnistkit.azureml import AmlCompute, connect
 from mnistkit.azureml.environments import node_environment
+from mnistkit.azureml.runs import submission
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import Environment, ScriptJob

@@ -146,6 +146,7 @@ def test_a_refused_submission_is_a_failed_run(
     assert "ThrottledError" in (run.error or "")
     assert "try again in some minutes" in (run.error or "")
     assert not starts.exists()
+    backend.cancel(run.id)  # which waits until it is known there
     later = AmlCompute(backend.workspace, name="faults").get(run.id)
     assert (later.state, later.error) == (RunState.FAILED, run.error)
     assert later.started_at is None

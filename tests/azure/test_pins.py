@@ -13,7 +13,7 @@ pytest.importorskip("h11")
 
 from sklearn.linear_model import LogisticRegression
 
-from mnistkit import Trainer, load_dataset, web
+from mnistkit import Trainer, web
 from mnistkit.azureml import OpenDatasetsMnist
 from mnistkit.azureml.data import mount
 from mnistkit.azureml.pins import PLAIN, SYNTHETIC, identified
@@ -123,14 +123,13 @@ def test_other_data_on_a_node(workspace: Any, emulator: AzureMLEmulator, tmp_pat
 @pytest.mark.mnist
 @pytest.mark.azureml_emulator(settings=Settings(data=dataset_folder(data_source("mnist"))))
 def test_mnist_as_the_cache_has_it(
-    emulator: AzureMLEmulator, workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real_mnist: Dataset, emulator: AzureMLEmulator, workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The real files, plain in mnistkit's own cache and gzipped by the emulator, are MNIST; and nothing else then."""
-    expected = load_dataset("mnist")
     monkeypatch.setenv("MNISTKIT_CACHE", str(tmp_path))
     source = OpenDatasetsMnist()
     found = fetch_dataset(source)
-    assert (found.name, found.sha256) == ("mnist", expected.sha256)
+    assert (found.name, found.sha256) == ("mnist", real_mnist.sha256)
     assert mount(workspace, source).mode == "mount"
     assert source.expected(dataset_folder(source)) is not None
     monkeypatch.setenv("MNISTKIT_OPEN_DATASETS", "synthetic")

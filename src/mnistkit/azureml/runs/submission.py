@@ -193,14 +193,14 @@ class Pending:
         return thread
 
     def cancel(self) -> bool:
-        """End it if it isn't on its way to the cluster; whether that is so. Else wait until it is there."""
+        """End it if it isn't on its way to the cluster, else wait until it is there; whether it has ended here."""
         with self._lock:
             if not self._is_going:
                 if not self.record.state.is_terminal:
                     self._enter(RunState.CANCELED)
                 return True
         self._done.wait()
-        return False
+        return self.record.state.is_terminal
 
     def _go(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> None:
         try:

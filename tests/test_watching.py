@@ -196,6 +196,7 @@ def test_ipython_in_a_terminal_has_lines(shown: list[Any], submit: Submit, capsy
     assert "hello\n" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of a file that was being opened at that moment
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one thread there")
 @pytest.mark.parametrize("how", ["watch", "wait", "logs"])
 def test_interrupting_says_how_to_cancel(

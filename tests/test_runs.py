@@ -97,11 +97,11 @@ def test_logs_can_be_followed(tmp_path: Path, folder: Path, tiny_mnist: DataSour
 
 
 def test_a_failed_run_raises_with_its_error(tmp_path: Path, folder: Path, tiny_mnist: DataSource) -> None:
-    """`result` of a failed run raises what went wrong, and where to look."""
-    (folder / "train.py").write_text("raise SystemExit(7)\n")
+    """`result` of a failed run raises what went wrong, the last lines of its log, and where to look."""
+    (folder / "train.py").write_text("print('no such file')\nraise SystemExit(7)\n")
     backend = InProcessCompute(tmp_path / "home")
     run = Run(backend, backend.submit(ScriptJob(str(folder)), tiny_mnist))
-    with pytest.raises(RunFailedError, match=r"exited with code 7\. Its log.*run\.logs"):
+    with pytest.raises(RunFailedError, match=r"exited with code 7\. Its log.*run\.logs.*\nno such file$"):
         run.result()
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # the interface speaks of records, the handle of the interfac
 
 __all__ = ["Attempt", "MetricPoint", "Run", "RunRecord", "RunState", "Transition", "best_run", "utc_now"]
 
+_LAST_LINES = 10
+
 _log = logging.getLogger(__name__)
 
 
@@ -304,11 +306,15 @@ class Run:
         """Do nothing if the run, as of the last look, is going well or completed.
 
         Raises:
-            RunFailedError: It ended as Failed or Canceled; the message holds its error and its traceback's tail.
+            RunFailedError: It ended as Failed or Canceled; the message holds its error and the end of its traceback, or
+                of a script's log.
         """
         if self.state in {RunState.FAILED, RunState.CANCELED}:
             detail = f": {self.error.rstrip('.')}" if self.error else ""
-            raise RunFailedError(f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().")
+            last = (self.record.traceback or "").splitlines()[-_LAST_LINES:]
+            raise RunFailedError(
+                "\n".join([f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().", *last])
+            )
 
     @overload
     def logs(self, *, follow: Literal[False] = False, start: int = 0) -> str: ...

@@ -100,20 +100,24 @@ def test_without_state_nothing_stays() -> None:
 
 
 def test_what_killed_emulators_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next emulator removes the folder of one that was killed; the folder of one that runs stays."""
+    """The next emulator removes the folder of one that was killed; one that runs keeps its own, a user any state."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     program = "import os\nfrom mnistkit.emulator import AzureMLEmulator\nAzureMLEmulator().start()\nos._exit(9)"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     (abandoned,) = tmp_path.iterdir()
+    kept = tmp_path / "mnistkit-emulator-mine"
+    with AzureMLEmulator(kept):
+        pass
     with AzureMLEmulator() as running:
         held = running.bundle.parents[1]
         assert abandoned.exists()  # it is young
-        for folder in (abandoned, held):
+        for folder in (abandoned, held, kept):
             os.utime(folder / "lock.sqlite", (0, 0))
         with AzureMLEmulator():
             assert not abandoned.exists()
             assert held.exists()
+            assert kept.exists()
 
 
 def test_a_state_has_one_emulator(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ _LOCATION = "westeurope"
 _KEY = "it"
 _LOCK = "lock.sqlite"
 _PREFIX = "mnistkit-emulator-"
+_TEMPORARY = "temporary"  # the file that marks a folder that nobody asked to keep
 _YOUNG_SECONDS = 60.0  # whoever made such a folder may not hold it yet
 
 
@@ -38,10 +39,12 @@ def open_folder(given: Path | None) -> Iterator[Path]:
     if given is None:
         _remove_abandoned()
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        (folder / _TEMPORARY).touch()
     else:
         folder = given.resolve()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / _TEMPORARY).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(f"The state {folder} can't be used: {error.strerror}. Name another folder.") from error
     try:
@@ -99,7 +102,7 @@ def _remove_abandoned() -> None:
     """Remove the folders of emulators that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError, StorageError):
-            if (folder / _LOCK).stat().st_mtime < time.time() - _YOUNG_SECONDS:
+            if (folder / _TEMPORARY).exists() and (folder / _LOCK).stat().st_mtime < time.time() - _YOUNG_SECONDS:
                 with _held(folder):
                     shutil.rmtree(folder, ignore_errors=True)
 

@@ -22,9 +22,9 @@ from data import mnist, write_files
 from harness import Result, compare
 
 from mnistkit import Dataset
-from mnistkit.dataset import DatasetManifest
-from mnistkit.decoded import DECODED
-from mnistkit.files import file_info
+from mnistkit.data.dataset import DatasetManifest
+from mnistkit.data.decompressed import DECODED
+from mnistkit.utils.files import file_info
 
 __all__ = ["results"]
 

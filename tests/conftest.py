@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit.dataset import Dataset
+from mnistkit.data.dataset import Dataset
 from mnistkit.plugins import data_source
 from mnistkit.testing.data import write_tiny_mnist  # noqa: F401 - imported before the network is blocked
 

@@ -26,7 +26,13 @@ def test_importing_the_package_loads_nothing() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["mnistkit.plugins", "mnistkit.trainer", "mnistkit.web", "mnistkit.local.compute", "mnistkit.local.registry"],
+    [
+        "mnistkit.plugins",
+        "mnistkit.trainer",
+        "mnistkit.data.web",
+        "mnistkit.local.threads",
+        "mnistkit.local.registry.registry",
+    ],
 )
 def test_modules_load_the_heavy_ones_late(module: str) -> None:
     """scikit-learn and friends are imported when something is trained or loaded, not before."""

@@ -10,26 +10,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers; at run time __getattr__ imports each on first use
-    from mnistkit.catalog import search_models
-    from mnistkit.comparison import Comparison, compare
-    from mnistkit.context import RunContext, get_context
-    from mnistkit.dataset import Dataset, Split
+    from mnistkit.data.dataset import Dataset, Split
     from mnistkit.errors import MnistkitError
-    from mnistkit.evaluation import Evaluation, evaluate
-    from mnistkit.export import export_model
-    from mnistkit.fingerprint import Fingerprint
+    from mnistkit.evaluation.comparison import Comparison, compare
+    from mnistkit.evaluation.scores import Evaluation, evaluate
     from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
-    from mnistkit.jobs import DATA_FOLDER, Environment, ScriptJob, TrainingJob
-    from mnistkit.models import Assignment, ModelVersion
-    from mnistkit.persistence import load_model, save_model
-    from mnistkit.promotion import promote, resolve_model, rollback
-    from mnistkit.provenance import Provenance
-    from mnistkit.reuse import Explanation
-    from mnistkit.runs import Run, RunRecord, RunState, best_run
-    from mnistkit.spec import ModelSpec
+    from mnistkit.jobs.fingerprint import Fingerprint
+    from mnistkit.jobs.job import DATA_FOLDER, Environment, ScriptJob, TrainingJob
+    from mnistkit.jobs.provenance import Provenance
+    from mnistkit.jobs.spec import ModelSpec
+    from mnistkit.models.persistence import load_model, save_model
+    from mnistkit.registry.export import export_model
+    from mnistkit.registry.promotion import promote, resolve_model, rollback
+    from mnistkit.registry.search import search_models
+    from mnistkit.registry.verification import Verification
+    from mnistkit.registry.version import Assignment, ModelVersion
+    from mnistkit.runs.context import RunContext, get_context
+    from mnistkit.runs.reuse import Explanation
+    from mnistkit.runs.run import Run, RunRecord, RunState, best_run
     from mnistkit.sweeps import Halving, Sweep
     from mnistkit.trainer import Trainer, load_dataset
-    from mnistkit.verification import Verification
 
     __version__: str
 
@@ -76,44 +76,44 @@ __all__ = [
 ]
 
 _MODULES = {
-    "DATA_FOLDER": "jobs",
-    "Assignment": "models",
-    "Comparison": "comparison",
+    "DATA_FOLDER": "jobs.job",
+    "Assignment": "registry.version",
+    "Comparison": "evaluation.comparison",
     "ComputeBackend": "interfaces",
     "DataSource": "interfaces",
-    "Dataset": "dataset",
-    "Environment": "jobs",
-    "Evaluation": "evaluation",
-    "Explanation": "reuse",
-    "Fingerprint": "fingerprint",
+    "Dataset": "data.dataset",
+    "Environment": "jobs.job",
+    "Evaluation": "evaluation.scores",
+    "Explanation": "runs.reuse",
+    "Fingerprint": "jobs.fingerprint",
     "Halving": "sweeps",
     "MnistkitError": "errors",
     "ModelRegistry": "interfaces",
-    "ModelSpec": "spec",
-    "ModelVersion": "models",
-    "Provenance": "provenance",
-    "Run": "runs",
-    "RunContext": "context",
-    "RunRecord": "runs",
-    "RunState": "runs",
-    "ScriptJob": "jobs",
-    "Split": "dataset",
+    "ModelSpec": "jobs.spec",
+    "ModelVersion": "registry.version",
+    "Provenance": "jobs.provenance",
+    "Run": "runs.run",
+    "RunContext": "runs.context",
+    "RunRecord": "runs.run",
+    "RunState": "runs.run",
+    "ScriptJob": "jobs.job",
+    "Split": "data.dataset",
     "Sweep": "sweeps",
     "Trainer": "trainer",
-    "TrainingJob": "jobs",
-    "Verification": "verification",
-    "best_run": "runs",
-    "compare": "comparison",
-    "evaluate": "evaluation",
-    "export_model": "export",
-    "get_context": "context",
+    "TrainingJob": "jobs.job",
+    "Verification": "registry.verification",
+    "best_run": "runs.run",
+    "compare": "evaluation.comparison",
+    "evaluate": "evaluation.scores",
+    "export_model": "registry.export",
+    "get_context": "runs.context",
     "load_dataset": "trainer",
-    "load_model": "persistence",
-    "promote": "promotion",
-    "resolve_model": "promotion",
-    "rollback": "promotion",
-    "save_model": "persistence",
-    "search_models": "catalog",
+    "load_model": "models.persistence",
+    "promote": "registry.promotion",
+    "resolve_model": "registry.promotion",
+    "rollback": "registry.promotion",
+    "save_model": "models.persistence",
+    "search_models": "registry.search",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from mnistkit.errors import ConfigError
-from mnistkit.files import ensure_folder
+from mnistkit.utils.files import ensure_folder
 
 __all__ = ["cache_folder", "default_compute", "home_folder", "is_offline", "mirror", "verify_keys"]
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from mnistkit.codec import to_json
-from mnistkit.context import RunContext
-from mnistkit.dataset import Dataset, DatasetManifest, Split
+from mnistkit.data.dataset import Dataset, DatasetManifest, Split
 from mnistkit.errors import DataError, NotFoundError, SpecError
-from mnistkit.evaluation import Evaluation, evaluate
+from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.interfaces import DataSource, PinnedSource
-from mnistkit.jobs import Job, TrainingJob
-from mnistkit.persistence import save_model
-from mnistkit.probe import probe_rows
+from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.models.persistence import save_model
+from mnistkit.models.probe import probe_rows
+from mnistkit.runs.context import RunContext
 from mnistkit.settings import cache_folder
+from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import RegularizationPath

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mnistkit.jobs import ScriptJob
-from mnistkit.runs import Run, RunState
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.runs.run import Run, RunState
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

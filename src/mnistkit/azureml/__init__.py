@@ -6,18 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnistkit.azureml.compute import AmlCompute
-    from mnistkit.azureml.data import OpenDatasetsMnist
-    from mnistkit.azureml.registry import WorkspaceRegistry
-    from mnistkit.azureml.workspace import connect
+    from mnistkit.azureml.v1.compute import AmlCompute
+    from mnistkit.azureml.v1.data import OpenDatasetsMnist
+    from mnistkit.azureml.v1.registry import WorkspaceRegistry
+    from mnistkit.azureml.v1.workspace import connect
 
 __all__ = ["AmlCompute", "OpenDatasetsMnist", "WorkspaceRegistry", "connect"]
 
 _HOMES = {
-    "AmlCompute": "mnistkit.azureml.compute",
-    "OpenDatasetsMnist": "mnistkit.azureml.data",
-    "WorkspaceRegistry": "mnistkit.azureml.registry",
-    "connect": "mnistkit.azureml.workspace",
+    "AmlCompute": "mnistkit.azureml.v1.compute",
+    "OpenDatasetsMnist": "mnistkit.azureml.v1.data",
+    "WorkspaceRegistry": "mnistkit.azureml.v1.registry",
+    "connect": "mnistkit.azureml.v1.workspace",
 }
 
 

@@ -14,7 +14,7 @@ from mnistkit.cli.plotting import DataPlot, NumberOption, OutOption, check_out, 
 from mnistkit.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
+    from mnistkit.data.dataset import Dataset
     from mnistkit.trainer import Trainer
 
 __all__ = ["app", "cached_datasets"]
@@ -131,7 +131,7 @@ def show(
 def cached_datasets() -> dict[str, tuple[str, int]]:
     """The folder and size in bytes of each named dataset that is in the cache."""
     from mnistkit import plugins
-    from mnistkit.dataset import MANIFEST
+    from mnistkit.data.dataset import MANIFEST
     from mnistkit.training import dataset_folder
 
     found = {}

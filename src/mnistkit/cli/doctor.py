@@ -90,7 +90,7 @@ def _shorter(finding: Finding, earlier: list[Finding]) -> Finding:
 
 
 def _versions() -> list[Finding]:
-    from mnistkit.jobs import library_versions
+    from mnistkit.jobs.job import library_versions
 
     findings = [Finding("versions", ok=True, detail=", ".join(f"{k} {v}" for k, v in library_versions().items()))]
     for name in _LIBRARIES:
@@ -157,7 +157,7 @@ def _models() -> list[Finding]:
 
 
 def _azure() -> list[Finding]:
-    from mnistkit.azureml.diagnosis import look_around
+    from mnistkit.azureml.v1.diagnosis import look_around
     from mnistkit.config import find_config
 
     config = find_config()

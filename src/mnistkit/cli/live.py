@@ -12,10 +12,10 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from mnistkit.cli import output
-from mnistkit.runs import Run, RunState, utc_now
-from mnistkit.text import safe
-from mnistkit.views import metrics_text, phases_text
-from mnistkit.watching import LogTail, StateNews
+from mnistkit.runs.following import LogTail, StateNews
+from mnistkit.runs.run import Run, RunState, utc_now
+from mnistkit.runs.views import metrics_text, phases_text
+from mnistkit.utils.text import safe
 
 __all__ = ["active", "shown"]
 

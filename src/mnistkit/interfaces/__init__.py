@@ -1,10 +1,10 @@
 """The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
 
-from mnistkit.interfaces.compute_backend import ComputeBackend, GroupBackend
-from mnistkit.interfaces.data_source import DataSource, PinnedSource
-from mnistkit.interfaces.known_content import KnownContent
-from mnistkit.interfaces.model_registry import ModelRegistry
-from mnistkit.interfaces.run_files import RegistersRuns
+from mnistkit.data.known_content import KnownContent
+from mnistkit.data.source import DataSource, PinnedSource
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.registry.run_files import RegistersRuns
+from mnistkit.runs.backend import ComputeBackend, GroupBackend
 
 __all__ = [
     "ComputeBackend",

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from mnistkit.context import RUN_FOLDER_VARIABLE
 from mnistkit.errors import InvalidNameError, RunFailedError
-from mnistkit.files import found_files
-from mnistkit.jobs import DATA_FOLDER, ScriptJob
-from mnistkit.names import check_file
-from mnistkit.sources import IGNORED, MAX_BYTES
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
+from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
+from mnistkit.runs.context import RUN_FOLDER_VARIABLE
+from mnistkit.utils.files import found_files
+from mnistkit.utils.names import check_file
 
 __all__ = ["MAX_COLLECTED", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script", "snapshot"]
 

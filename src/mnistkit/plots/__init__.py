@@ -10,9 +10,9 @@ differ in their marks, and colour scales go from light to dark.
 
 from __future__ import annotations
 
-from mnistkit.plots.answers import misclassified, prediction_grid, reliability
 from mnistkit.plots.confusion import confusion
 from mnistkit.plots.data import class_balance, mean_images, sample_grid
+from mnistkit.plots.predictions import misclassified, prediction_grid, reliability
 from mnistkit.plots.runs import learning_curve, sweep_curve, timeline
 from mnistkit.plots.weights import weights
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from mnistkit.errors import UsageError
-from mnistkit.runs import Run, RunState
+from mnistkit.runs.run import Run, RunState
 from mnistkit.training import check_classifier
 
 __all__ = ["Halving", "check_parameters", "combinations", "configured"]

@@ -60,6 +60,6 @@ def _own_folders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
 @pytest.fixture(scope="session")
 def real_mnist() -> Dataset:
     """The real MNIST, through the product's own route: once per machine, then from the user's cache."""
-    from mnistkit.training import fetch_dataset
+    from mnistkit.data.fetching import fetch_dataset
 
     return fetch_dataset(data_source("mnist"))

@@ -21,7 +21,8 @@ from mnistkit.plugins import compute_backend, data_source, model_registry
 from mnistkit.registry.version import ModelRef
 from mnistkit.runs.context import FolderContext
 from mnistkit.runs.folder.backend import StoredRuns
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.model_registry import HOSTILE_NAMES
 from mnistkit.utils.names import check_file, check_name
 

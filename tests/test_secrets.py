@@ -25,7 +25,7 @@ from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs import provenance
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.run import RunState
+from mnistkit.runs.record import RunState
 from mnistkit.utils.files import FileInfo
 
 Factory = Callable[[Path], ComputeBackend]

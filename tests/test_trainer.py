@@ -28,7 +28,7 @@ from mnistkit.errors import (
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
 from mnistkit.runs.context import get_context
-from mnistkit.runs.run import RunState
+from mnistkit.runs.record import RunState
 
 QUICK = {"max_iter": 20}
 

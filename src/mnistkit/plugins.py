@@ -21,8 +21,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
+from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
-from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.runs.backend import ComputeBackend
 
 __all__ = [
     "COMPUTE_BACKENDS",

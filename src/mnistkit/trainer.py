@@ -14,26 +14,29 @@ from typing import Any, Literal
 import attrs
 
 from mnistkit import plugins
-from mnistkit.config import Config, find_config
+from mnistkit.config import Config, default_compute, find_config, home_folder
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.fetching import fetch_dataset
+from mnistkit.data.source import DataSource
 from mnistkit.errors import RunStateError
+from mnistkit.estimators.warm_start import paths
 from mnistkit.evaluation.comparison import Comparison, compare
 from mnistkit.evaluation.results import run_model, run_model_file
 from mnistkit.evaluation.scores import Evaluation, evaluate
-from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry, RegistersRuns
 from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
-from mnistkit.jobs.spec import ModelSpec
-from mnistkit.models.files import companions
-from mnistkit.models.persistence import load_model
+from mnistkit.jobs.spec import ModelSpec, check_classifier
+from mnistkit.models.files import companions, format_of
+from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
-from mnistkit.registry.version import ModelVersion, format_of
+from mnistkit.registry.registry import ModelRegistry, RegistersRuns
+from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import Explanation, explain, fingerprint, fingerprinted
-from mnistkit.runs.run import Run, RunState
-from mnistkit.settings import default_compute, home_folder
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.search import Halving, check_parameters, combinations, configured
 from mnistkit.sweeps.sweep import Sweep, Trial
 from mnistkit.sweeps.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
-from mnistkit.training import check_classifier, fetch_dataset, paths
 from mnistkit.utils.names import check_name
 
 __all__ = ["Trainer", "load_dataset"]

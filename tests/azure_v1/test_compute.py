@@ -21,9 +21,11 @@ from mnistkit.azureml.v1.environments import node_environment
 from mnistkit.azureml.v1.runs import submission
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs.job import Environment, ScriptJob
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import ScriptJob
 from mnistkit.plugins import compute_backend
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator

@@ -26,7 +26,8 @@ from mnistkit.errors import (
 )
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator

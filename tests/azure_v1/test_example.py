@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("azureml.core")
 
 from mnistkit import load_dataset
+from mnistkit.config import cache_folder
+from mnistkit.data.fetching import dataset_folder
 from mnistkit.plugins import data_source
-from mnistkit.settings import cache_folder
-from mnistkit.training import dataset_folder
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "05_azure_tutorial.py"
 

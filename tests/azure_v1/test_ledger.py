@@ -8,7 +8,7 @@ from mnistkit.azureml.v1.models.events import Event, Ledger, pack, read_events, 
 from mnistkit.errors import IntegrityError
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.version import Assignment
-from mnistkit.runs.run import utc_now
+from mnistkit.utils.clock import utc_now
 
 
 def assigned(version: int, alias: str = "champion", after: int | None = None, reason: str = "") -> Event:

@@ -19,12 +19,12 @@ from mnistkit.azureml.v1.data import mount
 from mnistkit.azureml.v1.pins import PLAIN, SYNTHETIC, identified
 from mnistkit.data import web
 from mnistkit.data.dataset import Dataset
+from mnistkit.data.fetching import dataset_folder, fetch_dataset
 from mnistkit.emulator import Settings
 from mnistkit.emulator.synthetic import write_digits
 from mnistkit.errors import ChecksumError
 from mnistkit.plugins import data_source
-from mnistkit.runs.run import RunState
-from mnistkit.training import dataset_folder, fetch_dataset
+from mnistkit.runs.record import RunState
 from mnistkit.utils.files import file_info
 
 if TYPE_CHECKING:

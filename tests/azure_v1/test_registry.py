@@ -33,7 +33,7 @@ from mnistkit.errors import (
     UnsafeModelError,
     UsageError,
 )
-from mnistkit.models.persistence import load_model
+from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.signing import check_signature, make_keys, sign
 

@@ -36,7 +36,8 @@ from mnistkit.errors import (
     UsageError,
 )
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs.job import DATA_FOLDER, Environment, ScriptJob, TrainingJob
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.context import read_points
 

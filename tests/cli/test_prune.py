@@ -12,7 +12,7 @@ import pytest
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.run import RunState
+from mnistkit.runs.record import RunState
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

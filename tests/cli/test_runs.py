@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import MANIFEST, ROLES, Dataset, DatasetManifest, Split, find_idx_files
+from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.decompressed import DECODED
 from mnistkit.data.idx import encode_idx, write_idx
+from mnistkit.data.layout import ROLES, find_idx_files
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.errors import ChecksumError, DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import file_info
 

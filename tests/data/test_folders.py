@@ -13,9 +13,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from mnistkit.data import folders as data
-from mnistkit.data.dataset import MANIFEST, Dataset
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.folders import DigitsSource, FolderSource
 from mnistkit.data.idx import write_idx
+from mnistkit.data.manifest import MANIFEST
 from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.testing import DataSourceSuite

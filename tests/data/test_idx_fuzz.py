@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
-from data.test_idx import DTYPES, INFLATERS, TINY, flips, naive_parse, zipped
 
+from data.test_idx import DTYPES, INFLATERS, TINY, flips, naive_parse, zipped
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.idx import encode_idx, parse_idx
 from mnistkit.errors import DataError, DataFormatError

@@ -29,14 +29,14 @@ import numpy as np
 import pytest
 from attrs import evolve, field, frozen
 
+from mnistkit.config import cache_folder
 from mnistkit.data.dataset import Dataset
+from mnistkit.data.fetching import dataset_folder, fetch_dataset
 from mnistkit.data.idx import encode_idx, parse_idx
 from mnistkit.data.source import DataSource
 from mnistkit.data.web import CATALOG, Patience, PinnedFile, PinnedWheel, WebDataset, WebSource
 from mnistkit.errors import ChecksumError, DataFormatError, DownloadError, StorageError, UnknownNameError
-from mnistkit.settings import cache_folder
 from mnistkit.testing import DataSourceSuite
-from mnistkit.training import dataset_folder, fetch_dataset
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info
 from mnistkit.utils.serialization import to_json

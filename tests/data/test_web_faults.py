@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from data.test_web import (
     BEHAVIOURS,
     FAULTS,
@@ -28,7 +29,6 @@ from data.test_web import (
     reset,
     serving,
 )
-
 from mnistkit.data.web import Patience
 from mnistkit.errors import DownloadError
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, UsageError
-from mnistkit.jobs.job import DATA_FOLDER, Environment, Job, ScriptJob, TrainingJob, library_versions
+from mnistkit.jobs.environment import Environment, library_versions
+from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.serialization import from_json, to_json
 

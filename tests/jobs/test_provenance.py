@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from mnistkit import Trainer
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import provenance
-from mnistkit.jobs.job import ScriptJob, TrainingJob, library_versions
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute

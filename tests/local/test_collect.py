@@ -17,10 +17,12 @@ from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import script_digests
 from mnistkit.local import scripts
 from mnistkit.local.processes.compute import ProcessCompute
-from mnistkit.local.scripts import collect, snapshot
+from mnistkit.local.scripts import collect
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.folder.backend import StoredRuns
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.folder.snapshot import snapshot
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.utils.files import found_files, regular_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")

@@ -19,11 +19,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from mnistkit.errors import RunNotFoundError, RunStateError, StorageError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs.job import DATA_FOLDER, Environment, ScriptJob, TrainingJob
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.context import get_context
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing import GroupBackendSuite
 
 LOGISTIC = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20}))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.run import RunState
+from mnistkit.runs.record import RunState
 
 Logged = tuple[RunStore, str]
 

@@ -19,10 +19,12 @@ import psutil
 import pytest
 
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs.job import Environment, Job, ScriptJob, TrainingJob
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.processes.compute import ProcessCompute, _Worker
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from support import misbehaving, submitters
 from support.misbehaving import GENERATIONS, MARK, await_gone, await_marked, marked
 from support.naive_process import NaiveProcessCompute

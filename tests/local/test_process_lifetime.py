@@ -19,7 +19,8 @@ from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.registry.registry import FolderRegistry
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from support import submitters
 from support.misbehaving import GENERATIONS, MARK, await_gone, await_marked
 

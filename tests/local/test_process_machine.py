@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.local.processes.compute import ProcessCompute
-from mnistkit.runs.run import Run, RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork")
 

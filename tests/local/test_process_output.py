@@ -17,7 +17,8 @@ import pytest
 from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.local.processes.compute import ProcessCompute, _Worker
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from support.naive_process import NaiveProcessCompute
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux shows it")

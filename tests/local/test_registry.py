@@ -29,7 +29,8 @@ from mnistkit.errors import (
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry import durable as disk
 from mnistkit.local.registry.registry import FolderRegistry
-from mnistkit.models.persistence import load_model, save_model
+from mnistkit.models.persistence import save_model
+from mnistkit.registry.loading import load_model
 from mnistkit.registry.manifest import Manifest, read_version
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.search import search_models

@@ -30,7 +30,8 @@ from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.archives import arrays_to_bytes
 from mnistkit.models.linear import ARRAYS_FILE, HEADER_FILE, LinearModel, loads_linear
 from mnistkit.models.linear_export import fold
-from mnistkit.models.persistence import load_model, loads_model, save_model
+from mnistkit.models.persistence import loads_model, save_model
+from mnistkit.registry.loading import load_model
 from mnistkit.trainer import Trainer
 
 Array = NDArray[Any]

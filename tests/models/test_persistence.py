@@ -47,7 +47,8 @@ import mnistkit
 from mnistkit.errors import IntegrityError, ModelError, ModelNotFoundError, UnsafeModelError, UsageError
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models import persistence
-from mnistkit.models.persistence import MODEL_FILES, TRUSTED_TYPES, load_model, loads_model, save_model
+from mnistkit.models.persistence import MODEL_FILES, TRUSTED_TYPES, loads_model, save_model
+from mnistkit.registry.loading import load_model
 from support.naive import NaiveRegistry
 from support.pickle_payloads import Trap, traps
 

@@ -13,12 +13,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from mnistkit.errors import ModelError, UnsafeModelError, UsageError, VersionMismatchError
-from mnistkit.jobs.job import library_versions
+from mnistkit.jobs.environment import library_versions
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models import probe as probe_module
 from mnistkit.models.archives import arrays_to_bytes
-from mnistkit.models.persistence import load_model, load_probe, loads_model, save_model
+from mnistkit.models.persistence import loads_model, save_model
 from mnistkit.models.probe import PROBE_FILE, PROBE_ROWS, Probe, mismatches, probe_rows
+from mnistkit.registry.loading import load_model, load_probe
 
 OLD = Path(__file__).parent / "old_models"
 _HERE = library_versions()["scikit-learn"]

@@ -14,7 +14,8 @@ from mnistkit.data.dataset import Dataset, Split
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.run import MetricPoint, Run, RunRecord, RunState, Transition
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.sweep import Sweep, Trial
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)

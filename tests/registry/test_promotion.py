@@ -20,7 +20,7 @@ from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.version import ModelRef
-from mnistkit.runs.run import utc_now
+from mnistkit.utils.clock import utc_now
 
 
 @pytest.fixture

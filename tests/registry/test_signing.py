@@ -23,7 +23,8 @@ from mnistkit.errors import (
     UsageError,
 )
 from mnistkit.local.registry.registry import FolderRegistry
-from mnistkit.models.persistence import load_model, save_model
+from mnistkit.models.persistence import save_model
+from mnistkit.registry.loading import load_model
 from mnistkit.registry.signing import KeepsSignatures, Signature, check_signature, make_keys, sign
 from mnistkit.registry.version import ModelVersion
 from mnistkit.trainer import Trainer

@@ -27,9 +27,10 @@ from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.reports import default_name, run_report, sweep_report, write_report
 from mnistkit.reports.reproduce import program
-from mnistkit.runs.run import Attempt, MetricPoint, RunState, Transition, utc_now
+from mnistkit.runs.record import Attempt, MetricPoint, RunState, Transition
 from mnistkit.sweeps.sweep import Sweep, Trial
 from mnistkit.testing import write_tiny_mnist
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.text import safe
 from support.pages import HOSTILE, TAGS, Page
 
@@ -206,7 +207,7 @@ def test_nothing_of_a_run_becomes_markup(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_of_the_data_becomes_markup(text: str, tmp_path: Path) -> None:
     """A dataset's name, its classes, and what they are taken for are shown as text, in alternative texts too."""
-    from mnistkit.data.dataset import DatasetManifest
+    from mnistkit.data.manifest import DatasetManifest
 
     names = ("plain", text.encode("utf-8", "replace").decode())
     images = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)

@@ -18,7 +18,8 @@ from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.following import LogTail, StateNews
-from mnistkit.runs.run import Run, RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 from support.pages import Page
 from support.stub_backend import Paper
 

@@ -18,8 +18,9 @@ from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.runs.retention import PruningPlan, parse_age, plan_pruning, prune, registered_versions, run_size
-from mnistkit.runs.run import RunRecord, RunState, Transition, utc_now
+from mnistkit.utils.clock import utc_now
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 JOB = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression"))

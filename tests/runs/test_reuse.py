@@ -27,8 +27,8 @@ from mnistkit.jobs import source_code as sources
 from mnistkit.jobs.fingerprint import PARTS
 from mnistkit.jobs.job import Job
 from mnistkit.runs import reuse
+from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import fingerprint
-from mnistkit.runs.run import RunState
 from mnistkit.testing.data import write_tiny_mnist
 from mnistkit.utils.serialization import from_json, to_json
 

@@ -13,7 +13,9 @@ from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.run import MetricPoint, Run, RunRecord, RunState, Transition, best_run, utc_now
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.run import Run, best_run
+from mnistkit.utils.clock import utc_now
 
 NOW = utc_now()
 JOB = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression"))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.runs.run import RunRecord, RunState, Transition
+from mnistkit.runs.record import RunRecord, RunState, Transition
 
 START = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 

@@ -14,7 +14,9 @@ from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs import views
-from mnistkit.runs.run import Attempt, MetricPoint, Run, RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.run import Run
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.markup import safe
 from support.pages import HOSTILE, Page

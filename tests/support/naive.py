@@ -22,8 +22,9 @@ from mnistkit.jobs.job import Job, ScriptJob
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.version import Assignment, ModelVersion
 from mnistkit.runs.context import FolderContext
-from mnistkit.runs.run import RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.training import train
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo, file_info
 from mnistkit.utils.serialization import from_json, to_json
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job, ScriptJob
 from mnistkit.runs.folder.backend import StoredRuns
-from mnistkit.runs.run import RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = ["NaiveProcessCompute"]
 

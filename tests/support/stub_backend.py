@@ -7,7 +7,8 @@ from typing import Any
 
 from mnistkit.interfaces import ComputeBackend
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.run import MetricPoint, RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
 
 
 class Paper(ComputeBackend):

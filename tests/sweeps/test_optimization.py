@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from mnistkit import Trainer
 from mnistkit.errors import MissingExtraError, UsageError
 from mnistkit.interfaces import DataSource
-from mnistkit.runs.run import RunState
+from mnistkit.runs.record import RunState
 
 MODEL = LogisticRegression(max_iter=20)
 

@@ -32,10 +32,12 @@ from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.run import MetricPoint, Run, RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.search import combinations, configured
 from mnistkit.sweeps.sweep import Trial
 from mnistkit.sweeps.trials import completed_before
+from mnistkit.utils.clock import utc_now
 
 NOW = utc_now()
 QUICK = {"max_iter": 20}

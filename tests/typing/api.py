@@ -51,7 +51,6 @@ from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.robustness import Robustness, measure_robustness
 from mnistkit.evaluation.scores import Predictions, predict
 from mnistkit.models.linear import LinearModel, loads_linear
-from mnistkit.models.persistence import load_probe
 from mnistkit.models.probe import Probe
 from mnistkit.plots import (
     class_balance,
@@ -67,6 +66,7 @@ from mnistkit.plots import (
     weights,
 )
 from mnistkit.registry.export import export_version
+from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
 from mnistkit.reports import run_report, sweep_report, write_report
 from mnistkit.runs.retention import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions

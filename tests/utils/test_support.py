@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mnistkit import errors
+from mnistkit.config import cache_folder, home_folder, is_offline, mirror
 from mnistkit.errors import ConfigError, MnistkitError, StorageError
-from mnistkit.settings import cache_folder, home_folder, is_offline, mirror
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, regular_files, sha256_hex, write_atomically
 from mnistkit.utils.progress import Step

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mnistkit.cli.output import safe
-from mnistkit.runs.timeline import Phase
+from mnistkit.runs.record import Phase
 from mnistkit.utils.text import duration
 
 __all__ = ["bars", "matrix", "spans"]

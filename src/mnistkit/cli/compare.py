@@ -47,7 +47,7 @@ def compare(
     from mnistkit.cli.watch import fetched, showing_progress
     from mnistkit.evaluation.comparison import compare as compared
     from mnistkit.evaluation.robustness import measure_robustness
-    from mnistkit.models.persistence import load_model
+    from mnistkit.registry.loading import load_model
     from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer import Trainer
 

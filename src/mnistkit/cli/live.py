@@ -13,8 +13,10 @@ from rich.text import Text
 
 from mnistkit.cli import output
 from mnistkit.runs.following import LogTail, StateNews
-from mnistkit.runs.run import Run, RunState, utc_now
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.runs.views import metrics_text, phases_text
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.text import safe
 
 __all__ = ["active", "shown"]

@@ -16,14 +16,14 @@ from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, c
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
+from mnistkit.config import verify_keys
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
 from mnistkit.registry.verification import Verification
 from mnistkit.registry.version import ModelRef
-from mnistkit.settings import verify_keys
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.interfaces import ModelRegistry
+    from mnistkit.registry.registry import ModelRegistry
     from mnistkit.registry.version import Assignment, ModelVersion
     from mnistkit.trainer import Trainer
 

@@ -12,8 +12,8 @@ from mnistkit.cli.command import FAILED, JsonOption, confirm, examples
 from mnistkit.errors import UsageError
 
 if TYPE_CHECKING:  # loads numpy
+    from mnistkit.runs.record import RunRecord
     from mnistkit.runs.retention import KeptRun, PruningPlan
-    from mnistkit.runs.run import RunRecord
 
 __all__ = ["EXAMPLES", "prune"]
 

@@ -21,7 +21,8 @@ from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, R
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.run import Run, RunRecord
+    from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.run import Run
     from mnistkit.trainer import Trainer
 
 __all__ = ["app", "find_run", "run_json"]

@@ -50,7 +50,7 @@ def score(
     background is inverted.
     """
     from mnistkit.config import find_config
-    from mnistkit.models.persistence import load_model
+    from mnistkit.registry.loading import load_model
     from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer import Trainer
 

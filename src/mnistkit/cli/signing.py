@@ -13,7 +13,7 @@ from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, Trusted
 from mnistkit.errors import IntegrityError, SignatureError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.interfaces import ModelRegistry
+    from mnistkit.registry.registry import ModelRegistry
     from mnistkit.registry.verification import Problem
     from mnistkit.registry.version import ModelVersion
 

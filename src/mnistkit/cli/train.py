@@ -326,7 +326,7 @@ def _check_file(option: str, path: Path | None) -> None:
 
 
 def _check(run: Run) -> None:
-    from mnistkit.runs.run import RunState
+    from mnistkit.runs.record import RunState
 
     if run.state is not RunState.COMPLETED:
         detail = f": {run.error.rstrip('.')}" if run.error else ""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,16 +14,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from mnistkit.data.decompressed import DECODED, keeping, open_kept, tidy
 from mnistkit.data.idx import encode_idx, parse_idx, read_idx, read_idx_bytes
-from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
-from mnistkit.utils.files import FileInfo, mapped, sha256_hex, write_atomically
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.data.layout import find_idx_files
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, read_manifest
+from mnistkit.errors import ChecksumError, DataFormatError, UsageError
+from mnistkit.utils.files import FileInfo, mapped, sha256_hex
 
-__all__ = ["MANIFEST", "ROLES", "Dataset", "DatasetManifest", "Split", "find_idx_files"]
+__all__ = ["Dataset", "Split"]
 
-MANIFEST = "dataset.json"
-ROLES = ("train-images", "train-labels", "test-images", "test-labels")
 
-_FILE = re.compile(r"((?:.*[-_.])?(train|t10k|test)-(images|labels)[-.]idx[1-4]-ubyte)(?:\.gz)?", re.IGNORECASE)
 _MAX_BYTES = 2**30
 _THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
@@ -35,28 +31,6 @@ def _read_only(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     view: NDArray[np.uint8] = array.view()
     view.flags.writeable = False
     return view
-
-
-@frozen(kw_only=True)
-class DatasetManifest:
-    """What ``dataset.json`` next to the IDX files says of them.
-
-    Attributes:
-        name: For people.
-        version: Of the data.
-        class_names: One per label, label 0 first.
-        files: The IDX files by path relative to the folder. Unless it is empty, no other file is read,
-            and each one is verified.
-    """
-
-    name: str
-    version: str = "1"
-    class_names: tuple[str, ...] = ()
-    files: Mapping[str, FileInfo] = field(factory=dict)
-
-    def write(self, folder: Path) -> None:
-        """Write it as ``dataset.json`` into ``folder``, atomically."""
-        write_atomically(folder / MANIFEST, to_json(self))
 
 
 @frozen(kw_only=True, eq=False)
@@ -147,7 +121,7 @@ class Dataset:
             DataFormatError: A file is missing, ambiguous, malformed, or doesn't fit the others.
         """
         paths = find_idx_files(folder)
-        manifest = manifest or _read_manifest(folder)
+        manifest = manifest or read_manifest(folder)
         arrays = _read_all(paths, folder, manifest, max_bytes, owned=owned)
         _check(arrays, paths)
         if owned:
@@ -220,56 +194,6 @@ class Dataset:
             f"Dataset({self.name!r}, train={len(self.train)}, test={len(self.test)}, "
             f"images={h}x{w}, classes={len(self.class_names)})"
         )
-
-
-def find_idx_files(folder: Path) -> dict[str, Path]:
-    """The path of each of the four files (`ROLES`) below ``folder``, at any depth.
-
-    Both spellings count (``train-images-idx3-ubyte``, ``train-images.idx3-ubyte``), plain or ``.gz``, with
-    ``t10k`` or ``test``, after any prefix (``emnist-letters-train-images-idx3-ubyte.gz``). Hidden files and
-    folders don't count. Where a plain file and its ``.gz`` lie together, the plain one is taken.
-
-    Raises:
-        NotFoundError: There is no such folder.
-        DataFormatError: A file is missing, or several could be meant.
-    """
-    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
-        raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds the four IDX files.")
-    found: dict[str, dict[Path, Path]] = {role: {} for role in ROLES}
-    for path in sorted(folder.rglob("*")):
-        match = _FILE.fullmatch(path.name)
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if match and not hidden and path.is_file():
-            stem, part, kind = match.groups()
-            role = f"{'train' if part.lower() == 'train' else 'test'}-{kind.lower()}"
-            found[role].setdefault(path.with_name(stem), path)  # sorted: a plain file comes before its .gz
-    missing = [role for role, paths in found.items() if not paths]
-    if missing:
-        examples = ", ".join(_example(role) for role in missing)
-        hint = " Pictures in class-named folders? mnistkit data import." if len(missing) == len(ROLES) else ""
-        raise DataFormatError(f"{folder} lacks {examples} (plain or .gz, at any depth).{hint}")
-    for role, paths in found.items():
-        if len(paths) > 1:
-            names = ", ".join(str(path.relative_to(folder)) for path in paths.values())
-            raise DataFormatError(f"{folder} holds several {role} files ({names}): name the folder of one dataset.")
-    return {role: next(iter(paths.values())) for role, paths in found.items()}
-
-
-def _example(role: str) -> str:
-    part, kind = role.split("-")
-    return f"{'train' if part == 'train' else 't10k'}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
-
-
-def _read_manifest(folder: Path) -> DatasetManifest:
-    path = folder / MANIFEST
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return DatasetManifest(name=folder.resolve().name or "dataset")
-    except OSError as error:
-        raise StorageError(f"Can't read {path}: {error.strerror or error}. Make it readable, or remove it.") from error
-    manifest: DatasetManifest = from_json(data, DatasetManifest, path)
-    return manifest
 
 
 def _read_all(

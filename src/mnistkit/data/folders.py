@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-from mnistkit.data.dataset import MANIFEST, DatasetManifest, find_idx_files
 from mnistkit.data.idx import encode_idx
+from mnistkit.data.layout import find_idx_files
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically

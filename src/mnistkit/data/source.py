@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # numpy comes with it
-    from mnistkit.data.dataset import DatasetManifest
+    from mnistkit.data.manifest import DatasetManifest
 
-__all__ = ["DataSource", "PinnedSource"]
+__all__ = ["DataSource", "KnownContent", "PinnedSource"]
 
 
 class DataSource(ABC):
@@ -68,4 +69,24 @@ class PinnedSource(DataSource):
 
         Returns:
             None if only `fetch` can tell, as when ``into`` isn't complete.
+        """
+
+
+@runtime_checkable
+class KnownContent(Protocol):
+    """A `DataSource` that says what its data is without fetching it: then runs on it can be compared, and reused."""
+
+    @property
+    def uri(self) -> str:
+        """As `DataSource.uri`."""
+
+    def digests(self) -> Mapping[str, str]:
+        """What identifies the content that `DataSource.fetch` delivers, by file: sha256s. Fetches nothing.
+
+        Equal digests mean equal data, whatever the uri. Cheap: pinned values, or files of this machine read once.
+
+        Raises:
+            NotFoundError: The place that the source names doesn't exist.
+            DataFormatError: A file there is missing or ambiguous.
+            StorageError: A file there can't be read.
         """

@@ -1,6 +1,13 @@
 """Our own estimators: scikit-learn's objectives, solved faster on data shaped like MNIST."""
 
-from mnistkit.estimators.logistic import FastLogisticRegression, RegularizationPath
-from mnistkit.estimators.rows import ArrayRows, FileRows, RowBlocks
+from __future__ import annotations
 
-__all__ = ["ArrayRows", "FastLogisticRegression", "FileRows", "RegularizationPath", "RowBlocks"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "logistic": ["FastLogisticRegression", "RegularizationPath"],
+        "rows": ["ArrayRows", "FileRows", "RowBlocks"],
+    },
+)

@@ -8,13 +8,12 @@ from typing import Any
 
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
+from mnistkit.data.fetching import fetch_dataset
 from mnistkit.errors import NotFoundError
-from mnistkit.evaluation.scores import Evaluation
-from mnistkit.models.files import companions
+from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
+from mnistkit.models.files import companions, format_of
 from mnistkit.models.persistence import loads_files
-from mnistkit.registry.version import format_of
 from mnistkit.runs.run import Run
-from mnistkit.training import EVALUATION_FILE, fetch_dataset
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["run_dataset", "run_evaluation", "run_model", "run_model_file"]

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
 
-__all__ = ["ClassScore", "Evaluation", "Predictions", "evaluate", "predict", "score", "wilson_interval"]
+__all__ = [
+    "EVALUATION_FILE",
+    "ClassScore",
+    "Evaluation",
+    "Predictions",
+    "evaluate",
+    "predict",
+    "score",
+    "wilson_interval",
+]
 
 
 @frozen(kw_only=True)
@@ -204,3 +213,6 @@ def _predict(
     if not hasattr(model, "predict_proba") or not np.array_equal(model.classes_, labels):
         return predicted, None
     return predicted, float(log_loss(y, model.predict_proba(X), labels=labels))
+
+
+EVALUATION_FILE = "evaluation.json"

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import metadata
 from pathlib import Path
-from platform import python_version
 from typing import Final, Literal, SupportsIndex, cast, get_args
 
 from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.fingerprint import Fingerprint
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.names import check_file, check_name
 
-__all__ = [
-    "DATA_FOLDER",
-    "Environment",
-    "Job",
-    "ModelFormat",
-    "RetryCause",
-    "ScriptJob",
-    "TrainingJob",
-    "library_versions",
-]
+__all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrainingJob"]
 
 DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
@@ -41,22 +29,6 @@ RetryCause = Literal["error", "killed", "timeout"]
 """How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
 _MAX_SEED = 2**32 - 1
-
-_LIBRARIES = ("mnistkit", "numpy", "scipy", "scikit-learn", "joblib", "skops")
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that a trained model depends on, by name."""
-    return {"python": python_version(), **_installed()}
-
-
-@cache
-def _installed() -> dict[str, str]:
-    versions = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
 
 
 def _experiment(value: str) -> str:
@@ -135,38 +107,8 @@ def _arguments(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _names(variables: Mapping[str, str]) -> str:
-    return f"{{{', '.join(f'{name!r}: ...' for name in variables)}}}"
-
-
 def _entry(value: str) -> str:
     return str(check_file(value, "entry script"))
-
-
-@frozen(kw_only=True)
-class Environment:
-    """What a remote job needs installed. Backends that run on this machine take only `variables` from it.
-
-    Attributes:
-        name: For people and for reuse.
-        python: The version, such as ``"3.11"``.
-        pip: Requirements for pip.
-        conda: Requirements for conda.
-        variables: Environment variables to set for the job.
-    """
-
-    name: str = "mnistkit"
-    python: str = ""
-    pip: tuple[str, ...] = ()
-    conda: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(factory=dict, repr=_names)  # values may be secrets
-
-    @classmethod
-    def current(cls) -> Environment:
-        """The versions installed here, pinned."""
-        versions = library_versions()
-        python = versions.pop("python")
-        return cls(python=python, pip=tuple(f"{name}=={version}" for name, version in versions.items()))
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from mnistkit.jobs.job import Job, TrainingJob, library_versions
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.utils.redaction import redacted_arguments
 
 __all__ = ["Provenance", "current_user"]

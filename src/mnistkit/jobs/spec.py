@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import SpecError
 
-__all__ = ["JsonValue", "ModelSpec", "lookup"]
+__all__ = ["JsonValue", "ModelSpec", "check_classifier", "lookup"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -222,3 +222,23 @@ def _text(value: JsonValue) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_text(item) for item in value)}]"
     return repr(value)
+
+
+def check_classifier(estimator: Any) -> None:
+    """Make sure that ``estimator`` can learn classes, before anything is spent on it.
+
+    Raises:
+        SpecError: It is no scikit-learn classifier, nor a pipeline that ends in one.
+    """
+    from sklearn.base import is_classifier
+
+    name = type(estimator).__name__
+    if inspect.isclass(estimator) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
+        raise SpecError(
+            f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
+        )
+    if not is_classifier(estimator):
+        raise SpecError(
+            f"{name} can't predict classes: give a scikit-learn classifier such as LogisticRegression(), "
+            "or a Pipeline that ends in one."
+        )

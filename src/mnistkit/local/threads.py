@@ -16,16 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnistkit.data.fetching import fetch_dataset, fetch_folder
+from mnistkit.data.source import DataSource
 from mnistkit.errors import UsageError
-from mnistkit.interfaces import DataSource
+from mnistkit.estimators.warm_start import new_path
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
 from mnistkit.local.scripts import collect, run_script
-from mnistkit.runs.context import FolderContext, using_context
+from mnistkit.runs.context import FolderContext, Stopped, using_context
 from mnistkit.runs.folder.backend import StoredRuns
 from mnistkit.runs.folder.lifecycle import Course
-from mnistkit.runs.run import RunRecord, RunState
-from mnistkit.training import Stopped, fetch_dataset, fetch_folder, new_path, train
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.training import train
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn

@@ -8,7 +8,6 @@ model can switch that on or add to the types that are trusted.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,15 +16,11 @@ from typing import Any, Final
 from mnistkit.errors import ModelError, UnsafeModelError, UsageError
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.models.archives import check_skops
-from mnistkit.models.files import MODEL_FILES, check_digest, model_file, no_loader, parts, read_verified
+from mnistkit.models.files import FORMATS, MODEL_FILES, format_of, no_loader, parts
 from mnistkit.models.probe import PROBE_FILE, Probe, load_mismatched, mismatches
-from mnistkit.registry.promotion import resolve_model
-from mnistkit.registry.registry import ModelRegistry
-from mnistkit.registry.version import FORMATS, ModelRef, ModelVersion, format_of
-from mnistkit.settings import verify_keys
 from mnistkit.utils.files import write_atomically
 
-__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "load_model", "load_probe", "loads_files", "loads_model", "save_model"]
+__all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
     "mnistkit.estimators.logistic.FastLogisticRegression",
@@ -96,62 +91,6 @@ def save_model(
     return path
 
 
-def load_model(
-    registry: ModelRegistry,
-    model: str | ModelRef | ModelVersion,
-    *,
-    allow_pickle: bool = False,
-    trusted: Iterable[str | type] = (),
-    expect_digest: str | None = None,
-    verify_key: str | os.PathLike[str] | None = None,
-    allow_version_mismatch: bool = False,
-) -> Any:
-    """Load a registered model: its bytes are read once, compared with the manifest, and these very bytes are loaded.
-
-    Args:
-        registry: Where it is.
-        model: ``"name"`` for the newest, ``"name:3"``, ``"name@champion"``, or a version at hand.
-        allow_pickle: Load joblib files, which can run any code: only for files that you made.
-        trusted: Types to allow in skops files besides those that are known to be harmless.
-        expect_digest: The version's `ModelVersion.digest` as you noted it: another one is refused.
-        verify_key: The file with the public key whose holder must have signed the version; None for
-            ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is asked for.
-        allow_version_mismatch: Load a model that another release of scikit-learn made (or, as joblib, of numpy), and
-            compare its answers with the recorded ones.
-
-    Raises:
-        ModelNotFoundError: There is no such model, version or alias.
-        IntegrityError: Its files aren't those that were registered, or its digest isn't the expected one.
-        SignatureError: The holder of the key hasn't signed it.
-        UnsafeModelError: It holds types that nobody trusted, or is a pickle and pickles aren't allowed.
-        VersionMismatchError: Another release made it, and that isn't allowed; or it can't be read here or answers
-            differently.
-        ModelError: It holds no model that can be loaded: its format is ``files``, or this release can't read it.
-    """
-    version = model if isinstance(model, ModelVersion) else resolve_model(registry, model)
-    check_digest(version, expect_digest)
-    keys = verify_keys() if verify_key is None else (verify_key,)
-    if keys:
-        from mnistkit.registry.signing import check_signature
-
-        check_signature(registry, version, keys)
-    file = model_file(version)
-    if version.format == "joblib" and allow_pickle is not True:
-        raise _pickle_refused(version.id)
-    if version.format != "joblib":
-        _check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
-    contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
-    return loads_files(
-        contents,
-        file,
-        version.versions,
-        allow_pickle=allow_pickle,
-        trusted=trusted,
-        allow_version_mismatch=allow_version_mismatch,
-        source=version.id,
-    )
-
-
 def loads_files(
     contents: Mapping[str, bytes],
     file: str,
@@ -190,18 +129,6 @@ def loads_files(
     return load_mismatched(load, probe, found, source, allow=allow_version_mismatch) if found else load()
 
 
-def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:
-    """The probe of a registered model, verified; None if it has none.
-
-    Raises:
-        IntegrityError: Its files aren't those that were registered.
-        ModelError: It isn't a probe.
-    """
-    if PROBE_FILE not in version.files:
-        return None
-    return Probe.parse(read_verified(registry, version, (PROBE_FILE,))[PROBE_FILE], f"{version.id} ({PROBE_FILE})")
-
-
 def loads_model(
     data: bytes,
     format: str,  # noqa: A002 - the field's word for it
@@ -228,7 +155,7 @@ def loads_model(
         return _loads_skops(data, trusted, source)
     if format == "joblib":
         if allow_pickle is not True:
-            raise _pickle_refused(source)
+            raise pickle_refused(source)
         return _unpickle(data, source)
     if format == "linear":
         raise UsageError(f"{source} is linear, which is two files: use mnistkit.models.linear.loads_linear.")
@@ -252,7 +179,7 @@ def _dumps(model: Any, format: str) -> bytes:  # noqa: A002 - the field's word f
 
 def _loads_skops(data: bytes, trusted: Iterable[str | type], source: str) -> Any:
     allowed = {*TRUSTED_TYPES, *_type_names(trusted)}
-    _check_size(len(data), source)
+    check_size(len(data), source)
     try:
         check_skops(data, source)
         import skops.io
@@ -282,7 +209,7 @@ def _unpickle(data: bytes, source: str) -> Any:
         raise _unreadable(source, "joblib", error) from error
 
 
-def _check_size(size: int, source: str) -> None:
+def check_size(size: int, source: str) -> None:
     if size > _MAX_SIZE:
         raise UnsafeModelError(f"{source} has {size} bytes; it may have {_MAX_SIZE}. Keep it as format 'files'.")
 
@@ -293,7 +220,7 @@ def _type_names(types: Iterable[str | type]) -> list[str]:
     return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in types]
 
 
-def _pickle_refused(source: str) -> UnsafeModelError:
+def pickle_refused(source: str) -> UnsafeModelError:
     return UnsafeModelError(
         f"{source} is a joblib file: loading it runs whatever code is in it, and its checksum says nothing about that. "
         "If you made it, or trust who did: load_model(..., allow_pickle=True), or --allow-pickle on the command line. "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import field, frozen
 
 from mnistkit.errors import ModelError, UnsafeModelError, UsageError, VersionMismatchError
-from mnistkit.jobs.job import library_versions
+from mnistkit.jobs.environment import library_versions
 from mnistkit.models.archives import arrays_to_bytes, read_arrays
 from mnistkit.utils.files import write_atomically
 

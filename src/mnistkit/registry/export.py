@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mnistkit.errors import MissingExtraError, ModelError, UsageError
-from mnistkit.models.persistence import load_model, load_probe
 from mnistkit.models.probe import PROBE_ROWS, Probe
+from mnistkit.registry.loading import load_model, load_probe
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelRef, ModelVersion

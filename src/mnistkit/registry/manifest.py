@@ -12,9 +12,10 @@ from typing import Any, Final
 from attrs import field, fields_dict, frozen
 
 from mnistkit.errors import DataFormatError, IntegrityError, UsageError
-from mnistkit.jobs.job import library_versions
-from mnistkit.registry.version import FORMATS, ModelVersion
-from mnistkit.runs.run import utc_now
+from mnistkit.jobs.environment import library_versions
+from mnistkit.models.files import FORMATS
+from mnistkit.registry.version import ModelVersion
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.serialization import from_json, to_json
 

@@ -18,7 +18,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import MissingExtraError, NotFoundError, SignatureError, StorageError, UsageError
 from mnistkit.registry.version import ModelVersion
-from mnistkit.runs.run import utc_now
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.serialization import to_json
 

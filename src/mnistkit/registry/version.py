@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final
 
 from attrs import field, frozen
 
@@ -14,17 +12,8 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
 
-__all__ = ["FORMATS", "FORMAT_BY_SUFFIX", "Assignment", "ModelRef", "ModelVersion", "format_of"]
+__all__ = ["Assignment", "ModelRef", "ModelVersion"]
 
-FORMATS: Final = ("skops", "joblib", "linear", "files")
-"""How the files of a version are loaded: ``skops`` safely, ``joblib`` by unpickling, ``linear`` as numbers alone,
-``files`` by the caller.
-"""
-
-FORMAT_BY_SUFFIX: Final = MappingProxyType(
-    {".skops": "skops", ".pkl": "joblib", ".joblib": "joblib", ".pickle": "joblib", ".linear.json": "linear"}
-)
-"""The format of a model file, by the ending of its name."""
 
 _REF = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[1-9][0-9]{0,8})|@(?P<alias>[^:@]+))?")
 
@@ -131,8 +120,3 @@ class ModelRef:
         if self.version is not None:
             return f"{self.name}:{self.version}"
         return f"{self.name}@{self.alias}" if self.alias else self.name
-
-
-def format_of(file: str) -> str:
-    """The format of a model file by its name: one of `FORMATS`, ``files`` if it is none of the others."""
-    return next((kind for suffix, kind in FORMAT_BY_SUFFIX.items() if file.endswith(suffix)), "files")

@@ -1,12 +1,17 @@
-"""Reports: all that is known of a run or a sweep, as one HTML file that loads nothing and runs nothing.
+"""Reports: a run or a sweep as one HTML file that loads nothing and runs nothing.
 
-What can't be had any more (the data, the model, pictures) is said to be missing, and why: a report never fails for it.
+A report never fails for what is missing (the data, the model, figures): it names it, and why.
 """
 
 from __future__ import annotations
 
-from mnistkit.reports.run import run_report
-from mnistkit.reports.sweep import sweep_report
-from mnistkit.reports.writing import default_name, write_report
+import lazy_loader
 
-__all__ = ["default_name", "run_report", "sweep_report", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "run": ["run_report"],
+        "sweep": ["sweep_report"],
+        "writing": ["default_name", "write_report"],
+    },
+)

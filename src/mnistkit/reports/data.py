@@ -12,13 +12,13 @@ from attrs import frozen
 
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
-from mnistkit.data.known_content import KnownContent
+from mnistkit.data.source import KnownContent
 from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
-from mnistkit.evaluation.scores import Evaluation, Predictions, predict
+from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, Predictions, predict
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.run import Run, RunState
-from mnistkit.training import EVALUATION_FILE
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.utils.redaction import redacted
 
 __all__ = ["Findings", "Missing", "find"]

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.reports.page import note, paragraph, preformatted
-from mnistkit.runs.run import RunRecord
+from mnistkit.runs.record import RunRecord
 from mnistkit.utils.markup import Markup
 from mnistkit.utils.redaction import redacted_arguments
 

@@ -13,7 +13,7 @@ from mnistkit.reports import page
 from mnistkit.reports.data import Findings, Missing
 from mnistkit.reports.drawing import drawn
 from mnistkit.reports.images import mistakes
-from mnistkit.runs.run import RunRecord
+from mnistkit.runs.record import RunRecord
 from mnistkit.utils.markup import Markup
 from mnistkit.utils.text import number
 

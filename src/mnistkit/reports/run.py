@@ -8,15 +8,18 @@ import numpy as np
 
 from mnistkit.data.dataset import Dataset
 from mnistkit.evaluation.scores import Evaluation
-from mnistkit.jobs.job import ScriptJob, TrainingJob, library_versions
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.reports import page
 from mnistkit.reports.data import Findings, Missing, find
 from mnistkit.reports.images import samples
 from mnistkit.reports.page import Section, Tile
 from mnistkit.reports.reproduce import reproduction
 from mnistkit.reports.results import interval, misclassified, results, wrong
-from mnistkit.runs.run import Run, RunRecord, RunState, utc_now
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 from mnistkit.runs.views import attempt_rows, job_text, state_html, timeline_html
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.markup import Markup, link
 from mnistkit.utils.redaction import redacted, redacted_arguments
 from mnistkit.utils.text import duration, local_time

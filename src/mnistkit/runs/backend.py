@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
-from mnistkit.runs.run import RunRecord
+from mnistkit.runs.record import RunRecord
 
 __all__ = ["ComputeBackend", "GroupBackend"]
 

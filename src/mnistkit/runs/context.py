@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.errors import MissingExtraError, UsageError
-from mnistkit.runs.run import MetricPoint, utc_now
+from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import open_regular
 from mnistkit.utils.names import check_file
 
@@ -26,6 +27,7 @@ __all__ = [
     "ConsoleContext",
     "FolderContext",
     "RunContext",
+    "Stopped",
     "get_context",
     "read_points",
     "read_tags",
@@ -248,3 +250,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(item, dict):
             yield item
+
+
+class Stopped(BaseException):
+    """Raised in a run that was asked to stop, at the next moment at which it can."""

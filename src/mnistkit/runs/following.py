@@ -14,7 +14,8 @@ from mnistkit.runs.views import run_html
 from mnistkit.utils.text import duration, number, safe
 
 if TYPE_CHECKING:  # a run offers to be watched
-    from mnistkit.runs.run import Run, RunRecord, RunState, Transition
+    from mnistkit.runs.record import RunRecord, RunState, Transition
+    from mnistkit.runs.run import Run
 
 __all__ = ["LogTail", "Progress", "StateNews", "progress_of"]
 

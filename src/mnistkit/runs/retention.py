@@ -16,7 +16,8 @@ from attrs import frozen
 from mnistkit.errors import MnistkitError, ModelNotFoundError, RunNotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
-from mnistkit.runs.run import RunRecord, utc_now
+from mnistkit.runs.record import RunRecord
+from mnistkit.utils.clock import utc_now
 
 __all__ = [
     "DeletesRuns",

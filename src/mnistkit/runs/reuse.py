@@ -11,12 +11,13 @@ from pathlib import Path
 import attrs
 from attrs import frozen
 
+from mnistkit.data.source import DataSource, KnownContent
 from mnistkit.errors import MnistkitError, UsageError
-from mnistkit.interfaces import DataSource, KnownContent
+from mnistkit.jobs.environment import Environment, library_versions
 from mnistkit.jobs.fingerprint import Difference, Fingerprint
-from mnistkit.jobs.job import Environment, Job, ScriptJob, TrainingJob, library_versions
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.source_code import module_digests, script_digests
-from mnistkit.runs.run import RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.redaction import is_secret_name, redacted, redacted_arguments
 

@@ -13,7 +13,7 @@ from mnistkit.utils.text import duration, local_time, number
 if TYPE_CHECKING:  # these values ask for their views
     from mnistkit.data.dataset import Dataset
     from mnistkit.registry.version import ModelVersion
-    from mnistkit.runs.run import RunRecord, RunState
+    from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = [
     "attempt_rows",

@@ -17,7 +17,8 @@ from attrs import field, frozen
 
 from mnistkit.errors import MissingExtraError, NotFoundError, StorageError
 from mnistkit.jobs.job import TrainingJob
-from mnistkit.runs.run import Run, RunState, best_run
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run, best_run
 from mnistkit.utils import markup
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.text import number, safe

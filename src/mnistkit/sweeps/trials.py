@@ -13,9 +13,10 @@ from typing import Any
 import attrs
 
 from mnistkit.errors import UsageError
-from mnistkit.interfaces import ComputeBackend
 from mnistkit.jobs.job import Job, TrainingJob
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Trial
 from mnistkit.utils.serialization import to_json

@@ -14,7 +14,8 @@ from mnistkit.errors import InvalidNameError, NotFoundError, RunNotFoundError, S
 from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.runs.run import Run, RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.contract import ContractSuite
 
 __all__ = ["ComputeBackendSuite"]

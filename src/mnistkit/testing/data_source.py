@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from mnistkit.data.dataset import Dataset, find_idx_files
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.layout import find_idx_files
 from mnistkit.errors import DataError, NotFoundError, StorageError
 from mnistkit.interfaces import DataSource, KnownContent, PinnedSource
 from mnistkit.testing.contract import ContractSuite

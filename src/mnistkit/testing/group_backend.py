@@ -10,7 +10,8 @@ from mnistkit.errors import SpecError, UsageError
 from mnistkit.interfaces import DataSource, GroupBackend
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.runs.run import Run, RunState
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.compute_backend import ComputeBackendSuite, HeldData
 
 __all__ = ["GroupBackendSuite"]

@@ -23,8 +23,9 @@ from mnistkit.errors import (
     UsageError,
 )
 from mnistkit.interfaces import ModelRegistry
+from mnistkit.models.files import FORMATS
 from mnistkit.registry.verification import Verification
-from mnistkit.registry.version import FORMATS, ModelVersion
+from mnistkit.registry.version import ModelVersion
 from mnistkit.testing.contract import ContractSuite
 from mnistkit.utils.files import FileInfo, sha256_hex
 

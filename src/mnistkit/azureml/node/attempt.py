@@ -84,9 +84,10 @@ def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
 
 def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
     from mnistkit.azureml.v1.pins import identified
+    from mnistkit.data.fetching import DataFolder, read_dataset
     from mnistkit.jobs.job import TrainingJob
     from mnistkit.runs.context import get_context
-    from mnistkit.training import DataFolder, read_dataset, train
+    from mnistkit.training import train
     from mnistkit.utils.serialization import from_json
 
     job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)

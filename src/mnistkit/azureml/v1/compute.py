@@ -25,12 +25,14 @@ from mnistkit.azureml.v1.runs.reader import RunReader
 from mnistkit.azureml.v1.runs.staging import ENTRY, needs_data
 from mnistkit.azureml.v1.runs.submission import Pending, Submitter, SubmitWith
 from mnistkit.azureml.v1.workspace import Connection
+from mnistkit.data.source import DataSource
 from mnistkit.errors import RunNotFoundError, UsageError
-from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.provenance import Provenance
-from mnistkit.runs.run import RunRecord, RunState, Transition, utc_now
-from mnistkit.training import check_classifier
+from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.record import RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_file
 
 __all__ = ["AmlCompute", "Plan"]

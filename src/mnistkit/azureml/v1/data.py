@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from mnistkit import settings
+from mnistkit import config
 from mnistkit.azureml.v1._sdk import call, sdk
 from mnistkit.azureml.v1.pins import MNIST, accepted, content, way_out
 from mnistkit.azureml.v1.uploads import uploaded
 from mnistkit.azureml.v1.workspace import Connection
-from mnistkit.data.dataset import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource, PinnedSource
 from mnistkit.errors import (
     ChecksumError,
@@ -181,7 +181,7 @@ class OpenDatasetsMnist(PinnedSource):
 
     def _downloaded(self, into: Path) -> DatasetManifest:
         """Make the files in a folder what is pinned, or leave them alone; what they are."""
-        if settings.is_offline():
+        if config.is_offline():
             raise DownloadError(
                 f"{self.uri}: {', '.join(_lacking(into, accepted(self.files)[0]))} would have to be fetched, and "
                 f"MNISTKIT_OFFLINE is set. Unset it, or copy {into} from a machine that has them."

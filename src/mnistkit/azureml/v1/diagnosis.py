@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mnistkit import settings
+from mnistkit import config
 from mnistkit.azureml.v1._sdk import call, sdk_versions
 from mnistkit.azureml.v1.cluster import status_of
 from mnistkit.azureml.v1.pins import are_digits_synthetic
@@ -45,7 +45,7 @@ def _workspace(options: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
         yield "azure config", True, f"{which.found_in}: {which.name} in {which.resource_group}"
     kind = options.get("credentials") or credential_kind()
     yield "azure login", True, str(kind)
-    if settings.is_offline():
+    if config.is_offline():
         return
     workspace = connect(**options, seconds=_SECONDS)
     yield "azure", True, f"connected to {workspace.name} in {workspace.location}"

@@ -14,7 +14,8 @@ from attrs import frozen
 
 from mnistkit.azureml.v1._sdk import call, sdk, sdk_versions
 from mnistkit.errors import NotFoundError
-from mnistkit.jobs.job import Environment, Job, ScriptJob
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import Job, ScriptJob
 
 __all__ = ["NodeEnvironment", "node_environment", "registered"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from mnistkit.data.dataset import DatasetManifest, find_idx_files
+from mnistkit.data.layout import find_idx_files
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import ChecksumError
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex
 

@@ -27,11 +27,12 @@ from mnistkit.errors import (
     UsageError,
 )
 from mnistkit.jobs.provenance import current_user
+from mnistkit.models.files import format_of
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
-from mnistkit.registry.version import Assignment, ModelVersion, format_of
-from mnistkit.runs.run import utc_now
+from mnistkit.registry.version import Assignment, ModelVersion
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
 

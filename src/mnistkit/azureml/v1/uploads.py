@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.azureml.v1._sdk import call, sdk
-from mnistkit.data.dataset import MANIFEST, DatasetManifest, find_idx_files
+from mnistkit.data.fetching import fetch_folder
+from mnistkit.data.layout import find_idx_files
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, ServiceError, StorageError
-from mnistkit.training import fetch_folder
 from mnistkit.utils.files import FileInfo, sha256_hex, sha256_of
 from mnistkit.utils.serialization import from_json, to_json
 

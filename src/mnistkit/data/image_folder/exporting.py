@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mnistkit.data.dataset import Dataset, DatasetManifest
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.folders import folder_names, new_folder
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.utils import progress
 from mnistkit.utils.png import encode_grey
 

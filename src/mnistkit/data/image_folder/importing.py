@@ -10,12 +10,12 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import DatasetManifest
 from mnistkit.data.idx import write_idx
 from mnistkit.data.image_folder.fitting import background, centred, resized
 from mnistkit.data.image_folder.folders import check_free, new_folder
 from mnistkit.data.image_folder.listing import LeftOut, Listing, PictureFile, list_pictures
 from mnistkit.data.image_folder.reading import open_unfollowed, read_grey
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info

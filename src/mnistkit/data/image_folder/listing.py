@@ -9,8 +9,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from mnistkit.data.dataset import MANIFEST, DatasetManifest
 from mnistkit.data.image_folder.folders import folder_names
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.errors import DataFormatError, StorageError
 from mnistkit.utils.serialization import from_json
 

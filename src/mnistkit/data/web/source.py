@@ -11,8 +11,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from mnistkit import settings
-from mnistkit.data.dataset import MANIFEST, DatasetManifest
+from mnistkit import config
+from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import PinnedSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
 from mnistkit.data.web.connection import TransferError, public_url
@@ -152,7 +152,7 @@ class WebSource(PinnedSource):
         if manifest and not bad:
             return
         ensure_folder(into, "MNISTKIT_CACHE")
-        downloads = ensure_folder(settings.cache_folder() / "downloads" / self.dataset.folder, "MNISTKIT_CACHE")
+        downloads = ensure_folder(config.cache_folder() / "downloads" / self.dataset.folder, "MNISTKIT_CACHE")
         try:
             self._obtain(downloads)
         except DownloadError as error:
@@ -187,7 +187,7 @@ class WebSource(PinnedSource):
 
     def _download(self, missing: list[PinnedFile], folder: Path) -> list[str]:
         """Try one mirror after the other until every file is there; return why each failed."""
-        if settings.is_offline():
+        if config.is_offline():
             return ["MNISTKIT_OFFLINE is set: nothing was tried."]
         reasons: list[str] = []
         for mirror in self._mirrors():
@@ -223,14 +223,14 @@ class WebSource(PinnedSource):
         return left
 
     def _mirrors(self) -> tuple[str, ...]:
-        own = settings.mirror()
+        own = config.mirror()
         return (_below(own, self.dataset.folder), *self.dataset.mirrors) if own else self.dataset.mirrors
 
     def _failure(self, missing: list[PinnedFile], folder: Path, reasons: list[str]) -> DataError:
         advice = (
             f"Check the network and HTTPS_PROXY; or set MNISTKIT_MIRROR to a mirror with {self.dataset.folder}/<file>; "
             f"or set MNISTKIT_CACHE to a cache folder that has it, or copy {folder} from a machine that does; "
-            f"then run 'mnistkit data fetch {self.name}'{' without MNISTKIT_OFFLINE' * settings.is_offline()}."
+            f"then run 'mnistkit data fetch {self.name}'{' without MNISTKIT_OFFLINE' * config.is_offline()}."
         )
         text = "\n".join([*(f"  {reason}" for reason in reasons), advice])
         bad = [folder / name for file in missing for name in file.forms() if (folder / name).exists()]

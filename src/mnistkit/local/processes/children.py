@@ -25,7 +25,6 @@ __all__ = [
     "limit_threads",
     "pass_signals",
     "reap",
-    "signal_name",
     "thread_variables",
 ]
 
@@ -136,14 +135,6 @@ def reap() -> dict[int, int]:
                 break
             statuses[pid] = status
     return statuses
-
-
-def signal_name(number: int) -> str:
-    """``"SIGSEGV"`` for 11."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def limit_memory(limit: int | None) -> None:

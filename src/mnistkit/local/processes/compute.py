@@ -18,14 +18,14 @@ from pathlib import Path
 
 import attrs
 
+from mnistkit.data.fetching import fetch_folder
+from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
-from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job
 from mnistkit.local.scripts import job_environment
 from mnistkit.runs.folder.backend import StoredRuns
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
-from mnistkit.runs.run import RunRecord, RunState
-from mnistkit.training import fetch_folder
+from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = ["ProcessCompute"]
 

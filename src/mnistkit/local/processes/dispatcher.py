@@ -26,12 +26,12 @@ from typing import Any
 
 from attrs import define, frozen
 
+from mnistkit.data.fetching import DataFolder
 from mnistkit.errors import MnistkitError
 from mnistkit.local.processes import children as processes
 from mnistkit.local.processes.supervisor import Limits, supervise
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.run import RunState
-from mnistkit.training import DataFolder
+from mnistkit.runs.record import RunState
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]

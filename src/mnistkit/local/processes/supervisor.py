@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from mnistkit.data.fetching import DataFolder, read_dataset
+from mnistkit.estimators.warm_start import new_path
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.local.processes import children as processes
 from mnistkit.local.scripts import collect, execute_script
-from mnistkit.runs.context import FolderContext, using_context
+from mnistkit.runs.context import FolderContext, Stopped, using_context
 from mnistkit.runs.folder.capped_log import CappedLog
 from mnistkit.runs.folder.lifecycle import Course
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.run import RunState
-from mnistkit.training import DataFolder, Stopped, new_path, read_dataset, train
+from mnistkit.runs.record import RunState
+from mnistkit.training import train
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn

@@ -36,7 +36,7 @@ from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.verification import Problem, Verification
 from mnistkit.registry.version import Assignment, ModelVersion
-from mnistkit.runs.run import utc_now
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_name
 from mnistkit.utils.serialization import to_json
 

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, UsageError
-from mnistkit.interfaces import DataSource, GroupBackend
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
-from mnistkit.local.scripts import snapshot
+from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.backend import GroupBackend
+from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.folder.store import Owner, RunStore
-from mnistkit.runs.run import RunRecord, RunState
-from mnistkit.training import check_classifier
+from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = ["StoredRuns"]
 

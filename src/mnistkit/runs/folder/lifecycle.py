@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
-from mnistkit.local.processes.children import signal_name
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.run import Attempt, RunState, utc_now
+from mnistkit.runs.record import Attempt, RunState
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import open_regular
 
-__all__ = ["Course"]
+__all__ = ["Course", "signal_name"]
 
 _TAIL_LINES, _TAIL_BYTES = 50, 1 << 16
 
@@ -112,3 +113,11 @@ class Course:
         except FileNotFoundError:  # the job has removed it
             return ""
         return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
+
+def signal_name(number: int) -> str:
+    """``"SIGSEGV"`` for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -28,10 +28,12 @@ import attrs
 from attrs import field, frozen
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
-from mnistkit.jobs.job import Job, library_versions
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
-from mnistkit.runs.run import Attempt, RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted

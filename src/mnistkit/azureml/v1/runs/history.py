@@ -12,7 +12,7 @@ from mnistkit.azureml.v1._sdk import call, sdk
 from mnistkit.azureml.v1.runs.records import PROPERTIES
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.errors import AuthenticationError, NotFoundError, RunNotFoundError
-from mnistkit.runs.run import MetricPoint
+from mnistkit.runs.record import MetricPoint
 
 __all__ = ["History"]
 

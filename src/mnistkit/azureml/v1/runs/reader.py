@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from mnistkit.azureml.v1.runs.history import History
 from mnistkit.azureml.v1.runs.records import Result, read, state_of
 from mnistkit.errors import DataFormatError, MnistkitError, RunNotFoundError
-from mnistkit.runs.run import MetricPoint, RunRecord, RunState
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 
 __all__ = ["RunReader"]
 

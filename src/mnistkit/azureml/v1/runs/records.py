@@ -14,7 +14,7 @@ from mnistkit.azureml.node.job import JOB_FOLDER, MANIFEST_FILE, PROPERTY
 from mnistkit.errors import DataFormatError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.provenance import Provenance
-from mnistkit.runs.run import Attempt, MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
 from mnistkit.utils.serialization import from_json, to_json
 
 __all__ = ["PROPERTIES", "STATES", "Result", "ended", "of_job", "read", "state_of"]

@@ -15,7 +15,8 @@ from typing import Any
 import mnistkit
 from mnistkit.azureml.node.job import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
 from mnistkit.errors import RunFailedError, UsageError
-from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, library_versions
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob
 from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
 from mnistkit.utils.serialization import to_json
 

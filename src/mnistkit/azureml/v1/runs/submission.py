@@ -20,10 +20,11 @@ from mnistkit.azureml.v1.runs.history import History
 from mnistkit.azureml.v1.runs.records import ended, of_job
 from mnistkit.azureml.v1.runs.staging import needs_data, stage
 from mnistkit.azureml.v1.workspace import Connection
+from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, NotFoundError, RunNotFoundError, ServiceError
-from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job, ScriptJob
-from mnistkit.runs.run import RunRecord, RunState, Transition, utc_now
+from mnistkit.runs.record import RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.redaction import redacted
 
 __all__ = ["Pending", "SubmitWith", "Submitter"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import Command, JsonOption, examples
@@ -95,11 +96,9 @@ def info(uri: UriArgument = None, *, as_json: JsonOption = False) -> None:
             "folder": str(_folder(trainer)),
         })  # fmt: skip
         return
-    output.say(_summary(dataset))
-    output.print_facts({"version": dataset.version, "sha256": dataset.sha256, "folder": str(_folder(trainer))}, {})
-    output.say()
-    rows = [(str(label), name, str(train[label]), str(test[label])) for label, name in enumerate(dataset.class_names)]
-    output.print_table(("label#", "class", "train#", "test#"), rows)
+    summary = dataset.describe()
+    facts = {**summary.facts, "SHA-256": dataset.sha256, "Folder": str(_folder(trainer))}
+    output.print_summary(evolve(summary, facts=facts, note=""))
 
 
 @app.command(

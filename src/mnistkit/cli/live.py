@@ -13,11 +13,10 @@ from rich.text import Text
 
 from mnistkit.cli import output
 from mnistkit.runs.following import LogTail, StateNews
-from mnistkit.runs.record import RunState
+from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
-from mnistkit.runs.views import metrics_text, phases_text
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.text import safe
+from mnistkit.utils.text import duration, number, safe
 
 __all__ = ["active", "shown"]
 
@@ -94,8 +93,8 @@ class _Rows:
         return self._spinner
 
     def _one(self, run: Run) -> list[Text]:
-        first = Text.assemble(_state(run, len(run.state.value)), f"  {_elapsed(run)}  ", safe(metrics_text(run.record)))
-        return [first, Text(phases_text(run.record), "dim"), Text(self._last_log_line(run), "dim")]
+        first = Text.assemble(_state(run, len(run.state.value)), f"  {_elapsed(run)}  ", safe(_metric(run.record)))
+        return [first, Text(_phases(run.record), "dim"), Text(self._last_log_line(run), "dim")]
 
     def _many(self) -> list[Text]:
         going = [run for run in active(self._runs) if run.state is not RunState.QUEUED]
@@ -110,7 +109,7 @@ class _Rows:
 
     def _table(self, runs: Sequence[Run], *, is_narrow: bool) -> list[Text]:
         states = max((len(run.state.value) for run in runs), default=0)
-        metrics = [safe(metrics_text(run.record))[:_METRIC_WIDTH] for run in runs]
+        metrics = [safe(_metric(run.record))[:_METRIC_WIDTH] for run in runs]
         width = max(map(len, metrics), default=0)
         rows = []
         for run, metric in zip(runs, metrics, strict=True):
@@ -136,3 +135,19 @@ def _state(run: Run, width: int) -> tuple[str, str]:
 
 def _elapsed(run: Run) -> str:
     return output.duration(run.record.created_at, run.record.finished_at or utc_now())
+
+
+def _phases(record: RunRecord) -> str:
+    """Return the time in each state, in one line: ``Queued 0.1 s, Preparing 0.4 s, Running 12.3 s``."""
+    return ", ".join(f"{span.label} {duration(span.seconds)}" for span in record.describe().timeline)
+
+
+def _metric(record: RunRecord) -> str:
+    """Return the last metric, as ``objective 12345.6 (step 7)``; of a finished run its accuracy, if it has one."""
+    if record.state.is_terminal and "accuracy" in record.metrics:
+        return f"accuracy {record.metrics['accuracy']:.4f}"
+    if not record.points:
+        return ""
+    last = record.points[-1]
+    step = "" if last.step is None else f" (step {last.step})"
+    return f"{last.name} {number(last.value)}{step}"

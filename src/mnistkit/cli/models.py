@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, Command, DataOption, JsonOption, TagOption, confirm, examples, parse_tags
@@ -117,24 +118,9 @@ def show(
     if as_json:
         output.print_json({**model_json(model), "aliases": aliases})
         return
-    output.print_facts(
-        {
-            "model": model.id,
-            "aliases": ", ".join(aliases),
-            "created": output.local_time(model.created_at),
-            "format": model.format,
-            "description": model.description,
-            "run": model.run_id,
-            "digest": model.digest,
-            output.place_name(model.location): model.location,
-        },
-        {
-            "metrics": [f"{name}: {value:g}" for name, value in sorted(model.metrics.items())],
-            "tags": [f"{key}={value}" for key, value in model.tags.items()],
-            "files": [f"{file}  {info.size} bytes  sha256 {info.sha256}" for file, info in model.files.items()],
-            "versions": [f"{name} {version}" for name, version in model.versions.items()],
-        },
-    )
+    summary = model.describe()
+    facts = {"Aliases": ", ".join(aliases), **summary.facts}
+    output.print_summary(evolve(summary, facts=facts))
 
 
 @app.command(

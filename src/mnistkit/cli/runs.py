@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,7 +90,7 @@ def show(
         }
         output.print_json({**run_json(record), **details})
         return
-    output.print_facts(_facts(record), _sections(record))
+    output.print_summary(record.describe())
 
 
 @app.command(cls=Command, epilog=examples("mnistkit runs logs latest", "mnistkit runs logs latest --follow"))
@@ -252,7 +250,7 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "created_at": record.created_at,
         "started_at": record.started_at,
         "finished_at": record.finished_at,
-        "job": _job_text(record),
+        "job": record.job.describe().title,
         "data": record.data,
         "metrics": record.metrics,
         "tags": record.tags,
@@ -283,12 +281,6 @@ def _trainer() -> Trainer:
     return Trainer.from_config()
 
 
-def _job_text(record: RunRecord) -> str:
-    from mnistkit.runs.views import job_text
-
-    return job_text(record.job)
-
-
 def _subject(run: Run, n: int) -> Subject:
     def load() -> Any:
         from mnistkit.evaluation.results import run_model
@@ -311,73 +303,12 @@ def _row(record: RunRecord) -> tuple[str, ...]:
         output.short_time(record.created_at),
         output.duration(record.created_at, record.finished_at),
         output.metric(record.metrics, "accuracy"),
-        _job_text(record),
+        record.job.describe().title,
         record.experiment,
     )
-
-
-def _facts(record: RunRecord) -> dict[str, str | None]:
-    return {
-        "run": record.id,
-        "state": str(record.state),
-        "experiment": record.experiment,
-        "job": _job_text(record),
-        "data": record.data,
-        "created": output.local_time(record.created_at),
-        "took": output.duration(record.created_at, record.finished_at),
-        output.place_name(record.url): record.url,
-        "error": record.error,
-    }
-
-
-def _states(record: RunRecord) -> list[str]:
-    """When it entered each state, and how long it was in it."""
-    from mnistkit.utils.text import duration
-
-    lines = []
-    for transition, phase in zip_longest(record.transitions, record.phases):
-        again = f" (attempt {phase.attempt})" if phase and phase.attempt > 1 else ""
-        took = f"  {duration(phase.seconds)}" if phase else ""
-        lines.append(f"{output.local_time(transition.at)}  {transition.state}{again}{took}")
-    return lines
-
-
-def _attempts(record: RunRecord) -> list[str]:
-    from mnistkit.runs.views import attempt_rows
-
-    return [f"{row[0]}: {', '.join(part for part in row[1:] if part)}" for row in attempt_rows(record)]
-
-
-def _sections(record: RunRecord) -> dict[str, list[str]]:
-    return {
-        "states": _states(record),
-        "attempts": _attempts(record),
-        "metrics": [f"{name}: {value:g}" for name, value in record.metrics.items()],
-        "tags": [f"{key}={value}" for key, value in record.tags.items()],
-        "files": list(record.files),
-        "versions": [f"{name} {version}" for name, version in record.versions.items()],
-        "submitted from": _origin(record),
-        "fingerprint": [f"{part} {digest[:12]}" for part, digest in (_fingerprint(record) or {}).items()],
-        "traceback": (record.traceback or "").rstrip().splitlines(),
-    }
 
 
 def _fingerprint(record: RunRecord) -> dict[str, str] | None:
     """The digest of each part, and of the whole."""
     known = record.job.fingerprint
     return {**known.digests, "whole": known.digest} if known else None
-
-
-def _origin(record: RunRecord) -> list[str]:
-    """Where the run came from, as far as that is known."""
-    origin = record.provenance
-    if origin is None:
-        return []
-    changes = {None: "", True: ", with changes that aren't in it", False: ""}[origin.is_dirty]
-    lines = {
-        "commit": f"{origin.commit}{changes}" if origin.commit else "",
-        "command": shlex.join(origin.command),
-        "platform": origin.platform,
-        "seed": "" if origin.seed is None else str(origin.seed),
-    }
-    return [f"{name}: {value}" for name, value in lines.items() if value]

@@ -140,8 +140,8 @@ def test_misclassified_images_are_those_of_the_model(run: Run) -> None:
     page = Report(run_report(run))
     alts = [alt for alt in page.attributes("img", "alt") if alt.startswith("Test image")]
     assert sorted(alts) == sorted(
-        f"Test image {i}, light on black: it is {predictions.truth[i]}, and was predicted to be {predictions.predicted[i]}"
-        for i in wrong
+        f"Test image {i}, light on black: it is {truth}, and was predicted to be {predicted}"
+        for i, truth, predicted in zip(wrong, predictions.truth[wrong], predictions.predicted[wrong], strict=True)
     )
     surest = wrong[np.argmax(predictions.confidence[wrong])]
     assert f"Test image {surest}," in alts[0]
@@ -326,7 +326,7 @@ def test_a_script_that_failed_has_a_report(tmp_path: Path) -> None:
     page = Report(text)
     page.check()
     for words in (
-        "is Failed", "no <luck>", "about to <fail>", "--password ***", "train.py", "Missing: metrics",
+        "is Failed", "no <luck>", "about to <fail>", "--password '***'", "train.py", "Missing: metrics",
         "Missing: the scores of each class", "which left no outputs/evaluation.json",
     ):  # fmt: skip
         assert words in page.text
@@ -421,7 +421,7 @@ def test_secrets_are_masked_wherever_a_run_has_them() -> None:
 
 
 def test_a_sweep_has_a_report(tmp_path: Path) -> None:
-    """Every run is a row, the best is highlighted and shown in full, failures have their errors, and a curve is drawn."""
+    """Every run is a row, the best is shown in full, failures have their errors, and a curve is drawn."""
     pytest.importorskip("matplotlib")
     trainer = Trainer.local(data="digits", experiment="rates")
     sweep = trainer.sweep(LogisticRegression(tol=1e-3), {"C": [0.01, 1.0, -1.0]}, limit=300)
@@ -429,7 +429,7 @@ def test_a_sweep_has_a_report(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     page, best = Report(text), sweep.best()
     page.check()
-    assert text.count("<tr class="best">") == 1
+    assert text.count('<tr class="best">') == 1
     assert f"The best run is {best.id}." in page.text
     for run in sweep:
         assert run.id in page.text
@@ -453,6 +453,15 @@ def test_a_sweep_without_any_success_has_a_report() -> None:
     assert "No run of it has completed with an accuracy." in page.text
     assert "2 Failed" in page.text
     Report(sweep_report(Sweep("empty", []))).check()
+
+
+def test_a_sweep_of_the_defaults_alone_has_a_report() -> None:
+    """A sweep without parameters is a table of its run; the figure is missing, and it says why."""
+    sweep = Trainer.local(data="digits", experiment="plain").sweep(LogisticRegression(tol=0.1), {}, limit=100)
+    page = Report(sweep_report(sweep))
+    page.check()
+    assert "Missing: a figure. The sweep tried no parameter" in page.text or "needs matplotlib" in page.text
+    assert sweep[0].id in page.text
 
 
 def test_halving_is_shown_with_its_rungs() -> None:

@@ -96,15 +96,15 @@ def list_models(
 def show(
     ref: RefArgument,
     *,
-    plot: Annotated[ModelPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    plot: Annotated[ModelPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one version: its metrics, tags, files with their sha256, and what made it; or draw what it does.
+    """Show one version: its metrics, tags, files with their sha256, and its run; or draw a figure of it.
 
-    It is asked for the test images of the data that it was trained on, unless --data names others.
+    A figure is of the test images of the data that it was trained on, unless --data names others.
     """
     from mnistkit.registry.promotion import resolve_model
 
@@ -332,7 +332,7 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
 
-    return Subject(load, fetch, n=n)
+    return Subject(model.id, load, fetch, n=n)
 
 
 def _summary(found: Verification) -> str:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from mnistkit.utils import text as words
 from mnistkit.utils.summary import Summary
-from mnistkit.utils.text import safe, shown
+from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
     "complain",
@@ -104,8 +104,9 @@ def complain(text: str, label: str = "Error") -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a JSON document: times in ISO 8601 with their zone, what isn't finite as null."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print a JSON document: times in ISO 8601 with their zone, what isn't finite as null; safe to show."""
+    document = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(f"{json_safe(document)}\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None) -> None:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from mnistkit.utils.text import safe
+
 __all__ = ["draw", "draw_rows", "halved"]
 
 _LIT = 96
@@ -45,6 +47,7 @@ def draw_rows(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], cons
         captions: One per image.
         console: Where they will be shown.
     """
+    captions = [safe(caption.replace("\n", " ")) for caption in captions]
     width = max(images[0].shape[1], *map(cell_len, captions))
     per_row = max((console.width + 2) // (width + 2), 1)
     lines: list[Text] = []

@@ -68,12 +68,12 @@ def list_runs(
 def show(
     run: RunArgument,
     *,
-    plot: Annotated[RunPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    plot: Annotated[RunPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one run: its states, metrics, files, and why it failed; or draw how it went, and what its model does."""
+    """Show one run: its state, times, metrics, files and error; or draw a figure of it or of its model."""
     check_out(plot, out)
     found = find_run(_trainer(), run)
     if plot is not None:
@@ -293,7 +293,7 @@ def _subject(run: Run, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=run.record.data))
 
-    return Subject(load, fetch, run=run, n=n)
+    return Subject(run.id, load, fetch, run=run, n=n)
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
-from mnistkit.errors import NotFoundError, UnknownNameError
+from mnistkit.errors import NotFoundError, UnknownNameError, UsageError
 from mnistkit.plots.canvas import BLUE, COLOURS, GREY, MARKS, RED, axes_of, drawn_on, key, plain
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
@@ -52,6 +52,7 @@ def sweep_curve(
     Raises:
         MissingExtraError: matplotlib isn't installed.
         UnknownNameError: The sweep didn't try that parameter; lists those that it did.
+        UsageError: The sweep tried no parameter at all.
         NotFoundError: No completed run has a finite value of the metric.
     """
     last = max((trial.rung or 0 for trial in sweep.trials), default=0)
@@ -199,6 +200,10 @@ def _varying(trials: _Trials) -> list[str]:
 
 def _param(trials: _Trials, param: str | None) -> str:
     names = list(dict.fromkeys(name for params, _ in trials for name in params))
+    if not names:
+        raise UsageError(
+            "The sweep tried no parameter, only the defaults: there is nothing to draw the metric against."
+        )
     if param is None:
         return _varying(trials)[0]
     if param not in names:
@@ -220,7 +225,7 @@ def _positions(axes: Axes, tried: Sequence[Any]) -> dict[Any, float]:
 
 
 def _setting(params: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={_text(params.get(name))}" for name in names)
+    return ", ".join(f"{name}={_text(params.get(name))}" for name in names) or "defaults"
 
 
 def _key(value: Any) -> Any:

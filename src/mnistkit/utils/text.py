@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-__all__ = ["duration", "local_time", "number", "safe", "shown"]
+__all__ = ["duration", "json_safe", "local_time", "number", "safe", "shown"]
 
 # Control characters, those that reorder what follows them, and halves of characters: they could rewrite what a
 # terminal or a page shows, or can't be encoded.
@@ -20,6 +20,11 @@ def safe(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _UNSAFE.sub(lambda match: _written_out(match[0]), text)
+
+
+def json_safe(document: str) -> str:
+    """Return a JSON document with the characters that `safe` writes out as escapes of JSON: it means the same."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def duration(seconds: float) -> str:

@@ -33,55 +33,11 @@ from mnistkit.sweeps.sweep import Sweep, Trial
 from mnistkit.testing import write_tiny_mnist
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.text import safe
-from support.pages import HOSTILE, TAGS, Page
+from support.pages import HOSTILE, Report
+
+pytest.importorskip("jinja2", reason="the extra 'plot' isn't installed")
 
 NOW = utc_now() - timedelta(seconds=100)
-OURS = TAGS | {
-    "html",
-    "head",
-    "meta",
-    "title",
-    "style",
-    "body",
-    "header",
-    "nav",
-    "main",
-    "section",
-    "footer",
-    "dl",
-    "dt",
-}
-OURS |= {"dd", "h1", "h2", "h3", "p", "ul", "ol", "li", "code", "b", "small"}
-
-
-class Report(Page):
-    """A whole page: what is void in it has no end tag."""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        super().handle_starttag(tag, attrs)
-        if tag == "meta":
-            self._open.pop()
-
-    def check(self) -> None:
-        """Fail if anything runs, loads or leads elsewhere, or is hard to reach for some."""
-        for tag, attributes in self.tags:
-            assert tag in OURS
-            assert not [name for name in attributes if name.startswith("on")]
-            assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
-            assert "url(" not in (attributes.get("style") or "")
-        links = [attributes["href"] for tag, attributes in self.tags if tag == "a" and "href" in attributes]
-        ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
-        assert {link.removeprefix("#") for link in links if link and link.startswith("#")} <= set(ids)
-        assert all(link.startswith(("#", "https://", "http://")) for link in links if link)
-        assert len(ids) == len(set(ids))
-
-    def levels(self) -> list[int]:
-        """The levels of the headings, in order."""
-        return [int(tag[1]) for tag, _ in self.tags if tag in {"h1", "h2", "h3"}]
-
-    def attributes(self, tag: str, name: str) -> list[str]:
-        """An attribute of each element of a kind."""
-        return [attributes.get(name) or "" for each, attributes in self.tags if each == tag]
 
 
 def record(*states: str, **rest: object) -> RunRecord:
@@ -418,65 +374,6 @@ def test_secrets_are_masked_wherever_a_run_has_them() -> None:
         tags={"a": text}, error=text, traceback=text, attempts=(attempt, attempt), url=text,
     )  # fmt: skip
     assert "hunter2" not in run_report(handle(ended))
-
-
-def test_a_sweep_has_a_report(tmp_path: Path) -> None:
-    """Every run is a row, the best is shown in full, failures have their errors, and a curve is drawn."""
-    pytest.importorskip("matplotlib")
-    trainer = Trainer.local(data="digits", experiment="rates")
-    sweep = trainer.sweep(LogisticRegression(tol=1e-3), {"C": [0.01, 1.0, -1.0]}, limit=300)
-    path = trainer.report(sweep, tmp_path / "sweep.html")
-    text = path.read_text(encoding="utf-8")
-    page, best = Report(text), sweep.best()
-    page.check()
-    assert text.count('<tr class="best">') == 1
-    assert f"The best run is {best.id}." in page.text
-    for run in sweep:
-        assert run.id in page.text
-        assert (run.error or "") in page.text
-    assert "2 Completed, 1 Failed" in page.text
-    assert "Time of the best" in page.text
-    assert f"{best.metrics['accuracy']:.2%}" in page.text
-    assert "looks better than it is" in page.text
-    assert any(
-        alt.startswith("Accuracy against the parameters. The best, ringed") for alt in page.attributes("img", "alt")
-    )
-    assert max(page.levels()) == 3
-
-
-def test_a_sweep_without_any_success_has_a_report() -> None:
-    """Where no run has completed the report is of the failures."""
-    trainer = Trainer.local(data="digits", experiment="bad")
-    sweep = trainer.sweep(LogisticRegression(), {"C": [-1.0, -2.0]}, limit=100)
-    page = Report(sweep_report(sweep))
-    page.check()
-    assert "No run of it has completed with an accuracy." in page.text
-    assert "2 Failed" in page.text
-    Report(sweep_report(Sweep("empty", []))).check()
-
-
-def test_a_sweep_of_the_defaults_alone_has_a_report() -> None:
-    """A sweep without parameters is a table of its run; the figure is missing, and it says why."""
-    sweep = Trainer.local(data="digits", experiment="plain").sweep(LogisticRegression(tol=0.1), {}, limit=100)
-    page = Report(sweep_report(sweep))
-    page.check()
-    assert "Missing: a figure. The sweep tried no parameter" in page.text or "needs matplotlib" in page.text
-    assert sweep[0].id in page.text
-
-
-def test_halving_is_shown_with_its_rungs() -> None:
-    """A sweep that gave up early has its rungs in the table, and a second curve."""
-    pytest.importorskip("matplotlib")
-    from mnistkit import Halving
-
-    trainer = Trainer.local(data="digits", experiment="halved")
-    grid = {"C": [0.001, 0.1, 1.0]}
-    sweep = trainer.sweep(LogisticRegression(tol=0.1), grid, halving=Halving(factor=3, min_limit=100), limit=300)
-    page = Report(sweep_report(sweep))
-    page.check()
-    assert "rung" in page.text
-    assert f"{sweep.best().metrics['accuracy']:.2%}. The others" not in page.text  # the curve is of the last rung
-    assert [alt for alt in page.attributes("img", "alt") if alt.startswith("Accuracy on ever more training images")]
 
 
 def test_the_file_is_named_after_the_run(run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

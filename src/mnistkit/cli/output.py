@@ -1,4 +1,4 @@
-"""What people and programs see: data on standard output, notes and errors on standard error."""
+"""Output of commands: data on standard output, notes and errors on standard error."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Console(Console):
 
 
 def configure(*, debug: bool, quiet: bool) -> None:
-    """Set what the global options say, and show the library's warnings as notes."""
+    """Apply the global options, and show the library's warnings as notes."""
     global _debug, _quiet
     _debug, _quiet = debug, quiet
     logger = logging.getLogger("mnistkit")
@@ -61,25 +61,25 @@ def configure(*, debug: bool, quiet: bool) -> None:
 
 
 def is_debug() -> bool:
-    """Whether tracebacks are wanted."""
+    """Return True if tracebacks are to be shown."""
     return _debug
 
 
 def is_live() -> bool:
-    """Whether progress may move: standard error is a terminal and nobody asked for less."""
+    """Return True if progress may move: standard error is a terminal, and no option or variable forbids it."""
     return error_console().is_terminal and not (
         _quiet or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     )
 
 
 def console() -> Console:
-    """The console on standard output. Text is taken literally: no markup."""
+    """Return the console on standard output. Text is taken literally: no markup."""
     return _Console(markup=False, emoji=False, highlight=False)
 
 
 @cache
 def error_console() -> Console:
-    """The console on standard error: one, so that notes stay above what moves."""
+    """Return the console on standard error: one, so that notes stay above what moves."""
     return _Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
@@ -93,13 +93,13 @@ def say(text: str = "", style: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Tell people something on standard error, unless they want quiet."""
+    """Print a note on standard error, unless --quiet is set."""
     if not _quiet:
         _print_prose("", text, "")
 
 
 def complain(text: str, label: str = "Error") -> None:
-    """Print what went wrong."""
+    """Print an error."""
     _print_prose(f"{label}: ", text, "bold red")
 
 
@@ -159,29 +159,29 @@ def print_summary(summary: Summary) -> None:
 
 
 def local_time(time: datetime | None) -> str:
-    """A time as people here write it: ``2026-11-23 14:05:09``."""
+    """Return a time in the local zone: ``2026-11-23 14:05:09``."""
     return words.local_time(time) if time else "-"
 
 
 def place_name(place: str) -> str:
-    """What to call where something is kept: a folder, or, where that isn't on this machine, a url."""
+    """Return ``"url"`` for an address of the web, and ``"folder"`` for a path."""
     return "url" if "://" in place else "folder"
 
 
 def short_time(time: datetime) -> str:
-    """A time in a table: ``Nov 23 14:05``."""
+    """Return a time for a table: ``Nov 23 14:05``."""
     return f"{time.astimezone():%b %d %H:%M}"
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:
-    """The time between two: ``4.2 s``, ``3:05``, ``1:02:33``."""
+    """Return the time between two times: ``4.2 s``, ``3:05``, ``1:02:33``."""
     if start is None or end is None:
         return "-"
     return words.duration((end - start).total_seconds())
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:
-    """A metric as a cell: four digits, ``-`` if it is missing."""
+    """Return a metric as a cell: four digits, ``-`` if it is missing."""
     return f"{metrics[name]:.4f}" if name in metrics else "-"
 
 

@@ -1,4 +1,4 @@
-"""``mnistkit runs``: look at runs, stop them, take their files."""
+"""``mnistkit runs``: list, show, follow, cancel, copy and delete runs."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "find_run", "run_json"]
 
-_SHOWN = 20
+_MAX_ROWS = 20
 
-app = typer.Typer(help="Look at runs, stop them, take their files.", no_args_is_help=True)
+app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
@@ -38,7 +38,7 @@ RunArgument = Annotated[
 def list_runs(
     *,
     experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_SHOWN}.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_MAX_ROWS}.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first. JSON has all of them."""
@@ -46,7 +46,7 @@ def list_runs(
     if as_json:
         output.print_json([run_json(record) for record in records])
         return
-    shown = records if show_all else records[:_SHOWN]
+    shown = records if show_all else records[:_MAX_ROWS]
     if not records:
         output.note("There are no runs yet: 'mnistkit train' makes one.")
         return
@@ -97,9 +97,9 @@ def show(
 def logs(
     run: RunArgument,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
 ) -> None:
-    """Print what a run has written. Ctrl-C while following leaves the run going."""
+    """Print the log of a run. Ctrl-C while following doesn't stop the run."""
     found = find_run(_trainer(), run)
     is_terminal = output.console().is_terminal
     position = 0
@@ -121,7 +121,7 @@ def report(
         Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
     ] = None,
 ) -> None:
-    """Write all that is known of a run as one HTML file to share or print; it loads nothing."""
+    """Write a run as one HTML file to share or print; it loads nothing."""
     from mnistkit.cli.watch import showing_progress
 
     trainer = _trainer()
@@ -134,11 +134,11 @@ def report(
 def wait(
     run: RunArgument,
     *,
-    timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait at most so long.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="The longest time to wait.")] = None,
 ) -> None:
-    """Wait until a run has ended. Exits with 0 if it completed, else with 1.
+    """Wait until a run has finished. Exits with 0 if it completed, else with 1.
 
-    Ctrl-C leaves the run going.
+    Ctrl-C doesn't stop the run.
     """
     from mnistkit.cli.watch import wait_for
 
@@ -153,12 +153,12 @@ def wait(
 
 @app.command(cls=Command, epilog=examples("mnistkit runs cancel latest"))
 def cancel(run: RunArgument) -> None:
-    """Ask a run to stop. Nothing happens to one that has ended."""
+    """Cancel a run. Nothing happens to a finished one."""
     found = find_run(_trainer(), run)
     had_ended = found.state.is_terminal
     found.cancel()
     if had_ended:
-        output.note(f"Run {found.id} had ended already.")
+        output.note(f"Run {found.id} had finished already.")
     output.say(f"{found.id}\t{found.state}")
 
 
@@ -190,7 +190,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
-    """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
+    """Delete a run with all its files, permanently. Registered models have files of their own and stay."""
     from mnistkit.runs.retention import DeletesRuns
 
     trainer = _trainer()
@@ -206,7 +206,7 @@ def delete(
     models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == run_id]
     if models and not force:
         raise RunStateError(
-            f"Run {run_id} made {', '.join(models)}: its log and metrics tell where that comes from. "
+            f"Run {run_id} made {', '.join(models)}: its log and metrics document that model. "
             "Delete the model first, or use --force to delete the run and keep the model."
         )
     confirm(f"Delete {what}?", yes=yes)
@@ -215,7 +215,7 @@ def delete(
 
 
 def find_run(trainer: Trainer, text: str) -> Run:
-    """The run that a person means: by id, by the beginning or end of one, or ``latest``.
+    """Return the run of this id, of the beginning or end of one, or the ``latest``.
 
     Raises:
         RunNotFoundError: None has such an id; lists recent ones.
@@ -242,7 +242,7 @@ def find_run(trainer: Trainer, text: str) -> Run:
 
 
 def run_json(record: RunRecord) -> dict[str, object]:
-    """A run as ``--json`` shows it."""
+    """Return a run as ``--json`` shows it."""
     return {
         "id": record.id,
         "experiment": record.experiment,
@@ -267,11 +267,13 @@ def run_json(record: RunRecord) -> dict[str, object]:
 
 @contextmanager
 def _detaching(run_id: str) -> Iterator[None]:
-    """Ctrl-C ends the program, not the run; say how to end that."""
+    """On Ctrl-C, end the program but not the run, and print how to cancel the run."""
     try:
         yield
     except KeyboardInterrupt as error:
-        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {run_id}", "Interrupted")
+        output.complain(
+            f"the run keeps running in the background. Stop it with: mnistkit runs cancel {run_id}", "Interrupted"
+        )
         raise typer.Exit(INTERRUPTED) from error
 
 
@@ -309,6 +311,6 @@ def _row(record: RunRecord) -> tuple[str, ...]:
 
 
 def _fingerprint(record: RunRecord) -> dict[str, str] | None:
-    """The digest of each part, and of the whole."""
+    """Return the digest of each part, and of the whole."""
     known = record.job.fingerprint
     return {**known.digests, "whole": known.digest} if known else None

@@ -1,4 +1,4 @@
-"""How much a classifier minds small changes of its images: shifts, rotations, noise."""
+"""Accuracy under shifts, rotations and noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Images = NDArray[np.uint8]
 Kind = Literal["shift", "rotation", "noise"]
 
 UNITS: dict[Kind, str] = {"shift": "pixels", "rotation": "degrees", "noise": "of the grey range"}
-"""What the amount of each kind of change is counted in."""
+"""The unit of the amount, for each kind of change."""
 
 _MAX_IMAGES_AT_ONCE = 2048  # so that memory is bounded
 _DIRECTIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -138,7 +138,7 @@ def shifted(images: Images, pixels: int, seed: int = 0) -> Images:
 
 
 def rotated(images: Images, degrees: float, seed: int = 0) -> Images:
-    """Images turned about their middle by so many degrees, each to the left or to the right, with bilinear weights.
+    """Return images turned about their centre, each to the left or to the right, with bilinear interpolation.
 
     Args:
         images: ``(n, h, w) uint8``.

@@ -1,4 +1,4 @@
-"""What is left of a run for its report: each thing, or why it is missing."""
+"""The data of a report: each part of a run, or why it is missing."""
 
 from __future__ import annotations
 

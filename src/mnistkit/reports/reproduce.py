@@ -1,4 +1,4 @@
-"""How to reproduce a run, as far as its record goes."""
+"""Steps that reproduce a run, as far as its record goes."""
 
 from __future__ import annotations
 

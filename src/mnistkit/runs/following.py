@@ -116,6 +116,8 @@ class _Lines(Progress):
         states, log = self._news.lines(self._run.record), self._tail.read()
         has_ended = self._run.state.is_terminal
         lines = [*states[:-1], *log, *states[-1:]] if has_ended else [*states, *log]
+        if sys.stdout is None:  # it was closed
+            return
         encoding = sys.stdout.encoding or "utf-8"
         for line in lines:
             sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -1,4 +1,4 @@
-"""Summaries: what a value shows of itself, as plain data that any renderer can show."""
+"""Summaries of values: plain data that any renderer can show."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Thumbnail:
 
 @frozen(kw_only=True)
 class Summary:
-    """What a value shows of itself. Renderers take this and nothing else.
+    """A value described for people. Renderers take this and nothing else.
 
     What is empty isn't shown: a fact that is None or ``""``, a table without rows, a text without characters.
 

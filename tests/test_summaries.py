@@ -10,6 +10,8 @@ import pytest
 from attrs import evolve
 
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.evaluation.comparison import Comparison
+from mnistkit.evaluation.scores import ClassScore, Evaluation
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
@@ -160,3 +162,48 @@ def test_state_colours_are_seen_on_light_and_dark(word: RunState) -> None:
     luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     assert 1.05 / (luminance + 0.05) >= 3
     assert (luminance + 0.05) / 0.05 >= 3
+
+
+def test_an_evaluation_shows_scores_and_mistakes() -> None:
+    """Accuracy with its interval, a row per class, the most frequent mistakes first, and the matrix to unfold."""
+    scores = tuple(
+        ClassScore(name=name, precision=0.5, recall=recall, f1=0.5, support=10)
+        for name, recall in (("cat", 0.6), ("dog", 0.9))
+    )
+    evaluation = Evaluation(accuracy=0.75, n=20, classes=scores, confusion=((6, 4), (1, 9)), log_loss=0.5)
+    summary = evaluation.describe()
+    assert summary.facts["Accuracy"] == "75.00%"
+    assert summary.facts["Wrong predictions"] == "5 of 20 images"
+    assert summary.table("Most frequent mistakes").rows == (("cat", "dog", "4", "40.0%"), ("dog", "cat", "1", "10.0%"))
+    assert summary.table("Confusion matrix").rows == (("cat", 6, 4), ("dog", 1, 9))
+    Page(evaluation._repr_html_()).check()
+
+
+def test_a_comparison_shows_which_is_better() -> None:
+    """The result in words, the difference, both accuracies with their intervals, and the counts."""
+    compared = Comparison(names=("old", "new"), both_right=80, only_first=2, only_second=15, both_wrong=3)
+    summary = compared.describe()
+    assert summary.facts["Result"] == str(compared)
+    assert str(summary.facts["Difference"]).startswith("+13.00%")
+    assert [row[:2] for row in summary.table("Accuracy").rows] == [("old", "82.00%"), ("new", "95.00%")]
+    assert dict(summary.table("Test images").rows)["only new right"] == 15
+    Page(compared._repr_html_()).check()
+
+
+def test_notebook_and_terminal_show_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names and values of facts, and the titles of tables, are the same in both, in the same order."""
+    output = pytest.importorskip("mnistkit.cli.output", reason="the extra 'cli' isn't installed")
+    run = record(*WAY[:3], "Failed", points=points(loss=0.25), error="it broke", tags={"a": "b"}, url="/runs/1")
+    model = ModelVersion(
+        name="mnist", version=3, created_at=NOW, format="skops", files={"model.skops": FileInfo(12345, "ab" * 32)},
+        digest="cd" * 32, metrics={"accuracy": 0.92}, run_id="run-1", versions={"numpy": "2.0"},
+    )  # fmt: skip
+    for value in (run, model):
+        summary = value.describe()
+        output.print_summary(summary)
+        for shown in (capsys.readouterr().out, Page(value._repr_html_()).text):
+            words = [*summary.facts, *(table.title for table in summary.tables if table.rows)]
+            values = [str(value) for value in summary.facts.values()]
+            assert all(value in shown for value in values)
+            positions = [shown.index(word) for word in words if word not in {"Class", "Run", "Data"}]
+            assert positions == sorted(positions)

@@ -58,7 +58,8 @@ def misclassified(
     predictions = predict(classifier, split_of(dataset, split))
     wrong = wrong_first(predictions)
     count = len(wrong)
-    shown = f", the {'most confident' if predictions.confidence is not None else 'first'} {n}" if n < count else ""
+    order = f", the first {n}" if predictions.confidence is None else f", the {n} most confident"
+    shown = order if n < count else ""
     title = f"{dataset.name}: {count:,} of {len(predictions.right):,} {split} images misclassified{shown}"
     return _drawn(dataset, split, predictions, wrong[:n], title=title, figure=figure)
 

@@ -123,9 +123,9 @@ def test_show_has_a_time_for_each_state(mnistkit: Program, trained: Trainer) -> 
     """The states of a run have how long it was in each; JSON has the phases and attempts."""
     (run,) = trained.runs()
     out = mnistkit("runs", "show", "latest").out
-    section = out[out.index("states:\n") :].splitlines()[1:]
+    section = out[out.index("States:\n") :].splitlines()[2:]  # below the headings
     for line, phase in zip(section, run.record.phases, strict=False):
-        assert f"  {phase.state}  " in line
+        assert line.startswith(f"  {phase.state}  ")
         assert line.endswith(" s")
     found = mnistkit("runs", "show", "latest", "--json").json
     assert [phase["state"] for phase in found["phases"]] == [str(phase.state) for phase in run.record.phases]

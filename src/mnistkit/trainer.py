@@ -295,7 +295,7 @@ class Trainer:
         )
         run = self.submit(job, reuse=reuse)
         with canceling([run]):
-            for _ in run.looks():
+            for _ in run.poll():
                 pass
         run.raise_for_state()
         return run

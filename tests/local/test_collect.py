@@ -17,7 +17,7 @@ from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import script_digests
 from mnistkit.local import scripts
 from mnistkit.local.processes.compute import ProcessCompute
-from mnistkit.local.scripts import collect
+from mnistkit.runs.folder.scripts import collect
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.folder.backend import StoredRuns
 from mnistkit.runs.folder.snapshot import snapshot

@@ -86,7 +86,7 @@ def train(classifier: Any) -> None:
     assert_type(script.logs(follow=True), Iterator[str])
     assert_type(script.logs(start=100), str)
     assert_type(script.watch(), Run)
-    assert_type(script.looks(timeout=10), Iterator[Run])
+    assert_type(script.poll(timeout=10), Iterator[Run])
     assert_type([phase.seconds for phase in script.record.phases], list[float])
     assert_type(script.download("outputs/model.pkl"), Path)
     assert_type(model, ModelVersion)

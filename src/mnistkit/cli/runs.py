@@ -106,7 +106,7 @@ def logs(
     is_terminal = output.console().is_terminal
     position = 0
     with _detaching(found.id):
-        for _ in found.looks() if follow else (found,):
+        for _ in found.poll() if follow else (found,):
             text = found.logs(start=position)
             position += len(text)
             sys.stdout.write(output.safe(text) if is_terminal else text)

@@ -84,7 +84,7 @@ def wait_for(run: Run, timeout: float | None) -> None:
         RunTimeoutError: It hasn't ended by then.
     """
     with shown([run]) as show:
-        for _ in run.looks(timeout):
+        for _ in run.poll(timeout):
             show()
 
 

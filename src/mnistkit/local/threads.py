@@ -22,10 +22,10 @@ from mnistkit.errors import UsageError
 from mnistkit.estimators.warm_start import new_path
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
-from mnistkit.local.scripts import collect, run_script
 from mnistkit.runs.context import FolderContext, Stopped, using_context
 from mnistkit.runs.folder.backend import StoredRuns
-from mnistkit.runs.folder.lifecycle import Course
+from mnistkit.runs.folder.lifecycle import RunLifecycle
+from mnistkit.runs.folder.scripts import collect, run_script
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.training import train
 from mnistkit.utils.redaction import redacted
@@ -114,50 +114,53 @@ class InProcessCompute(StoredRuns):
                 self._start_waiting()
 
     def _run_to_its_end(self, run_id: str, data: DataSource, path: RegularizationPath | None) -> None:
-        course = Course(self._store, run_id)
-        while not course.is_over:
-            course.begin()
-            context = _Context(course.folder, course.job.timeout)
+        run = RunLifecycle(self._store, run_id)
+        while not run.is_over:
+            run.begin()
+            context = _Context(run.folder, run.job.timeout)
             try:
-                code = self._execute(course, data, context, path)
+                code = self._execute(run, data, context, path)
             except Stopped:
-                self._stop(course)
+                self._stop(run)
             except BaseException as error:  # noqa: BLE001 - SystemExit in training is a failed run too
                 text = redacted(traceback.format_exc())
-                with contextlib.suppress(OSError), course.log_file.open("a", encoding="utf-8") as log:
+                with contextlib.suppress(OSError), run.log_file.open("a", encoding="utf-8") as log:
                     log.write(text)
                 line = "".join(traceback.format_exception_only(error)).strip()
-                course.fail(course.attempt(cause="error", error=line), traceback=text)
+                run.fail(run.attempt(cause="error", error=line), traceback=text)
             else:
                 if code == 0:
-                    course.complete()
-                elif context.should_stop:
-                    self._stop(course)
+                    run.complete()
+                elif code is None:  # not should_stop: it may be set by now for a script that failed before
+                    self._stop(run)
                 else:
-                    course.fail(course.attempt_by_exit(code))
+                    run.fail(run.attempt_by_exit(code))
 
-    def _stop(self, course: Course) -> None:
-        if course.is_canceled:
-            course.cancel()
+    def _stop(self, run: RunLifecycle) -> None:
+        """Record that the run was stopped, which it is for two reasons alone."""
+        if run.is_canceled:
+            run.cancel()
         else:
-            course.fail(course.attempt_by_timeout())
+            run.fail(run.attempt_by_timeout())
 
-    def _execute(self, course: Course, data: DataSource, context: _Context, path: RegularizationPath | None) -> int:
-        """Make an attempt; returns the exit code of a script, 0 for a training job."""
+    def _execute(
+        self, run: RunLifecycle, data: DataSource, context: _Context, path: RegularizationPath | None
+    ) -> int | None:
+        """Make an attempt; return the exit code of a script, None if it was stopped, and 0 for a training job."""
         _stop_if(context.should_stop)
-        if isinstance(course.job, TrainingJob):
+        if isinstance(run.job, TrainingJob):
             dataset = fetch_dataset(data)
-            course.enter(RunState.RUNNING)
+            run.enter(RunState.RUNNING)
             with using_context(context):
-                train(course.job, dataset, context, path)
-            course.enter(RunState.FINALIZING)
+                train(run.job, dataset, context, path)
+            run.enter(RunState.FINALIZING)
             return 0
         data_folder = Path(fetch_folder(data).path)
         _stop_if(context.should_stop)
-        course.enter(RunState.RUNNING)
-        code = run_script(course.job, data_folder, course.folder, course.log_file, lambda: context.should_stop)
-        course.enter(RunState.FINALIZING)
-        collect(course.folder, course.log_file)
+        run.enter(RunState.RUNNING)
+        code = run_script(run.job, data_folder, run.folder, run.log_file, lambda: context.should_stop)
+        run.enter(RunState.FINALIZING)
+        collect(run.folder, run.log_file)
         return code
 
     def _finish(self) -> None:

@@ -91,11 +91,11 @@ class Run:
             RunTimeoutError: It hasn't ended by then; it goes on.
         """
         with _going_on(self.id):
-            for _ in self.looks(timeout):
+            for _ in self.poll(timeout):
                 pass
         return self
 
-    def looks(self, timeout: float | None = None) -> Iterator[Run]:
+    def poll(self, timeout: float | None = None) -> Iterator[Run]:
         """Look again and again, ever less often, until the run has ended: yields itself after each look.
 
         Args:
@@ -126,7 +126,7 @@ class Run:
 
         progress = progress_of(self)
         with contextlib.suppress(KeyboardInterrupt), _going_on(self.id):
-            for _ in self.looks():
+            for _ in self.poll():
                 progress.update()
         return self
 
@@ -185,7 +185,7 @@ class Run:
 
     def _follow(self, position: int) -> Iterator[str]:
         with _going_on(self.id):
-            for _ in self.looks():
+            for _ in self.poll():
                 text = self._backend.logs(self.id, start=position)
                 position += len(text)
                 if text:

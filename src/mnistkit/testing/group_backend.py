@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,19 @@ class GroupBackendSuite(ComputeBackendSuite):
         assert third.wait(self.deadline).state is RunState.COMPLETED, third.error
         assert first.wait(self.deadline).state is RunState.COMPLETED, first.error
         assert second.wait(self.deadline).state is RunState.CANCELED
+
+    def test_canceling_the_running_one_spares_the_next(self, backend: GroupBackend, source: DataSource) -> None:
+        """A run of a group that is canceled while it runs, or as it completes, doesn't stop the next one."""
+        for pause in (0.0, 0.02, 0.05):
+            records = backend.submit_group([_job(C) for C in (0.1, 1.0)], source)
+            first, second = (Run(backend, record) for record in records)
+            for _ in first.poll(self.deadline):
+                if first.record.started_at is not None:
+                    break
+            time.sleep(pause)
+            first.cancel()
+            assert second.wait(self.deadline).state is RunState.COMPLETED, second.error
+            assert first.wait(self.deadline).state in {RunState.CANCELED, RunState.COMPLETED}
 
     def test_a_group_is_taken_whole_or_not(self, backend: GroupBackend, source: DataSource) -> None:
         """If one job of a group can't run on any backend, it is a `SpecError`, and nothing was submitted."""

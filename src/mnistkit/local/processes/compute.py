@@ -22,8 +22,8 @@ from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
-from mnistkit.local.scripts import job_environment
 from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
 

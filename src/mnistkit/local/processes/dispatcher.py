@@ -28,16 +28,17 @@ from attrs import define, frozen
 
 from mnistkit.data.fetching import DataFolder
 from mnistkit.errors import MnistkitError
-from mnistkit.local.processes import children as processes
-from mnistkit.local.processes.supervisor import Limits, supervise
+from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.supervisor import Limits, supervise
 from mnistkit.runs.record import RunState
+from mnistkit.training import train
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]
 
-_PAUSE = 0.05
-_ABANDONED = "The program that submitted it ended before it did."
+_PAUSE_SECONDS = 0.05
+_ABANDONED_ERROR = "The program that submitted it ended before it did."
 
 _log = logging.getLogger(__name__)
 
@@ -88,28 +89,29 @@ class Dispatcher:
         self._orders = orders
         self._text = b""
         self._tasks: dict[str, _Task] = {}
+        self._statuses: dict[int, int] = {}
         self._submitter = os.getppid()
         self._is_connected = True
-        self._is_dismissed = False
+        self._is_terminated = False
 
     def run(self) -> None:
         """Go on until nobody is left to give orders, and every run has ended. SIGTERM ends all runs."""
         processes.adopt_orphans()
-        signal.signal(signal.SIGTERM, self._dismiss)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while self._is_connected or self._tasks:
-            self._listen(_PAUSE if self._tasks else 1.0)
+            self._read_orders(_PAUSE_SECONDS if self._tasks else 1.0)
             self._reap()
             if not self._is_connected:
                 self._abandon()
             self._drop_canceled()
             self._start()
 
-    def _dismiss(self, *_: object) -> None:
-        self._is_connected, self._is_dismissed = False, True
+    def _on_sigterm(self, *_: object) -> None:
+        self._is_connected, self._is_terminated = False, True
 
-    def _listen(self, timeout: float) -> None:
+    def _read_orders(self, timeout: float) -> None:
         if not self._is_connected:
             time.sleep(timeout)
             return
@@ -120,9 +122,9 @@ class Dispatcher:
             self._is_connected = False
         *lines, self._text = (self._text + data).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._handle(json.loads(line))
 
-    def _obey(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         ((verb, content),) = message.items()
         if verb == "submit":
             order = from_json(json.dumps(content), Order, "an order")
@@ -137,20 +139,22 @@ class Dispatcher:
             self._end(task, content["error"], content["traceback"])
 
     def _reap(self) -> None:
-        ended = processes.reap()
-        for task in [task for task in self._tasks.values() if task.pid in ended]:
-            if ended[task.pid or 0] != 0:
+        self._statuses.update(processes.reap())
+        # One at a time: while strays of one are ended, other supervisors may exit, and their statuses come meanwhile.
+        while task := next((task for task in self._tasks.values() if task.pid in self._statuses), None):
+            if self._statuses.pop(task.pid or 0) != 0:
                 self._end_strays()
-            self._end(task, "The process that watched over it was killed.")
+            self._end(task, "Its supervisor process was killed.")
+        self._statuses.clear()  # the others are orphans, whose process ids may be used again
 
     def _end_strays(self) -> None:
-        """End what a process that watched over a run has left behind when it was killed."""
+        """End the processes that a supervisor has left behind when it was killed: as orphans they are children now."""
         import psutil
 
         known = {task.pid for task in self._tasks.values()}
 
         def strays() -> Iterator[psutil.Process]:
-            processes.reap()
+            self._statuses.update(processes.reap())
             for child in psutil.Process().children():
                 if child.pid not in known and child.status() != psutil.STATUS_ZOMBIE:
                     yield child
@@ -161,17 +165,17 @@ class Dispatcher:
     def _abandon(self) -> None:
         for task in list(self._tasks.values()):
             has_all = task.pid is not None or task.data is not None
-            if task.order.detach and has_all and not self._is_dismissed:
+            if task.order.detach and has_all and not self._is_terminated:
                 continue
             if task.pid is None:
-                self._end(task, _ABANDONED)
+                self._end(task, _ABANDONED_ERROR)
             else:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(task.pid, signal.SIGTERM)
 
     def _drop_canceled(self) -> None:
         for task in [task for task in self._tasks.values() if task.pid is None]:
-            with self._answering_for(task):
+            with self._failing_alone(task):
                 for run_id in [run_id for run_id in task.runs if task.store.is_asked_to_stop(run_id)]:
                     task.store.advance(run_id, RunState.CANCELED)
                     task.runs.remove(run_id)
@@ -185,7 +189,7 @@ class Dispatcher:
             going = [each for each in group if each.pid is not None or each.is_preparing]
             if not task.is_preparing and len(going) >= task.order.parallel:
                 continue
-            with self._answering_for(task):
+            with self._failing_alone(task):
                 if not task.is_preparing:
                     task.store.advance(task.runs[0], RunState.PREPARING)
                     task.is_preparing = True
@@ -201,12 +205,12 @@ class Dispatcher:
             os.environ.clear()
             os.environ.update(task.order.variables)
             sys.path[:] = task.order.path
-            supervise(task.store, task.runs, data, limits)
+            supervise(task.store, task.runs, data, limits, train)
 
         task.pid = processes.fork_session(watch, outlives=True)
 
     @contextlib.contextmanager
-    def _answering_for(self, task: _Task) -> Iterator[None]:
+    def _failing_alone(self, task: _Task) -> Iterator[None]:
         """End the task, and not all others with it, if its files aren't to be had, or no process for it."""
         try:
             yield

@@ -12,12 +12,12 @@ from mnistkit.runs.record import Attempt, RunState
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import open_regular
 
-__all__ = ["Course", "signal_name"]
+__all__ = ["RunLifecycle", "signal_name"]
 
 _TAIL_LINES, _TAIL_BYTES = 50, 1 << 16
 
 
-class Course:
+class RunLifecycle:
     """A run on its way, for the process that owns it from then on.
 
     Attributes:

@@ -61,15 +61,17 @@ _PASSED = frozenset(
 _PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "MNISTKIT_")
 
 
-def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]) -> int:
-    """Run the script until it ends, or until ``should_stop``; return its exit code, negative for a signal.
+def run_script(
+    job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]
+) -> int | None:
+    """Run the script to its end; return its exit code, negative for a signal, or None if it was stopped.
 
     Args:
         job: What to run; its folder was copied by `snapshot`.
         data_folder: What `DATA_FOLDER` in the arguments stands for.
         run_folder: Where the run is kept.
         log: Gets what the script writes, standard output and error together.
-        should_stop: Asked several times a second.
+        should_stop: Called several times a second; once it returns True the script is ended.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - running the user's script is the purpose
@@ -90,7 +92,7 @@ def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, s
             pause = min(pause * 1.5, 0.1)
     finally:
         _end(process)
-    return process.returncode if returncode is None else returncode
+    return returncode
 
 
 def execute_script(job: ScriptJob, data_folder: Path, run_folder: Path, variables: Mapping[str, str]) -> NoReturn:

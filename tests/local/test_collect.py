@@ -262,7 +262,7 @@ def test_the_size_is_limited(run_folder: Path) -> None:
 
 def test_sizes_add_up(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is on all files together, those of ``logs`` included, to the byte."""
-    monkeypatch.setattr(scripts, "MAX_COLLECTED", 10)
+    monkeypatch.setattr(scripts, "MAX_COLLECTED_BYTES", 10)
     for file, size in {"outputs/a": 6, "outputs/b": 5, "outputs/c": 4, "logs/d": 1}.items():
         (run_folder / "code" / file).write_bytes(bytes(size))
     assert collected(run_folder) == ["outputs/a", "outputs/c", "logs/std_log.txt"]

@@ -337,7 +337,7 @@ def test_a_stubborn_script_is_killed(
     backend: InProcessCompute, tiny_mnist: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script that ignores the polite request, with a child of its own, is killed with its group."""
-    monkeypatch.setattr("mnistkit.runs.folder.scripts._GRACE", 0.2)
+    monkeypatch.setattr("mnistkit.runs.folder.scripts._GRACE_SECONDS", 0.2)
     folder = tmp_path / "script"
     folder.mkdir()
     (folder / "train.py").write_text(

@@ -17,9 +17,9 @@ from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import script_digests
 from mnistkit.local import scripts
 from mnistkit.local.processes.compute import ProcessCompute
-from mnistkit.runs.folder.scripts import collect
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
+from mnistkit.runs.folder.scripts import collect
 from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
@@ -295,7 +295,7 @@ print('{SECRET[:6]} done')
 
 @pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute], ids=lambda backend: backend.__name__)
 def test_every_backend_collects_alike(
-    backend: type[StoredRuns], tiny_mnist: DataSource, tmp_path: Path, home: Path
+    backend: type[FolderBackend], tiny_mnist: DataSource, tmp_path: Path, home: Path
 ) -> None:
     """Both backends keep the same files, list the same refusals, and hand out nothing else."""
     (tmp_path / "script").mkdir()

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistkit.data.fetching import fetch_dataset, fetch_folder
 from mnistkit.data.source import DataSource
@@ -23,7 +23,7 @@ from mnistkit.estimators.warm_start import new_path
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
 from mnistkit.runs.context import FolderContext, Stopped, using_context
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.scripts import collect, run_script
 from mnistkit.runs.record import RunRecord, RunState
@@ -38,7 +38,7 @@ __all__ = ["InProcessCompute"]
 _log = logging.getLogger(__name__)
 
 
-class InProcessCompute(StoredRuns):
+class InProcessCompute(FolderBackend):
     """Runs training jobs on threads of this process, and scripts in an interpreter of their own.
 
     Light, and made for tests and short work: a training job that crashes the interpreter takes the process with
@@ -63,8 +63,12 @@ class InProcessCompute(StoredRuns):
         self._running: dict[threading.Thread, Sequence[str]] = {}
         _backends.add(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy keeps its runs in the same folder, but neither the queue nor the threads of this one.
+        return type(self), (self._root.parent,), {"_parallel": self._parallel}
+
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
-        """Queue the jobs and return their records; see `mnistkit.interfaces.GroupBackend.submit_group`."""
+        """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`."""
         if detach:
             raise UsageError("Runs in this process end with it, at the latest: detach=True needs ProcessCompute.")
         import joblib  # noqa: F401 - hooks into the end of the program at import, and can't once that has come

@@ -15,6 +15,7 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -22,7 +23,7 @@ from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
@@ -37,7 +38,7 @@ _PAUSE = 0.01
 _MANY = 1000
 
 
-class ProcessCompute(StoredRuns):
+class ProcessCompute(FolderBackend):
     """Runs each job in a process of its own, with a deadline, a capped log, and nothing left of it at its end.
 
     A job that crashes, hangs or runs out of memory is a Failed run, and no more. Canceling ends a job at once: its
@@ -78,6 +79,12 @@ class ProcessCompute(StoredRuns):
         self._memory_limit = memory_limit
         self._fetching = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_fetching"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _fetching=threading.Lock())
+
     def start(self) -> None:
         """Start the process that jobs are forked from, if it isn't there: before a first submit that is to be quick.
 
@@ -89,7 +96,7 @@ class ProcessCompute(StoredRuns):
         _Worker.shared(self._store.ensured())
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
-        """Queue the jobs and return their records; see `mnistkit.interfaces.GroupBackend.submit_group`.
+        """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.
 
         With ``detach`` it returns once the data is there.
         """

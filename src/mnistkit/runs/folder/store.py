@@ -233,7 +233,7 @@ class RunStore:
         shutil.rmtree(outputs, ignore_errors=True)
         outputs.mkdir(exist_ok=True)
 
-    def may_go_on(self, run_id: str) -> bool:
+    def may_be_running(self, run_id: str) -> bool:
         """Whether a run hasn't ended, as far as its record can be read: nobody waits for one that is damaged."""
         try:
             return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal

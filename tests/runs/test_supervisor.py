@@ -61,7 +61,7 @@ class Group:
 
     def cancel(self, place: int) -> None:
         """Ask for a run's end, as any process may."""
-        self.store.ask_to_stop(self.ids[place])
+        self.store.request_cancel(self.ids[place])
 
 
 @pytest.fixture

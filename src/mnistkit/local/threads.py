@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import math
@@ -10,7 +9,6 @@ import os
 import threading
 import time
 import traceback
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +26,7 @@ from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.scripts import collect, run_script
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.training import train
+from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
@@ -61,7 +60,6 @@ class InProcessCompute(FolderBackend):
         self._queue: deque[tuple[Sequence[str], DataSource]] = deque()
         self._waiting: set[str] = set()
         self._running: dict[threading.Thread, Sequence[str]] = {}
-        _backends.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy keeps its runs in the same folder, but neither the queue nor the threads of this one.
@@ -74,6 +72,7 @@ class InProcessCompute(FolderBackend):
         import joblib  # noqa: F401 - hooks into the end of the program at import, and can't once that has come
 
         run_ids = self._create(jobs, data)
+        finish_at_exit(self, InProcessCompute._finish)
         with self._lock:
             self._waiting.update(run_id for run_id in run_ids if not self._store.state(run_id).is_terminal)
             self._queue.append((run_ids, data))
@@ -84,7 +83,7 @@ class InProcessCompute(FolderBackend):
         """Cancel at once what is queued here; ask what runs to stop; see `ComputeBackend.cancel`."""
         if self.get(run_id).state.is_terminal:
             return
-        self._store.ask_to_stop(run_id)
+        self._store.request_cancel(run_id)
         with self._lock:
             if run_id in self._waiting:
                 self._waiting.remove(run_id)
@@ -168,10 +167,11 @@ class InProcessCompute(FolderBackend):
         return code
 
     def _finish(self) -> None:
-        """Wait for what is queued and running, but not for what was asked to stop."""
+        """Wait for queued and running runs, but not for those whose cancellation was requested."""
         while True:
             with self._lock:
-                threads = [t for t, ids in self._running.items() if not all(map(self._store.is_asked_to_stop, ids))]
+                going = [t for t, ids in self._running.items() if not all(map(self._store.is_cancel_requested, ids))]
+            threads = [thread for thread in going if thread.is_alive()]  # a forked process has none of its parent's
             if not threads:
                 return
             threads[0].join(0.2)
@@ -188,15 +188,6 @@ class _Context(FolderContext):
     def should_stop(self) -> bool:
         """Whether the run's cancellation was asked for, or its time is over."""
         return super().should_stop or time.monotonic() >= self._deadline
-
-
-_backends: weakref.WeakSet[InProcessCompute] = weakref.WeakSet()
-
-
-@atexit.register
-def _finish_all() -> None:
-    for backend in tuple(_backends):
-        backend._finish()  # noqa: SLF001 - of this module
 
 
 def _stop_if(asked: bool) -> None:  # noqa: FBT001 - reads as a sentence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import logging
@@ -27,6 +26,7 @@ from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.lifetime import finish_at_exit
 
 __all__ = ["ProcessCompute"]
 
@@ -34,8 +34,8 @@ _log = logging.getLogger(__name__)
 
 _WORKER = "mnistkit.local.processes.worker"
 _CANCEL_SECONDS = 5.0
-_PAUSE = 0.01
-_MANY = 1000
+_PAUSE_SECONDS = 0.01
+_MAX_REMEMBERED = 1000
 
 
 class ProcessCompute(FolderBackend):
@@ -112,12 +112,12 @@ class ProcessCompute(FolderBackend):
         state = self.get(run_id).state
         if state.is_terminal:
             return
-        self._store.ask_to_stop(run_id)
+        self._store.request_cancel(run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
         while self._store.state(run_id) is RunState.QUEUED and time.monotonic() < deadline:
             if self.get(run_id).state.is_terminal:  # nobody is left to do it
                 return
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_SECONDS)
 
     def _order(self, worker: _Worker, run_ids: Sequence[str], data: DataSource, *, detach: bool) -> None:
         worker.send(
@@ -136,7 +136,7 @@ class ProcessCompute(FolderBackend):
         if detach:
             self._fetch(worker, run_ids[0], data)
             return
-        _remember(self._root, run_ids)
+        _submissions.add(self._root, run_ids)
         threading.Thread(target=self._fetch, args=(worker, run_ids[0], data), name=run_ids[0], daemon=True).start()
 
     def _fetch(self, worker: _Worker, run_id: str, data: DataSource) -> None:
@@ -168,13 +168,20 @@ class _Worker:
                 cls._shared = None
             if cls._shared is None:
                 cls._shared = cls(root)
+                finish_at_exit(_submissions, _Submissions.finish)
             return cls._shared
+
+    @classmethod
+    def close_shared(cls) -> None:
+        """Close this process's worker, if it has one."""
+        if cls._shared is not None:
+            cls._shared.close()
 
     @classmethod
     def forget(cls) -> None:
         """For a forked process: the worker is its parent's."""
         if cls._shared is not None:
-            os.close(cls._shared._orders.fileno())  # noqa: SLF001 - one of these
+            os.close(cls._shared._stdin.fileno())  # noqa: SLF001 - one of these
             cls._shared = None
         cls._lock = threading.Lock()
 
@@ -190,7 +197,7 @@ class _Worker:
                 start_new_session=True,
             )
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._orders = self._process.stdin
+        self._stdin = self._process.stdin
         self._sending = threading.Lock()
         self._is_used = False
         self.owner = Owner.of(self._process.pid)
@@ -200,7 +207,7 @@ class _Worker:
         return self._process.poll() is None
 
     def send(self, **message: object) -> None:
-        """Give an order.
+        """Send an order.
 
         Raises:
             StorageError: The worker has gone.
@@ -208,17 +215,17 @@ class _Worker:
         try:
             with self._sending:
                 self._is_used = True
-                self._orders.write(json.dumps(message).encode() + b"\n")
-                self._orders.flush()
+                self._stdin.write(json.dumps(message).encode() + b"\n")
+                self._stdin.flush()
         except OSError as error:
             raise StorageError(f"The process that runs jobs (pid {self._process.pid}) has ended: {error}.") from error
 
     def close(self) -> None:
-        """Give no more orders; the worker ends with its last run."""
+        """Send no more orders; the worker exits after its last run."""
         if not self._is_used:  # it may be importing for a while yet
             self._process.terminate()
         with contextlib.suppress(OSError):
-            self._orders.close()
+            self._stdin.close()
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -230,52 +237,56 @@ def _module_path() -> list[str]:
     return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
 
 
-_submitted: set[tuple[Path, str]] = set()
-"""The runs that end with this program, by the folder that holds them; their backends may be gone."""
+class _Submissions:
+    """The runs that end with this program, by the folder that holds them; their backends may be gone."""
 
+    def __init__(self) -> None:
+        self._runs: set[tuple[Path, str]] = set()
 
-def _remember(root: Path, run_ids: Sequence[str]) -> None:
-    if len(_submitted) > _MANY:
-        _submitted.difference_update([each for each in _submitted if not _is_wanted(*each)])
-    _submitted.update((root, run_id) for run_id in run_ids)
+    def add(self, root: Path, run_ids: Sequence[str]) -> None:
+        if len(self._runs) > _MAX_REMEMBERED:
+            self._runs.difference_update([each for each in self._runs if not _is_wanted(*each)])
+        self._runs.update((root, run_id) for run_id in run_ids)
 
+    def forget(self) -> None:
+        """Forget all of them, in a forked process: they are its parent's."""
+        self._runs.clear()
 
-def _forget() -> None:
-    """For a forked process: none of this is its own."""
-    _submitted.clear()
-    _Worker.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-
-
-@atexit.register
-def _finish() -> None:
-    """Wait for what was submitted here, but not for what was asked to stop; Ctrl-C asks for that."""
-    try:
-        for root, run_id in tuple(_submitted):
-            while _is_wanted(root, run_id):
-                time.sleep(_PAUSE)
-    except KeyboardInterrupt:
-        _cancel_submitted()
-    if _Worker._shared is not None:  # noqa: SLF001 - of this module
+    def finish(self) -> None:
+        """Wait for the runs whose cancellation wasn't requested; on Ctrl-C request it for them."""
+        try:
+            for root, run_id in tuple(self._runs):
+                while _is_wanted(root, run_id):
+                    time.sleep(_PAUSE_SECONDS)
+        except KeyboardInterrupt:
+            self._cancel()
         with contextlib.suppress(KeyboardInterrupt):  # the worker ends by itself
-            _Worker._shared.close()  # noqa: SLF001 - of this module
+            _Worker.close_shared()
 
-
-def _cancel_submitted() -> None:
-    wanted = [(root, run_id) for root, run_id in _submitted if _is_wanted(root, run_id)]
-    for root, run_id in wanted:
-        with contextlib.suppress(MnistkitError, OSError):  # it has just gone
-            RunStore(root).ask_to_stop(run_id)
-    _log.warning("Interrupted: canceled %s.", ", ".join(sorted(run_id for _, run_id in wanted)) or "nothing")
+    def _cancel(self) -> None:
+        wanted = [(root, run_id) for root, run_id in self._runs if _is_wanted(root, run_id)]
+        for root, run_id in wanted:
+            with contextlib.suppress(MnistkitError, OSError):  # it has just gone
+                RunStore(root).request_cancel(run_id)
+        _log.warning("Interrupted: canceled %s.", ", ".join(sorted(run_id for _, run_id in wanted)) or "nothing")
 
 
 def _is_wanted(root: Path, run_id: str) -> bool:
-    """Whether it goes on, and nobody asked it to stop."""
+    """Return True if the run hasn't finished, and its cancellation wasn't requested."""
     store = RunStore(root)
     try:
-        return not store.read(run_id).state.is_terminal and not store.is_asked_to_stop(run_id)
+        return not store.read(run_id).state.is_terminal and not store.is_cancel_requested(run_id)
     except MnistkitError:
         return False
+
+
+def _forget() -> None:
+    """Forget, in a forked process, what is its parent's."""
+    _submissions.forget()
+    _Worker.forget()
+
+
+_submissions = _Submissions()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -176,7 +176,7 @@ class Dispatcher:
     def _drop_canceled(self) -> None:
         for task in [task for task in self._tasks.values() if task.pid is None]:
             with self._failing_alone(task):
-                for run_id in [run_id for run_id in task.runs if task.store.is_asked_to_stop(run_id)]:
+                for run_id in [run_id for run_id in task.runs if task.store.is_cancel_requested(run_id)]:
                     task.store.advance(run_id, RunState.CANCELED)
                     task.runs.remove(run_id)
                 if not task.runs:
@@ -223,7 +223,7 @@ class Dispatcher:
             try:
                 if task.store.state(run_id).is_terminal:
                     continue
-                if task.store.is_asked_to_stop(run_id):
+                if task.store.is_cancel_requested(run_id):
                     task.store.advance(run_id, RunState.CANCELED)
                 else:
                     task.store.advance(run_id, RunState.FAILED, error=error, traceback=traceback)

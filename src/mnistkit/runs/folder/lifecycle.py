@@ -43,7 +43,7 @@ class RunLifecycle:
     @property
     def is_canceled(self) -> bool:
         """Whether somebody asked it to stop."""
-        return self._store.is_asked_to_stop(self.id)
+        return self._store.is_cancel_requested(self.id)
 
     def begin(self) -> None:
         """Note that an attempt begins."""

@@ -231,7 +231,7 @@ SUBMITS = """
 import sys, time
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import ScriptJob
-from mnistkit.local.compute import InProcessCompute
+from mnistkit.local.threads import InProcessCompute
 from mnistkit.local.data import DigitsSource
 backend = InProcessCompute(sys.argv[1], parallel=1)
 for _ in range(2):

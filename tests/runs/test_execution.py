@@ -65,7 +65,9 @@ def test_training_and_scripts_are_carried_out(store: RunStore, data: DataFolder,
     assert record.state is RunState.COMPLETED, record.error
     assert "outputs/model.skops" in record.files
     assert "scikit-learn" in record.versions
-    (record,) = carry_out(store, [sent(store, tmp_path, ScriptJob(script, arguments=(DATA_FOLDER,)))], data, LIMITS)
+    (record,) = carry_out(
+        store, [sent(store, tmp_path, ScriptJob(str(script), arguments=(DATA_FOLDER,)))], data, LIMITS
+    )
     assert record.state is RunState.COMPLETED, record.error
     assert store.read_log(record.id, 0) == f"{data.path}\n"
 
@@ -73,7 +75,7 @@ def test_training_and_scripts_are_carried_out(store: RunStore, data: DataFolder,
 def test_attempts_and_timeouts_are_kept(store: RunStore, data: DataFolder, script: Path, tmp_path: Path) -> None:
     """A job's timeout and retries hold as on any backend."""
     (script / "train.py").write_text("import time\ntime.sleep(600)\n")
-    run_id = sent(store, tmp_path, ScriptJob(script, timeout=0.5, retries=1))
+    run_id = sent(store, tmp_path, ScriptJob(str(script), timeout=0.5, retries=1, retry_on=("timeout",)))
     (record,) = carry_out(store, [run_id], data, LIMITS)
     assert record.state is RunState.FAILED
     assert [attempt.cause for attempt in record.attempts] == ["timeout", "timeout"]
@@ -82,7 +84,7 @@ def test_attempts_and_timeouts_are_kept(store: RunStore, data: DataFolder, scrip
 def test_a_run_can_be_canceled(store: RunStore, data: DataFolder, script: Path, tmp_path: Path) -> None:
     """A request for the end of a run that is carried out in another thread ends it."""
     (script / "train.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
-    run_id = sent(store, tmp_path, ScriptJob(script))
+    run_id = sent(store, tmp_path, ScriptJob(str(script)))
     thread = threading.Thread(target=carry_out, args=(store, [run_id], data, LIMITS))
     thread.start()
     deadline = time.monotonic() + 60
@@ -97,7 +99,7 @@ def test_a_run_can_be_canceled(store: RunStore, data: DataFolder, script: Path, 
 def test_memory_is_limited(store: RunStore, data: DataFolder, script: Path, tmp_path: Path) -> None:
     """A job that takes more memory than it may fails by a MemoryError, and nothing else does."""
     (script / "train.py").write_text("len(bytearray(4 << 30))\n")
-    run_id = sent(store, tmp_path, ScriptJob(script))
+    run_id = sent(store, tmp_path, ScriptJob(str(script)))
     (record,) = carry_out(store, [run_id], data, Limits(grace=0.5, memory=1 << 30))
     assert record.state is RunState.FAILED
     assert "MemoryError" in store.read_log(run_id, 0)

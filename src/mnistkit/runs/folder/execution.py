@@ -36,7 +36,7 @@ def carry_out(
     """Bring existing runs to their ends, one after another; return their records. May be called from any thread.
 
     A supervisor process takes the runs over, and each gets as many attempts as its job allows, its ``timeout``, and a
-    capped log; see `mnistkit.runs.folder.supervisor.supervise`. `RunStore.request_cancel` cancels one of them meanwhile.
+    capped log; see `mnistkit.runs.folder.supervisor.supervise`. `RunStore.request_cancel` cancels one of them.
     An exception in this thread, such as KeyboardInterrupt, ends them all, and so does the end of this process.
 
     Args:

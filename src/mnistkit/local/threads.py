@@ -80,7 +80,7 @@ class InProcessCompute(FolderBackend):
         return tuple(self.get(run_id) for run_id in run_ids)
 
     def cancel(self, run_id: str) -> None:
-        """Cancel at once what is queued here; ask what runs to stop; see `ComputeBackend.cancel`."""
+        """Cancel a queued run at once, and request the end of a running one; see `ComputeBackend.cancel`."""
         if self.get(run_id).state.is_terminal:
             return
         self._store.request_cancel(run_id)
@@ -90,7 +90,7 @@ class InProcessCompute(FolderBackend):
                 self._store.advance(run_id, RunState.CANCELED)
 
     def _start_waiting(self) -> None:
-        """Start what may start; the caller holds the lock."""
+        """Start the queued groups that may run now; the caller holds the lock."""
         while self._queue and len(self._running) < self._parallel:
             run_ids, data = self._queue.popleft()
             if self._waiting.isdisjoint(run_ids):
@@ -109,7 +109,7 @@ class InProcessCompute(FolderBackend):
                     self._waiting.remove(run_id)
                 with captured(self._store.log_file(run_id)):
                     self._run_to_its_end(run_id, data, path)
-        except Exception:  # noqa: BLE001 - nobody is left to raise it to
+        except Exception:  # noqa: BLE001 - no caller is left to raise it to
             _log.exception("could not keep the record of a run among %s", ", ".join(run_ids))
         finally:
             with self._lock:
@@ -178,7 +178,7 @@ class InProcessCompute(FolderBackend):
 
 
 class _Context(FolderContext):
-    """Asks to stop also when the time of the attempt is over."""
+    """Is also to stop when the time of the attempt is over."""
 
     def __init__(self, folder: Path, timeout: float | None) -> None:
         super().__init__(folder)
@@ -186,7 +186,7 @@ class _Context(FolderContext):
 
     @property
     def should_stop(self) -> bool:
-        """Whether the run's cancellation was asked for, or its time is over."""
+        """True if the end of the run was requested, or its time is over."""
         return super().should_stop or time.monotonic() >= self._deadline
 
 

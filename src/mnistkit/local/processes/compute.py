@@ -108,14 +108,14 @@ class ProcessCompute(FolderBackend):
         return tuple(self.get(run_id) for run_id in run_ids)
 
     def cancel(self, run_id: str) -> None:
-        """End the run, whoever submitted it; see `ComputeBackend.cancel`."""
+        """End the run, whichever process submitted it; see `ComputeBackend.cancel`."""
         state = self.get(run_id).state
         if state.is_terminal:
             return
         self._store.request_cancel(run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
         while self._store.state(run_id) is RunState.QUEUED and time.monotonic() < deadline:
-            if self.get(run_id).state.is_terminal:  # nobody is left to do it
+            if self.get(run_id).state.is_terminal:  # its owner is gone
                 return
             time.sleep(_PAUSE_SECONDS)
 
@@ -140,7 +140,7 @@ class ProcessCompute(FolderBackend):
         threading.Thread(target=self._fetch, args=(worker, run_ids[0], data), name=run_ids[0], daemon=True).start()
 
     def _fetch(self, worker: _Worker, run_id: str, data: DataSource) -> None:
-        """Fetch the data here, where the source is, and tell the worker."""
+        """Fetch the data here, where the source is, and send the worker its folder."""
         try:
             with self._fetching:
                 folder = fetch_folder(data)
@@ -161,7 +161,7 @@ class _Worker:
 
     @classmethod
     def shared(cls, root: Path) -> _Worker:
-        """This process's worker, started if need be."""
+        """Return this process's worker, started if need be."""
         with cls._lock:
             if cls._shared is not None and not cls._shared.is_alive:
                 cls._shared.close()
@@ -179,7 +179,7 @@ class _Worker:
 
     @classmethod
     def forget(cls) -> None:
-        """For a forked process: the worker is its parent's."""
+        """Forget the worker, in a forked process: it is its parent's."""
         if cls._shared is not None:
             os.close(cls._shared._stdin.fileno())  # noqa: SLF001 - one of these
             cls._shared = None
@@ -233,7 +233,7 @@ class _Worker:
 
 
 def _module_path() -> list[str]:
-    """Where this process looks for modules, wherever the working directory is."""
+    """Return the folders of this process's modules, independent of the working directory."""
     return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
 
 

@@ -1,13 +1,14 @@
-"""The process that runs the jobs of another one: starts what waits, and cleans up when either has gone.
+"""The dispatcher: a process that starts the runs which another process submits, and ends them when that one exits.
 
-It is forked from for every run, so what takes long to import is imported once. It is told what to do in JSON objects,
-one a line, on its standard input:
+A supervisor is forked from it for each group of runs, so what takes long to import is imported once. It reads JSON
+objects, one a line, from its standard input:
 
 - ``{"submit": <Order>}``: runs, whose folders are there, to be started when it is their turn;
 - ``{"data": {"run": ID, "folder": <DataFolder>}}``: the data of the order whose first run that is has come;
 - ``{"fail": {"run": ID, "error": TEXT, "traceback": TEXT}}``: it can't be had.
 
-The end of its input is the end of the program that submitted the runs: those that weren't detached are ended.
+The end of its input is the end of the program that submitted the runs: those that weren't detached are ended. A pipe
+says so however that program dies, and it needs no file that a crash would leave behind.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Order:
 
 @define
 class _Task:
-    """An order on its way: the runs that are left of it, not counting those canceled while they waited."""
+    """An order that is being carried out, with the runs that are left of it: not those canceled while queued."""
 
     order: Order
     store: RunStore
@@ -83,7 +84,7 @@ class _Task:
 
 
 class Dispatcher:
-    """Takes orders from a file descriptor, and carries them out."""
+    """Reads orders from a file descriptor, and carries them out."""
 
     def __init__(self, orders: int) -> None:
         self._orders = orders
@@ -95,9 +96,10 @@ class Dispatcher:
         self._is_terminated = False
 
     def run(self) -> None:
-        """Go on until nobody is left to give orders, and every run has ended. SIGTERM ends all runs."""
+        """Carry out orders until the input ends and every run has finished. SIGTERM ends all runs."""
         processes.adopt_orphans()
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        # Ctrl-C and a closed terminal are for the program that submitted the runs, which cancels them or is gone.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while self._is_connected or self._tasks:
@@ -115,7 +117,9 @@ class Dispatcher:
         if not self._is_connected:
             time.sleep(timeout)
             return
-        is_orphan = os.getppid() != self._submitter  # what it was told before is there all the same
+        # A process that was forked from the submitter may hold the pipe open for longer than the submitter lives. This is
+        # looked at first: what the submitter wrote before it exited is in the pipe, and is read below.
+        is_orphan = os.getppid() != self._submitter
         readable = select.select([self._orders], [], [], 0 if is_orphan else timeout)[0]
         data = os.read(self._orders, 1 << 16) if readable else b""
         if not data and (readable or is_orphan):
@@ -131,7 +135,7 @@ class Dispatcher:
             self._tasks[order.runs[0]] = _Task(order, RunStore(Path(order.root)), list(order.runs))
             return
         task = self._tasks.get(content["run"])
-        if task is None:  # canceled meanwhile
+        if task is None:  # all its runs were canceled before the data came
             return
         if verb == "data":
             task.data = DataFolder(**content["folder"])
@@ -183,11 +187,11 @@ class Dispatcher:
                     del self._tasks[task.order.runs[0]]
 
     def _start(self) -> None:
-        """Start what may start, in the order of submission."""
+        """Start the tasks that may run now, in the order of submission."""
         for task in [task for task in self._tasks.values() if task.pid is None]:
             group = [each for each in self._tasks.values() if each.order.group == task.order.group]
-            going = [each for each in group if each.pid is not None or each.is_preparing]
-            if not task.is_preparing and len(going) >= task.order.parallel:
+            running = [each for each in group if each.pid is not None or each.is_preparing]
+            if not task.is_preparing and len(running) >= task.order.parallel:
                 continue
             with self._failing_alone(task):
                 if not task.is_preparing:
@@ -211,14 +215,14 @@ class Dispatcher:
 
     @contextlib.contextmanager
     def _failing_alone(self, task: _Task) -> Iterator[None]:
-        """End the task, and not all others with it, if its files aren't to be had, or no process for it."""
+        """Fail the task, and no other one, if its files can't be read or written, or no process can be started."""
         try:
             yield
         except (OSError, MnistkitError) as error:
             self._end(task, f"{type(error).__name__}: {error}")
 
     def _end(self, task: _Task, error: str, traceback: str | None = None) -> None:
-        """End what hasn't ended of a task."""
+        """Record the end of each run of a task that hasn't finished."""
         for run_id in task.runs:
             try:
                 if task.store.state(run_id).is_terminal:

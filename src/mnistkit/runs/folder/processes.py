@@ -90,9 +90,9 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
     Args:
         find: Those that are left. Called repeatedly: while they are ended they may start others.
         grace: Seconds that they have after SIGTERM, before SIGKILL.
-        group: Also send SIGKILL to this process group: that reaches those that go on as a child before they are found.
+        group: Also send SIGKILL to this process group: that reaches processes that fork and exit before they are found.
     """
-    asked: set[int] = set()
+    signaled: set[int] = set()
     deadline = time.monotonic() + grace
     while left := list(find()):
         late = time.monotonic() >= deadline
@@ -101,22 +101,22 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
         for process in left:
             if late:
                 _signal(process, signal.SIGKILL)
-            elif process.pid not in asked:
-                asked.add(process.pid)
+            elif process.pid not in signaled:
+                signaled.add(process.pid)
                 _signal(process, signal.SIGTERM)
                 _signal(process, signal.SIGCONT)  # one that is stopped can't end
         time.sleep(_PAUSE_SECONDS)
 
 
 def descendants() -> list[psutil.Process]:
-    """All processes that come from this one and haven't ended."""
+    """Return all processes that descend from this one and haven't ended."""
     import psutil
 
     return [each for each in psutil.Process().children(recursive=True) if _lives(each)]
 
 
 def has_children() -> bool:
-    """Whether any child of this process is left, ended or not: after `adopt_orphans`, any descendant. Linux only."""
+    """Return True if this process has a child, ended or not; after `adopt_orphans`, any descendant. Linux only."""
     if sys.platform != "linux":
         return False
     try:
@@ -186,7 +186,7 @@ def _end_with(parent: int) -> None:
 
 
 def _redirect(output: int | None) -> None:
-    """Have nothing to read, write to ``output``, and hold nothing else of the parent's open."""
+    """Read from an empty file, and write to ``output``."""
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is needed
         os.dup2(nothing.fileno(), 0)
     if output is not None:
@@ -210,7 +210,7 @@ def _leave(code: int) -> NoReturn:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code)  # nothing of what the parent had planned for its own end
+    os._exit(code)  # without the exit functions that the parent registered
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

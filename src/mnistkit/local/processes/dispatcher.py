@@ -117,8 +117,8 @@ class Dispatcher:
         if not self._is_connected:
             time.sleep(timeout)
             return
-        # A process that was forked from the submitter may hold the pipe open for longer than the submitter lives. This is
-        # looked at first: what the submitter wrote before it exited is in the pipe, and is read below.
+        # A process that was forked from the submitter may hold the pipe open for longer than the submitter lives. The
+        # order matters: what the submitter wrote before it exited is in the pipe by now, and is read below.
         is_orphan = os.getppid() != self._submitter
         readable = select.select([self._orders], [], [], 0 if is_orphan else timeout)[0]
         data = os.read(self._orders, 1 << 16) if readable else b""

@@ -232,7 +232,7 @@ import sys, time
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import ScriptJob
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.local.data import DigitsSource
+from mnistkit.data.folders import DigitsSource
 backend = InProcessCompute(sys.argv[1], parallel=1)
 for _ in range(2):
     print(backend.submit(ScriptJob(sys.argv[2]), DigitsSource()).id, flush=True)

@@ -2,14 +2,16 @@
 
 from mnistkit.data.source import DataSource, KnownContent, PinnedSource
 from mnistkit.registry.registry import ModelRegistry, RegistersRuns
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
-    "GroupBackend",
     "KnownContent",
     "ModelRegistry",
     "PinnedSource",
     "RegistersRuns",
+    "SupportsDelete",
+    "SupportsGroups",
+    "SupportsStart",
 ]

@@ -30,7 +30,7 @@ from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry, RegistersRuns
 from mnistkit.registry.version import ModelVersion
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import Explanation, explain, fingerprint, fingerprinted
 from mnistkit.runs.run import Run
@@ -251,13 +251,13 @@ class Trainer:
         order: list[int] = []
         runs: list[Run] = []
         with canceling(runs):
-            for group in paths(jobs) if isinstance(self.compute, GroupBackend) else [[i] for i in range(len(jobs))]:
+            for group in paths(jobs) if isinstance(self.compute, SupportsGroups) else [[i] for i in range(len(jobs))]:
                 runs += self._submit_group([jobs[i] for i in group])
                 order += group
         return [run for _, run in sorted(zip(order, runs, strict=True), key=itemgetter(0))]
 
     def _submit_group(self, jobs: Sequence[Job]) -> list[Run]:
-        if len(jobs) == 1 or not isinstance(self.compute, GroupBackend):
+        if len(jobs) == 1 or not isinstance(self.compute, SupportsGroups):
             return [self.submit(job) for job in jobs]
         jobs = [fingerprinted(self._joined(job), self.data) for job in jobs]
         return [Run(self.compute, record) for record in self.compute.submit_group(jobs, self.data)]
@@ -295,7 +295,7 @@ class Trainer:
         )
         run = self.submit(job, reuse=reuse)
         with canceling([run]):
-            for _ in run.looks():
+            for _ in run.poll():
                 pass
         run.raise_for_state()
         return run

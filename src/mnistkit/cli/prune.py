@@ -44,13 +44,14 @@ def prune(
     A run stays if it hasn't ended, or if a registered model came from it, or if --keep or --older-than keeps it.
     """
     from mnistkit.runs import retention as pruning
+    from mnistkit.runs.backend import SupportsDelete
     from mnistkit.trainer import Trainer
 
     if keep is None and older_than is None:
         raise UsageError("Say what to keep: so many of the newest runs with --keep, those of late with --older-than.")
     age = None if older_than is None else pruning.parse_age(older_than)
     trainer = Trainer.from_config()
-    if not isinstance(trainer.compute, pruning.DeletesRuns):
+    if not isinstance(trainer.compute, SupportsDelete):
         raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
     records = trainer.compute.runs(experiment)
     plan = pruning.plan_pruning(records, pruning.registered_versions(trainer.models), keep=keep, older_than=age)

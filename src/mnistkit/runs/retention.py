@@ -9,18 +9,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
 from mnistkit.errors import MnistkitError, ModelNotFoundError, RunNotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.clock import utc_now
 
 __all__ = [
-    "DeletesRuns",
     "KeptRun",
     "PruningPlan",
     "parse_age",
@@ -32,24 +31,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-@runtime_checkable
-class DeletesRuns(Protocol):
-    """A compute backend that can delete runs; not all can."""
-
-    def get(self, run_id: str) -> RunRecord:
-        """The present record; see `mnistkit.interfaces.ComputeBackend.get`."""
-
-    def delete_run(self, run_id: str) -> None:
-        """Remove a run that has ended, with all its files.
-
-        Raises:
-            RunNotFoundError: No run has that id.
-            RunStateError: It hasn't ended.
-        """
+_AGE_PATTERN = re.compile(r"([0-9]{1,5})\s*([hdw])")
+_AGE_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 @frozen(kw_only=True)
@@ -109,7 +92,7 @@ def plan_pruning(
     origins: dict[str, list[str]] = {}
     _add_origins(origins, models)
     rank: Counter[str] = Counter()
-    doomed, kept = [], []
+    to_delete, kept = [], []
     for record in sorted(records, key=lambda record: (record.created_at, record.id), reverse=True):
         rank[record.experiment] += 1
         age = now - (record.finished_at or now)
@@ -119,13 +102,13 @@ def plan_pruning(
         if reason is None and older_than is not None and age <= older_than:
             reason = f"it ended {_in_words(age)} ago"
         if reason is None:
-            doomed.append(record)
+            to_delete.append(record)
         else:
             kept.append(KeptRun(record=record, reason=reason))
-    return PruningPlan(delete=tuple(doomed), keep=tuple(kept))
+    return PruningPlan(delete=tuple(to_delete), keep=tuple(kept))
 
 
-def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> PruningPlan:
+def prune(plan: PruningPlan, compute: SupportsDelete, models: ModelRegistry) -> PruningPlan:
     """Delete the runs that a plan says, each after one more look at its state and at the models registered by then.
 
     One that can't be deleted doesn't stop the others. One that somebody else has deleted is in neither list.
@@ -188,10 +171,10 @@ def parse_age(text: str) -> timedelta:
     Raises:
         UsageError: It isn't one.
     """
-    match = _AGE.fullmatch(text.strip())
+    match = _AGE_PATTERN.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{text!r:.60} is no time span: write hours, days or weeks, such as 12h, 30d or 2w.")
-    return int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * _AGE_UNITS[match[2]]
 
 
 def _tie(record: RunRecord, origins: dict[str, list[str]]) -> str | None:

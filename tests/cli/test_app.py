@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from mnistkit.registry.info import ModelInfo
+
 Program = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -117,7 +119,7 @@ def test_what_is_no_agreement(
     folder.mkdir()
     (folder / "any").touch()
     models = Trainer.local("digits").models
-    models.register("digits", folder, format="files")
+    models.register("digits", folder, ModelInfo(format="files"))
 
     class Person(io.StringIO):
         def isatty(self) -> bool:

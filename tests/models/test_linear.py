@@ -31,6 +31,7 @@ from mnistkit.models.archives import arrays_to_bytes
 from mnistkit.models.linear import ARRAYS_FILE, HEADER_FILE, LinearModel, loads_linear
 from mnistkit.models.linear_export import fold
 from mnistkit.models.persistence import loads_model, save_model
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.trainer import Trainer
 
@@ -170,7 +171,7 @@ def test_the_page_is_enough_to_read_it(data: tuple[Array, Array], tmp_path: Path
 def test_loading_needs_no_scikit_learn(data: tuple[Array, Array], tmp_path: Path) -> None:
     """Loading and asking a registered linear model imports neither scikit-learn, skops nor joblib."""
     save_model(LogisticRegression().fit(*data), tmp_path / "outputs", format="linear", probe=data[0])
-    FolderRegistry(tmp_path / "home").register("digits", tmp_path / "outputs", format="linear")
+    FolderRegistry(tmp_path / "home").register("digits", tmp_path / "outputs", ModelInfo(format="linear"))
     code = (
         "import sys, numpy as np\n"
         "from mnistkit.local.registry.registry import FolderRegistry\n"
@@ -263,7 +264,7 @@ def test_a_version_without_its_numbers(data: tuple[Array, Array], tmp_path: Path
     save_model(LogisticRegression().fit(*data), tmp_path / "outputs", format="linear")
     (tmp_path / "outputs" / ARRAYS_FILE).unlink()
     registry = FolderRegistry(tmp_path / "home")
-    registry.register("digits", tmp_path / "outputs", format="linear")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="linear"))
     with pytest.raises(ModelError, match=r"its files: model\.linear\.json"):
         load_model(registry, "digits")
 

@@ -25,6 +25,7 @@ from mnistkit.estimators import FastLogisticRegression
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.persistence import save_model
 from mnistkit.registry.export import export_model, export_version
+from mnistkit.registry.info import ModelInfo
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
@@ -84,7 +85,7 @@ def test_registered_version_is_exported(format_: Any, data: tuple[Array, Array],
     model = _fitted(make_pipeline(StandardScaler(), LogisticRegression()), data)
     save_model(model, tmp_path / "outputs", format=format_, probe=data[0])
     registry = FolderRegistry(tmp_path / "home")
-    version = registry.register("digits", tmp_path / "outputs", format=format_)
+    version = registry.register("digits", tmp_path / "outputs", ModelInfo(format=format_))
     if format_ == "joblib":
         with pytest.raises(UnsafeModelError):
             export_version(registry, "digits", tmp_path / "refused.onnx")

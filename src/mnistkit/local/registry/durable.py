@@ -31,7 +31,6 @@ __all__ = [
     "remove_empty",
     "rename",
     "sync",
-    "walk_regular",
     "write_file",
 ]
 
@@ -169,24 +168,6 @@ def hash_file(path: Path) -> FileInfo:
             digest.update(chunk)
             size += len(chunk)
     return FileInfo(size, digest.hexdigest())
-
-
-def walk_regular(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield ``(relative POSIX path, path)`` of each file below ``folder``, sorted.
-
-    Raises:
-        OSError: Something in it is neither a regular file nor a folder, or can't be listed.
-    """
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk_regular(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False):
-            yield prefix + entry.name, Path(entry.path)
-        else:
-            what = "a symbolic link" if entry.is_symlink() else "neither a file nor a folder"
-            raise OSError(errno.EINVAL, f"it is {what}", entry.path)
 
 
 @contextlib.contextmanager

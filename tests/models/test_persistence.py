@@ -378,7 +378,7 @@ def test_too_large_is_refused(
     """A file above the size limit is refused by its manifest, before it is copied, and by its bytes."""
     path = save_model(model, tmp_path / "outputs")
     registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
-    monkeypatch.setattr(persistence, "_MAX_SIZE", 1000)
+    monkeypatch.setattr(persistence, "_MAX_MODEL_BYTES", 1000)
     monkeypatch.setattr(skops.io, "loads", _unreachable)
     with pytest.raises(UnsafeModelError, match="1000"):
         loads_model(path.read_bytes(), "skops")

@@ -128,7 +128,7 @@ def test_other_answers_are_refused(
     """A model of another release whose answers aren't the recorded ones is refused, by how they differ."""
     X, y = _data()
     model = LogisticRegression().fit(X, y)
-    probe = Probe.ask(model, X)
+    probe = Probe.record(model, X)
     save_model(model, tmp_path / "outputs", format=format_)
     for changed, expected in (
         (evolve(probe, labels=probe.labels[::-1]), "labels differ"),
@@ -185,7 +185,7 @@ def test_probe_round_trips(dtype: Any, tmp_path: Path) -> None:
     X, y = _data()
     y = np.array([f"c{label}" for label in y], dtype) if dtype in (str, object) else y.astype(dtype)
     model = KNeighborsClassifier(3).fit(X, y)
-    probe = Probe.ask(model, X)
+    probe = Probe.record(model, X)
     path = probe.save(tmp_path)
     content = path.read_bytes()
     found = Probe.parse(content, "it")
@@ -202,7 +202,7 @@ def test_probe_of_a_model_without_probabilities(tmp_path: Path) -> None:
     """Where there are no probabilities, labels are compared alone."""
     X, y = _data()
     model = LinearSVC().fit(X, y)
-    probe = Probe.parse(Probe.ask(model, X).save(tmp_path).read_bytes(), "it")
+    probe = Probe.parse(Probe.record(model, X).save(tmp_path).read_bytes(), "it")
     assert probe.probabilities.shape == (PROBE_ROWS, 0)
     assert probe.difference(model) == ""
     assert "shape" in probe.difference(LogisticRegression().fit(X, y))

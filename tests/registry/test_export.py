@@ -105,10 +105,10 @@ def test_registered_version_is_exported(format_: Any, data: tuple[Array, Array],
 )
 def test_linear_models_are_exported(classifier: Any, link: str, data: tuple[Array, Array], tmp_path: Path) -> None:
     """A linear model goes to ONNX with each way to make probabilities."""
-    from mnistkit.models.linear_export import fold
+    from mnistkit.models.linear_export import to_linear_model
 
     model = _fitted(classifier, data)
-    linear = fold(model)
+    linear = to_linear_model(model)
     assert linear.link == link
     path = export_model(linear, tmp_path / "model.onnx", probe=data[0])
     np.testing.assert_array_equal(_answers(path, data[0])[0], model.predict(data[0]))

@@ -213,7 +213,7 @@ def test_rollback_with_nothing_before(registry: ModelRegistry) -> None:
     with pytest.raises(ModelNotFoundError, match="no alias 'champion'"):
         rollback(registry, "digits", "champion")
     promote(registry, "digits:1", "champion")
-    with pytest.raises(ModelNotFoundError, match="nothing to go back to"):
+    with pytest.raises(ModelNotFoundError, match="none to go back to"):
         rollback(registry, "digits", "champion")
 
 

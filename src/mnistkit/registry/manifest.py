@@ -21,10 +21,13 @@ from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "Manifest", "read_version"]
+__all__ = ["MANIFEST", "MAX_MANIFEST_BYTES", "Manifest", "read_version"]
 
 MANIFEST: Final = "manifest.json"
 """The manifest's file name in the folder of a version."""
+
+MAX_MANIFEST_BYTES: Final = 64 << 20
+"""The largest manifest that is written or read."""
 
 _SCHEMA_VERSION = 1
 
@@ -63,8 +66,18 @@ class Manifest(ModelInfo):
         return cls(name=name, files=files, **{each.name: getattr(info, each.name) for each in fields(ModelInfo)})
 
     def to_bytes(self) -> bytes:
-        """Return canonical JSON: equal manifests give equal bytes."""
-        return to_json(self)
+        """Return canonical JSON: equal manifests give equal bytes.
+
+        Raises:
+            UsageError: It is larger than any registry reads.
+        """
+        data = to_json(self)
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise UsageError(
+                f"What {self.name!r} is to be registered with takes {len(data)} bytes, at most {MAX_MANIFEST_BYTES} "
+                "are kept: register fewer files, or shorter texts."
+            )
+        return data
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Manifest:

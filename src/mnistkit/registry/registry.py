@@ -98,7 +98,7 @@ class ModelRegistry(ABC):
                 several assignments that were decided on the same history one succeeds (compare-and-set).
 
         Raises:
-            InvalidNameError: The alias breaks the rule.
+            InvalidNameError: The alias breaks the rule, or is ``latest``, which means the newest version.
             ModelNotFoundError: There is no such version.
             ConflictError: The history isn't what was ``seen``. Nothing was assigned.
         """

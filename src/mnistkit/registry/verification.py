@@ -87,6 +87,9 @@ class SupportsInspect(Protocol):
             ModelNotFoundError: There is no such version.
         """
 
+    def inspected_names(self) -> tuple[str, ...]:
+        """Return the models to verify: those of `ModelRegistry.names`, and those that these leave out as damaged."""
+
     def inspect_model(self, name: str) -> tuple[Problem, ...]:
         """Return the problems that belong to no version in `numbers`, such as versions that are missing.
 
@@ -130,7 +133,8 @@ def verify_models(registry: ModelRegistry, name: str | None = None, version: int
         if not found.versions and not found.problems:
             registry.get(name)  # raises the error that lists the models there are
         return found
-    return Verification.total(part for each in registry.names() for part in _inspect_all(registry, each))
+    names = registry.inspected_names() if isinstance(registry, SupportsInspect) else registry.names()
+    return Verification.total(part for each in names for part in _inspect_all(registry, each))
 
 
 def inspect_version(registry: ModelRegistry, name: str, version: int) -> Verification:
@@ -155,10 +159,15 @@ def inspect_version(registry: ModelRegistry, name: str, version: int) -> Verific
 
 
 def _inspect_all(registry: ModelRegistry, name: str) -> Iterator[Verification]:
-    for number in reversed(version_numbers(registry, name)):
+    try:
+        numbers = version_numbers(registry, name)
+        others = registry.inspect_model(name) if isinstance(registry, SupportsInspect) else ()
+    except IntegrityError as error:  # such as a folder of it that was replaced by a link
+        yield Verification(0, 0, (Problem(name, "", str(error)),))
+        return
+    for number in reversed(numbers):
         with contextlib.suppress(ModelNotFoundError):  # deleted since
             yield inspect_version(registry, name, number)
-    others = registry.inspect_model(name) if isinstance(registry, SupportsInspect) else ()
     yield Verification(0, 0, (*others, *_alias_problems(registry, name)))
 
 

@@ -13,7 +13,7 @@ from mnistkit.models.input import InputSpec
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
 
-__all__ = ["Assignment", "ModelRef", "ModelVersion"]
+__all__ = ["Assignment", "ModelRef", "ModelVersion", "check_alias"]
 
 _REF_PATTERN = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[1-9][0-9]{0,8})|@(?P<alias>[^:@]+))?")
 
@@ -115,10 +115,24 @@ class ModelRef:
         name, version, alias = match["name"], match["version"], match["alias"]
         check_name(name, "model name")
         if alias is not None:
-            check_name(alias, "alias")
+            check_alias(alias)
         return cls(name, int(version) if version else None, alias)
 
     def __str__(self) -> str:
         if self.version is not None:
             return f"{self.name}:{self.version}"
         return f"{self.name}@{self.alias}" if self.alias else self.name
+
+
+def check_alias(alias: str) -> str:
+    """Return ``alias`` if a model may have an alias of that name.
+
+    Raises:
+        InvalidNameError: It breaks the naming rule, or is ``latest``, which everyone takes for the newest version.
+    """
+    check_name(alias, "alias")
+    if alias.lower() == "latest":
+        raise InvalidNameError(
+            f"The alias {alias!r} is reserved: NAME alone is the newest version. Use another alias, such as 'champion'."
+        )
+    return alias

@@ -456,6 +456,14 @@ class ModelRegistrySuite(ContractSuite):
         assert registry.names() == ("digits",)
         assert dict(registry.aliases("digits")) == {}
 
+    def test_latest_is_reserved(self, registry: ModelRegistry, folder: Path) -> None:
+        """``latest`` is no alias, in any case of its letters, but an `InvalidNameError`: it means the newest."""
+        registry.register("digits", folder, ModelInfo(format="files"))
+        for alias in ("latest", "Latest"):
+            with pytest.raises(InvalidNameError, match="reserved"):
+                registry.assign("digits", alias, 1)
+        assert dict(registry.aliases("digits")) == {}
+
     @pytest.mark.parametrize("name", _GOOD_NAMES)
     def test_good_names_are_taken(self, registry: ModelRegistry, folder: Path, name: str) -> None:
         """Names and aliases that follow the rule are taken as they are."""

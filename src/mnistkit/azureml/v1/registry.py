@@ -33,7 +33,7 @@ from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
-from mnistkit.registry.version import Assignment, ModelVersion
+from mnistkit.registry.version import Assignment, ModelVersion, check_alias
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
@@ -211,7 +211,7 @@ class WorkspaceRegistry(ModelRegistry):
         self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
     ) -> None:
         """Point an alias to a version; see `ModelRegistry.assign`."""
-        check_name(alias, "alias")
+        check_alias(alias)
         check_name(name, "model name")
         shelf = self._shelf(name)
         self._live(shelf, version)

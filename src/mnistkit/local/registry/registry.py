@@ -20,6 +20,7 @@ from mnistkit.errors import (
     IntegrityError,
     InvalidNameError,
     ModelNotFoundError,
+    StorageError,
     UsageError,
 )
 from mnistkit.jobs.provenance import current_user
@@ -30,11 +31,11 @@ from mnistkit.local.registry.layout import Layout, Numbers
 from mnistkit.local.registry.signatures import put_signature, read_signatures
 from mnistkit.registry.files import all_or_nothing, find_sources
 from mnistkit.registry.info import ModelInfo
-from mnistkit.registry.manifest import MANIFEST, Manifest, read_version
+from mnistkit.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, read_version
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.verification import Problem, Verification
-from mnistkit.registry.version import Assignment, ModelVersion
+from mnistkit.registry.version import Assignment, ModelVersion, check_alias
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_name
 from mnistkit.utils.serialization import to_json
@@ -68,7 +69,7 @@ class FolderRegistry(ModelRegistry):
                 manifest = evolve(draft, files=copy_in(sources, stage))
                 data = manifest.to_bytes()
                 disk.write_file(stage / MANIFEST, data)
-                disk.sync(stage)
+                disk.sync(stage)  # for the names in it: a version must be whole before the rename makes it visible
                 target = self._layout.publish(name, stage, data)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -101,10 +102,12 @@ class FolderRegistry(ModelRegistry):
     def names(self) -> tuple[str, ...]:
         """Return the models that have versions; see `ModelRegistry.names`."""
         found = []
-        for name in sorted(self._layout.entries("models")):
-            with contextlib.suppress(InvalidNameError, IntegrityError):
+        for name in self.inspected_names():
+            try:
                 if self._numbers(name).live:
                     found.append(name)
+            except (IntegrityError, StorageError) as error:
+                _log.warning("Left out of the models: %s: %s", name, error)
         return tuple(found)
 
     def download(self, model: ModelVersion, into: Path) -> Path:
@@ -128,22 +131,26 @@ class FolderRegistry(ModelRegistry):
         except IntegrityError as error:
             return Verification(1, 0, (Problem(f"{name}:{number}", MANIFEST, str(error)),))
         if problems:
-            self._live(name, number)  # it may have been deleted meanwhile
+            self._live(name, number)  # it may have been deleted in the meantime
         size = sum(info.size for info in model.files.values())
         return Verification(1, size, tuple(Problem(model.id, *problem) for problem in problems))
+
+    def inspected_names(self) -> tuple[str, ...]:
+        """Return every model that has a folder; see `mnistkit.registry.SupportsInspect`."""
+        return tuple(sorted(filter(_is_name, self._layout.folders("models"))))
 
     def inspect_model(self, name: str) -> tuple[Problem, ...]:
         """Find versions that were taken away by hand; see `mnistkit.registry.SupportsInspect`."""
         return tuple(
             self._gone(name, gap)
-            for gap in self._numbers(name).missing
+            for gap in self._missing_numbers(name)
             if not os.path.lexists(self._folder(name, gap[0]))  # it may have come while the names were read
         )
 
     def delete(self, name: str, version: int) -> None:
         """Delete a version's files permanently; see `ModelRegistry.delete`."""
         numbers = self._numbers(name)
-        if version not in numbers.taken and not any(version in gap for gap in numbers.missing):
+        if version not in numbers.taken and not any(version in gap for gap in self._layout.missing(name)):
             raise self._missing(name, version)
         aliases = [alias for alias, history in self.aliases(name).items() if history[-1].version == version]
         if aliases and version in numbers.live:
@@ -155,7 +162,7 @@ class FolderRegistry(ModelRegistry):
         with self._layout.writing() as staging:
             disk.make_folder(event.parent)
             disk.put_if_absent(event, to_json({"deleted_at": utc_now().isoformat(), "by": current_user()}), staging)
-            self._layout.settle(event.parent)
+            self._layout.settle(event.parent)  # a power failure may leave the files, never take the deletion back
             for entry in self._layout.entries("models", name, "versions", str(version)) - {MANIFEST}:
                 disk.remove(folder / entry)
 
@@ -163,7 +170,7 @@ class FolderRegistry(ModelRegistry):
         self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
     ) -> None:
         """Point an alias to a version; see `ModelRegistry.assign`."""
-        check_name(alias, "alias")
+        check_alias(alias)
         self.get(name, version)
         assignment = Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=current_user())
         append_assignment(self._layout, name, assignment, seen)
@@ -191,6 +198,10 @@ class FolderRegistry(ModelRegistry):
         self._check(name)
         return self._layout.numbers(name)
 
+    def _missing_numbers(self, name: str) -> tuple[range, ...]:
+        self._check(name)
+        return self._layout.missing(name)
+
     def _folder(self, name: str, number: int) -> Path:
         return self._layout.path("models", name, "versions", str(number))
 
@@ -207,8 +218,8 @@ class FolderRegistry(ModelRegistry):
         return Problem(
             f"{name}:{gap[0]}",
             "",
-            f"{what}: {self._folder(name, gap[0])} was taken away, and not by mnistkit. Restore it, or delete the "
-            "version, which puts on record that it is gone.",
+            f"{what}: {self._folder(name, gap[0])} was removed by hand, or a copy of the registry "
+            "was made without it. Restore it, or delete the version, which records that it is gone.",
         )
 
     def _missing(self, name: str, version: int | None) -> ModelNotFoundError:
@@ -217,7 +228,7 @@ class FolderRegistry(ModelRegistry):
             known = ", ".join(self.names()) or "none yet"
             return ModelNotFoundError(f"No model {name!r} in {self._layout.root}. Its models: {known}.")
         known = ", ".join(map(str, sorted(numbers.live))) or "none"
-        is_missing = any(version in gap for gap in numbers.missing)
+        is_missing = any(version in gap for gap in self._layout.missing(name))
         fate = "was deleted" if version in numbers.deleted else "is missing" if is_missing else "has never existed"
         lost = "were deleted" if version is None else fate
         what = "All versions" if version is None else f"Version {version}"
@@ -230,8 +241,16 @@ class FolderRegistry(ModelRegistry):
         try:
             copy_out(model, self._folder(model.name, model.version), into)
         except IntegrityError:
-            self._live(model.name, model.version)  # it may have been deleted meanwhile
+            self._live(model.name, model.version)  # it may have been deleted in the meantime
             raise
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name(text, "model name")
+    except InvalidNameError:
+        return False
+    return True
 
 
 def _load(name: str, number: int, folder: str) -> ModelVersion:
@@ -239,7 +258,7 @@ def _load(name: str, number: int, folder: str) -> ModelVersion:
     path = f"{folder}{os.sep}{MANIFEST}"
     source = f"{name}:{number}: {path}"
     try:
-        data = disk.read_regular(path)
+        data = disk.read_regular(path, MAX_MANIFEST_BYTES)
     except OSError as error:
         raise IntegrityError(f"{source} can't be read: {error}. Restore it, or delete this version.") from error
     model = read_version(data, number, folder, source)

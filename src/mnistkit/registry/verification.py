@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
-from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
+from mnistkit.errors import IntegrityError, ModelNotFoundError, StorageError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import Assignment
 
@@ -162,7 +162,7 @@ def _inspect_all(registry: ModelRegistry, name: str) -> Iterator[Verification]:
     try:
         numbers = version_numbers(registry, name)
         others = registry.inspect_model(name) if isinstance(registry, SupportsInspect) else ()
-    except IntegrityError as error:  # such as a folder of it that was replaced by a link
+    except (IntegrityError, StorageError) as error:  # such as a folder of it that was replaced by a link
         yield Verification(0, 0, (Problem(name, "", str(error)),))
         return
     for number in reversed(numbers):

@@ -137,6 +137,7 @@ class FolderRegistry(ModelRegistry):
 
     def inspected_names(self) -> tuple[str, ...]:
         """Return every model that has a folder; see `mnistkit.registry.SupportsInspect`."""
+        self._layout.check_format()
         return tuple(sorted(filter(_is_name, self._layout.folders("models"))))
 
     def inspect_model(self, name: str) -> tuple[Problem, ...]:

@@ -1,7 +1,9 @@
 """The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
 
 from mnistkit.data.source import DataSource, KnownContent, PinnedSource
-from mnistkit.registry.registry import ModelRegistry, RegistersRuns
+from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
+from mnistkit.registry.signing import SupportsSignatures
+from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
 from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
 
 __all__ = [
@@ -10,8 +12,11 @@ __all__ = [
     "KnownContent",
     "ModelRegistry",
     "PinnedSource",
-    "RegistersRuns",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsInspect",
+    "SupportsNumbers",
+    "SupportsRunFiles",
+    "SupportsSignatures",
     "SupportsStart",
 ]

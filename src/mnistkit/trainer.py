@@ -26,9 +26,10 @@ from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
 from mnistkit.jobs.spec import ModelSpec, check_classifier
 from mnistkit.models.files import companions, format_of
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
-from mnistkit.registry.registry import ModelRegistry, RegistersRuns
+from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
@@ -457,18 +458,19 @@ class Trainer:
             raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
         file = file or run_model_file(run)
         files = (file, *companions(file, run.files))
-        said: dict[str, Any] = {
-            "format": format_of(file),
-            "metrics": _finite(run.metrics),
-            "tags": {**run.record.tags, **(tags or {})},
-            "description": description,
-        }
+        info = ModelInfo(
+            format=format_of(file),
+            metrics=_finite(run.metrics),
+            tags={**run.record.tags, **(tags or {})},
+            description=description,
+            run_id=run.id,
+        )
         with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
             for each in files:
                 run.download(each, folder)
-            if isinstance(self.models, RegistersRuns) and self.models.has_run(run.id):
-                return self.models.register_from_run(name, run.id, files, copies=Path(folder), **said)
-            return self.models.register(name, Path(folder), run_id=run.id, **said)
+            if isinstance(self.models, SupportsRunFiles) and self.models.has_run(run.id):
+                return self.models.register_from_run(name, files, info, copies=Path(folder))
+            return self.models.register(name, Path(folder), info)
 
     def load(
         self,

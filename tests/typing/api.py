@@ -65,9 +65,11 @@ from mnistkit.plots import (
     timeline,
     weights,
 )
+from mnistkit.registry import ModelInfo
 from mnistkit.registry.export import export_version
 from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
+from mnistkit.registry.verification import verify_models, version_numbers
 from mnistkit.reports import run_report, sweep_report, write_report
 from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.retention import PruningPlan, plan_pruning, prune, registered_versions
@@ -102,10 +104,10 @@ def train(classifier: Any) -> None:
 def registry() -> None:
     """A verification counts and lists; a search gives versions; an assignment may say what it was decided on."""
     models = Trainer.local().models
-    verification = models.verify("sklearn_mnist", 3)
+    verification = verify_models(models, "sklearn_mnist", 3)
     assert_type(verification, Verification)
     assert_type([(problem.model, problem.file) for problem in verification.problems], list[tuple[str, str]])
-    assert_type(models.numbers("sklearn_mnist"), tuple[int, ...])
+    assert_type(version_numbers(models, "sklearn_mnist"), tuple[int, ...])
     assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), tuple[ModelVersion, ...])
     models.assign("sklearn_mnist", "champion", 3, seen=models.aliases("sklearn_mnist").get("champion", ()))
 
@@ -239,7 +241,8 @@ def azure() -> None:
     source = OpenDatasetsMnist().register("mnist_opendataset")
     assert_type(source, OpenDatasetsMnist)
     registry = WorkspaceRegistry(connect())
-    assert_type(registry.register_from_run("digits", "run", ["outputs/model.skops"]), ModelVersion)
+    info = ModelInfo(format="skops", run_id="run")
+    assert_type(registry.register_from_run("digits", ["outputs/model.skops"], info), ModelVersion)
     Trainer(data=source, compute=AmlCompute(connect(), max_nodes=2), models=registry)
 
 

@@ -19,7 +19,7 @@ from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
 from mnistkit.config import verify_keys
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
-from mnistkit.registry.verification import Verification
+from mnistkit.registry.verification import Verification, verify_models
 from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
@@ -263,7 +263,7 @@ def verify(
         from mnistkit.registry.promotion import resolve_model
 
         version = resolve_model(models, parsed).version
-    found = models.verify(parsed.name or None, version)
+    found = verify_models(models, parsed.name or None, version)
     if keys := verify_keys() if key is None else (key,):
         extra = tuple(unsigned(models, parsed.name or None, version, keys))
         found = Verification(found.versions, found.size, found.problems + extra)

@@ -107,7 +107,7 @@ def missing(workspace: Any, shelf: Shelf, version: int | None, place: str) -> Mo
         return ModelNotFoundError(f"No model {shelf.name!r} in {place}. Its models: {known}.")
     known = ", ".join(map(str, reversed(shelf.live))) or "none"
     was = version is not None and 1 <= version <= shelf.top
-    lost = "were deleted" if version is None else "was deleted" if was else "never was"
+    lost = "were deleted" if version is None else "was deleted" if was else "has never existed"
     what = "All versions" if version is None else f"Version {version}"
     return ModelNotFoundError(f"{what} of model {shelf.name!r} {lost}. The versions there are: {known}.")
 

@@ -201,7 +201,7 @@ def test_nothing_but_this_machine_is_needed(trainer: Trainer) -> None:
 INTERRUPTED = """
 import sys
 from mnistkit import Trainer
-from mnistkit.local.data import DigitsSource
+from mnistkit.data.folders import DigitsSource
 sys.path.insert(0, sys.argv[2])
 from slow_classifier import Slow
 try:

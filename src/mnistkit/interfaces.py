@@ -1,6 +1,6 @@
 """The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
 
-from mnistkit.data.source import DataSource, KnownContent, PinnedSource
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, RegistersRuns
 from mnistkit.runs.backend import ComputeBackend, GroupBackend
 
@@ -8,8 +8,8 @@ __all__ = [
     "ComputeBackend",
     "DataSource",
     "GroupBackend",
-    "KnownContent",
     "ModelRegistry",
-    "PinnedSource",
     "RegistersRuns",
+    "SupportsDigests",
+    "SupportsPins",
 ]

@@ -19,12 +19,15 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.data.dataset import Dataset
 
 __all__ = [
     "COMPUTE_BACKENDS",
@@ -32,6 +35,7 @@ __all__ = [
     "MODEL_REGISTRIES",
     "compute_backend",
     "data_source",
+    "load_dataset",
     "model_registry",
     "names",
 ]
@@ -79,6 +83,21 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
     """
     name = re.split("[:?]", uri, maxsplit=1)[0]
     return cast("DataSource", _make("dataset", name, uri, options or {}))
+
+
+def load_dataset(uri: str) -> Dataset:
+    """Load a dataset by its uri through the user's cache, verified.
+
+    Args:
+        uri: ``"mnist"``, ``"fashion-mnist"``, ``"digits"``, ``"idx:FOLDER"`` and so on.
+
+    Raises:
+        UnknownNameError: There is no such dataset; lists those that exist.
+        DataError: It can't be fetched, or isn't what is pinned.
+    """
+    from mnistkit.data.fetching import fetch_dataset
+
+    return fetch_dataset(data_source(uri))
 
 
 def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ComputeBackend:

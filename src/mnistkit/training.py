@@ -20,7 +20,7 @@ from mnistkit.runs.context import RunContext, Stopped
 from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
 __all__ = ["train"]
 
@@ -28,9 +28,7 @@ __all__ = ["train"]
 _log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
 
 
-def train(
-    job: TrainingJob, dataset: Dataset, context: RunContext, path: RegularizationPath | None = None
-) -> Evaluation:
+def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmStart | None = None) -> Evaluation:
     """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there

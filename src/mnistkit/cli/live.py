@@ -1,4 +1,4 @@
-"""Runs as they go on: rows that move on a terminal, plain lines elsewhere."""
+"""Progress of runs: rows that change in place on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 
 
 def active(runs: Sequence[Run]) -> list[Run]:
-    """Those that haven't ended, as of the last look."""
+    """Return the runs that hadn't finished when they were last polled."""
     return [run for run in runs if not run.state.is_terminal]
 
 
@@ -39,11 +39,11 @@ def shown(runs: Sequence[Run], waiting: Sized = ()) -> Iterator[Callable[[], Non
     """Show runs below whatever else is printed, while the block runs.
 
     Args:
-        runs: May grow meanwhile; whoever shows them looks at them again.
+        runs: May grow meanwhile; the caller polls them.
         waiting: What isn't submitted yet.
 
     Yields:
-        What shows them anew, to be called after each look.
+        A function that draws them again, to be called after each poll.
     """
     if not output.is_live():
         yield _Lines(runs).update
@@ -69,7 +69,7 @@ class _Lines:
         self._news: dict[str, StateNews] = {}
 
     def update(self) -> None:
-        """Say what is new."""
+        """Print what is new."""
         for run in self._runs:
             news = self._news.setdefault(run.id, StateNews(known=run.record.transitions[:-1]))
             for line in news.lines(run.record):
@@ -98,14 +98,14 @@ class _Rows:
         return [first, Text(phases_text(run.record), "dim"), Text(self._last_log_line(run), "dim")]
 
     def _many(self) -> list[Text]:
-        going = [run for run in active(self._runs) if run.state is not RunState.QUEUED]
+        running = [run for run in active(self._runs) if run.state is not RunState.QUEUED]
         done = [run for run in self._runs if run.state.is_terminal]
         console = output.error_console()
         room = max(console.height - _AROUND, 1)
-        kept = {run.id for run in (*going, *reversed(done))[:room]}
+        kept = {run.id for run in (*running, *reversed(done))[:room]}
         rows = [run for run in self._runs if run.id in kept]
-        queued = len(self._runs) - len(going) - len(done) + len(self._waiting)
-        summary = f"{len(done)} done, {len(going)} going, {queued} waiting"
+        queued = len(self._runs) - len(running) - len(done) + len(self._waiting)
+        summary = f"{len(done)} done, {len(running)} running, {queued} queued"
         return [*self._table(rows, is_narrow=console.width < _NARROW), Text(summary, "dim")]
 
     def _table(self, runs: Sequence[Run], *, is_narrow: bool) -> list[Text]:

@@ -1,4 +1,4 @@
-"""What to run, as values that go to JSON and back."""
+"""Jobs: values that go to JSON and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.jobs.environment import Environment
-from mnistkit.jobs.fingerprint import Fingerprint
+from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.names import check_file, check_name
 
@@ -126,8 +126,8 @@ class TrainingJob:
         timeout: Seconds that one attempt may take; None for no limit.
         retries: How many more attempts to make after one that ended badly.
         retry_on: Which bad ends are worth another attempt.
-        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of what is asked for:
-            jobs are equal with and without it.
+        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of the job: jobs are
+            equal with and without it.
     """
 
     model: ModelSpec
@@ -141,6 +141,18 @@ class TrainingJob:
     retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
     kind: Literal["training"] = field(default="training", repr=False)
+
+    def fingerprint_on(self, data: Mapping[str, str]) -> Fingerprint:
+        """Return what the result depends on, on data with these digests; see `Fingerprint`.
+
+        Experiment, tags, time limit and retries aren't part of it.
+
+        Raises:
+            SpecError: The estimator can't be imported, or its source has changed since it was imported.
+        """
+        return model_fingerprint(
+            self.model, seed=self.seed, limit=self.limit, model_format=self.model_format, data=data
+        )
 
 
 @frozen
@@ -175,8 +187,21 @@ class ScriptJob:
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False, kw_only=True)
     kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
 
+    def fingerprint_on(self, data: Mapping[str, str]) -> Fingerprint:
+        """Return what the result depends on, on data with these digests; see `Fingerprint`.
+
+        Experiment, tags, time limit and retries aren't part of it.
+
+        Raises:
+            NotFoundError: The folder or the script doesn't exist.
+            UsageError: The folder is too large.
+        """
+        self.check()
+        folder = Path(self.source_directory)
+        return script_fingerprint(folder, self.entry_script, self.arguments, self.environment, data)
+
     def check(self) -> None:
-        """Make sure that the folder and the script are there.
+        """Check that the folder and the script exist.
 
         Raises:
             NotFoundError: They aren't.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from mnistkit.data.fetching import fetch_dataset, fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import UsageError
-from mnistkit.estimators.warm_start import new_path
+from mnistkit.estimators.warm_start import new_warm_start
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
 from mnistkit.local.scripts import collect, run_script
@@ -31,7 +31,7 @@ from mnistkit.training import train
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
 __all__ = ["InProcessCompute"]
 
@@ -97,7 +97,7 @@ class InProcessCompute(StoredRuns):
             thread.start()
 
     def _run(self, run_ids: Sequence[str], data: DataSource) -> None:
-        path = new_path(len(run_ids))
+        path = new_warm_start(len(run_ids))
         try:
             for run_id in run_ids:
                 with self._lock:
@@ -113,7 +113,7 @@ class InProcessCompute(StoredRuns):
                 del self._running[threading.current_thread()]
                 self._start_waiting()
 
-    def _run_to_its_end(self, run_id: str, data: DataSource, path: RegularizationPath | None) -> None:
+    def _run_to_its_end(self, run_id: str, data: DataSource, path: WarmStart | None) -> None:
         course = Course(self._store, run_id)
         while not course.is_over:
             course.begin()
@@ -142,7 +142,7 @@ class InProcessCompute(StoredRuns):
         else:
             course.fail(course.attempt_by_timeout())
 
-    def _execute(self, course: Course, data: DataSource, context: _Context, path: RegularizationPath | None) -> int:
+    def _execute(self, course: Course, data: DataSource, context: _Context, path: WarmStart | None) -> int:
         """Make an attempt; returns the exit code of a script, 0 for a training job."""
         _stop_if(context.should_stop)
         if isinstance(course.job, TrainingJob):

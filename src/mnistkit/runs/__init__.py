@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "backend": ["ComputeBackend", "GroupBackend"],
         "context": ["RunContext", "get_context"],
         "record": ["Attempt", "MetricPoint", "Phase", "RunRecord", "RunState", "Transition"],
-        "reuse": ["Explanation"],
+        "reuse": ["ReuseDecision"],
         "run": ["Run", "best_run"],
     },
 )

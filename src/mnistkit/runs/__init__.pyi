@@ -8,17 +8,17 @@ from mnistkit.runs.record import Phase as Phase
 from mnistkit.runs.record import RunRecord as RunRecord
 from mnistkit.runs.record import RunState as RunState
 from mnistkit.runs.record import Transition as Transition
-from mnistkit.runs.reuse import Explanation as Explanation
+from mnistkit.runs.reuse import ReuseDecision as ReuseDecision
 from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
 
 __all__ = [
     "Attempt",
     "ComputeBackend",
-    "Explanation",
     "GroupBackend",
     "MetricPoint",
     "Phase",
+    "ReuseDecision",
     "Run",
     "RunContext",
     "RunRecord",

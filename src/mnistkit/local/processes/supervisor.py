@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from mnistkit.data.fetching import DataFolder, read_dataset
-from mnistkit.estimators.warm_start import new_path
+from mnistkit.estimators.warm_start import new_warm_start
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.local.processes import children as processes
 from mnistkit.local.scripts import collect, execute_script
@@ -32,7 +32,7 @@ from mnistkit.training import train
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
 __all__ = ["Limits", "supervise"]
 
@@ -293,14 +293,14 @@ def _train_all(courses: Sequence[Course], data: DataFolder, voice: _Voice) -> No
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    path = new_path(len(courses))
+    path = new_warm_start(len(courses))
     for i, course in enumerate(courses):
         if i:
             voice.tell(state="next")
         _train(course, data, voice, path)
 
 
-def _train(course: Course, data: DataFolder, voice: _Voice, path: RegularizationPath | None) -> None:
+def _train(course: Course, data: DataFolder, voice: _Voice, path: WarmStart | None) -> None:
     job, context = course.job, FolderContext(course.folder)
     assert isinstance(job, TrainingJob)  # noqa: S101 - no group holds a script
     if context.should_stop:

@@ -1,4 +1,4 @@
-"""The one way a `TrainingJob` is carried out, whatever the backend: load, fit, evaluate, log, write."""
+"""Training: every backend carries out a `TrainingJob` by this function, which fits, evaluates, logs and writes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # loads scikit-learn
 __all__ = ["train"]
 
 
-_log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
+_log = logging.getLogger("mnistkit.run")  # backends write its records to the log of the run
 
 
 def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmStart | None = None) -> Evaluation:
-    """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
+    """Fit the job's classifier on the training split, evaluate it on the test split, and write the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
     are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; writes the model and
@@ -54,7 +54,7 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmSta
     _log.info("data: %s, %d to train on, %d to test on, %d classes",
               dataset.name, len(dataset.train), len(dataset.test), len(dataset.class_names))  # fmt: skip
     X, y = _features(estimator, dataset.train), dataset.train.y
-    _stop_if_asked(context)
+    _stop_if_canceled(context)
 
     rate = _regularization_rate(estimator)
     if rate is not None:
@@ -67,9 +67,9 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmSta
         else:
             path.fit(estimator, X, y)
     seconds = time.monotonic() - start
-    del X, y  # the largest arrays there are, not needed beside what the evaluation takes
+    del X, y  # the largest arrays: free them before the evaluation needs memory
     _log.info("fitted in %.1f s", seconds)
-    _stop_if_asked(context)
+    _stop_if_canceled(context)
 
     evaluation = evaluate(estimator, dataset.test, dataset.class_names)
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
@@ -83,12 +83,12 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmSta
 
 
 def _probe(split: Split) -> Any:
-    """The rows on which a later release of the libraries is compared with this one."""
+    """Return the rows on which a later release of the libraries is compared with this one."""
     return evolve(split, images=probe_rows(split.images), labels=probe_rows(split.labels)).X()
 
 
 def _features(estimator: Any, split: Split) -> Any:
-    """What to fit on: the scaled matrix, or for our own estimator the bytes, a quarter of the memory."""
+    """Return the scaled matrix to fit on; for our own estimator the bytes, a quarter of the memory."""
     from mnistkit.estimators import ArrayRows, FastLogisticRegression
 
     if isinstance(estimator, FastLogisticRegression):
@@ -98,7 +98,7 @@ def _features(estimator: Any, split: Split) -> Any:
 
 @contextmanager
 def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
-    """Log each step of our own estimator, and stop between two if asked to."""
+    """Log each step of our own estimator, and stop between two steps if the run is canceled."""
     from mnistkit.estimators import FastLogisticRegression
 
     if not isinstance(estimator, FastLogisticRegression) or estimator.callback is not None:
@@ -108,16 +108,16 @@ def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
     def follow(step: int, objective: float, gradient: float) -> None:
         context.log("objective", objective, step=step)
         _log.info("step %d: objective %.2f, relative gradient %.1e", step, objective, gradient)
-        _stop_if_asked(context)
+        _stop_if_canceled(context)
 
     estimator.callback = follow
     try:
         yield
     finally:
-        estimator.callback = None  # a model is registered without what it was followed by
+        estimator.callback = None  # the model file must not contain the callback
 
 
-def _stop_if_asked(context: RunContext) -> None:
+def _stop_if_canceled(context: RunContext) -> None:
     if context.should_stop:
         raise Stopped
 
@@ -145,7 +145,7 @@ def _one_vs_rest(estimator: Any, n_classes: int) -> Any:
 
 
 def _regularization_rate(estimator: Any) -> float | None:
-    """1/C as the tutorial calls it, if the classifier has one ``C`` somewhere."""
+    """Return 1/C, the tutorial's regularization rate, if the classifier has exactly one ``C``."""
     rates = [v for k, v in estimator.get_params(deep=True).items() if k.rpartition("__")[2] == "C"]
     if len(rates) != 1 or not isinstance(rates[0], (int, float)) or not rates[0] > 0:
         return None

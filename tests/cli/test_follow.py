@@ -112,7 +112,7 @@ def test_interrupting_leaves_the_run(start: Start, gated_run: Run, verb: tuple[s
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
-    assert err == f"Interrupted: the run goes on. To stop it: mnistkit runs cancel {gated_run.id}\n"
+    assert err == f"Interrupted: the run keeps running. To cancel it: mnistkit runs cancel {gated_run.id}\n"
     assert gated_run.refresh().state is RunState.RUNNING
 
 

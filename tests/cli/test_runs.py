@@ -151,7 +151,7 @@ def test_cancel_asks_a_run_to_stop(mnistkit: Program, endless_run: Run) -> None:
     """Cancel stops a run that goes on; once it has ended, cancel says so and does nothing."""
     assert mnistkit("runs", "cancel", "latest").out.startswith(f"{endless_run.id}\tCancel")
     assert endless_run.wait(DEADLINE).state is RunState.CANCELED
-    assert "had ended already" in mnistkit("runs", "cancel", "latest").err
+    assert "had finished before" in mnistkit("runs", "cancel", "latest").err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")

@@ -81,8 +81,8 @@ def test_a_regularization_that_cannot_be_is_explained(mnistkit: Program, rate: s
     [
         (("--data", "mnits"), "there are digits, idx:FOLDER, mnist"),
         (("--data", "idx:nowhere"), "nowhere is not a folder"),
-        (("--name", "a/b"), "'a/b' is no valid model name: use 1 to 64 ASCII letters"),
-        (("--experiment", "../x"), "is no valid experiment name"),
+        (("--name", "a/b"), "'a/b' isn't a valid model name: use 1 to 64 ASCII letters"),
+        (("--experiment", "../x"), "isn't a valid experiment name"),
         (("--tag", "novalue"), "write KEY=VALUE"),
     ],
 )

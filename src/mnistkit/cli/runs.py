@@ -1,4 +1,4 @@
-"""``mnistkit runs``: look at runs, stop them, take their files."""
+"""``mnistkit runs``: list, follow, cancel and delete runs, and download their files."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def show(
 def logs(
     run: RunArgument,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the run has finished.")] = False,
 ) -> None:
-    """Print what a run has written. Ctrl-C while following leaves the run going."""
+    """Print the log of a run. Ctrl-C while following doesn't cancel the run."""
     found = find_run(_trainer(), run)
     is_terminal = output.console().is_terminal
     position = 0
@@ -123,7 +123,7 @@ def report(
         Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
     ] = None,
 ) -> None:
-    """Write all that is known of a run as one HTML file to share or print; it loads nothing."""
+    """Write everything known about a run as one HTML file to share or print; it loads nothing."""
     from mnistkit.cli.watch import showing_progress
 
     trainer = _trainer()
@@ -138,9 +138,9 @@ def wait(
     *,
     timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait at most so long.")] = None,
 ) -> None:
-    """Wait until a run has ended. Exits with 0 if it completed, else with 1.
+    """Wait until a run has finished. Exits with 0 if it completed, else with 1.
 
-    Ctrl-C leaves the run going.
+    Ctrl-C doesn't cancel the run.
     """
     from mnistkit.cli.watch import wait_for
 
@@ -155,12 +155,12 @@ def wait(
 
 @app.command(cls=Command, epilog=examples("mnistkit runs cancel latest"))
 def cancel(run: RunArgument) -> None:
-    """Ask a run to stop. Nothing happens to one that has ended."""
+    """Cancel a run. Nothing happens to a finished one."""
     found = find_run(_trainer(), run)
     had_ended = found.state.is_terminal
     found.cancel()
     if had_ended:
-        output.note(f"Run {found.id} had ended already.")
+        output.note(f"Run {found.id} had finished before.")
     output.say(f"{found.id}\t{found.state}")
 
 
@@ -189,10 +189,10 @@ def download(
 def delete(
     run: RunArgument,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
-    """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
+    """Delete a run with all its files, permanently. Registered models have files of their own and stay."""
     from mnistkit.runs.retention import DeletesRuns
 
     trainer = _trainer()
@@ -208,7 +208,7 @@ def delete(
     models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == run_id]
     if models and not force:
         raise RunStateError(
-            f"Run {run_id} made {', '.join(models)}: its log and metrics tell where that comes from. "
+            f"Run {run_id} made {', '.join(models)}: its log and metrics document that model. "
             "Delete the model first, or use --force to delete the run and keep the model."
         )
     confirm(f"Delete {what}?", yes=yes)
@@ -217,7 +217,7 @@ def delete(
 
 
 def find_run(trainer: Trainer, text: str) -> Run:
-    """The run that a person means: by id, by the beginning or end of one, or ``latest``.
+    """Return the run with an id, the beginning or end of an id, or ``latest``.
 
     Raises:
         RunNotFoundError: None has such an id; lists recent ones.
@@ -244,7 +244,7 @@ def find_run(trainer: Trainer, text: str) -> Run:
 
 
 def run_json(record: RunRecord) -> dict[str, object]:
-    """A run as ``--json`` shows it."""
+    """Return a run as ``--json`` prints it."""
     return {
         "id": record.id,
         "experiment": record.experiment,
@@ -269,11 +269,11 @@ def run_json(record: RunRecord) -> dict[str, object]:
 
 @contextmanager
 def _detaching(run_id: str) -> Iterator[None]:
-    """Ctrl-C ends the program, not the run; say how to end that."""
+    """End the program, not the run, on Ctrl-C; print how to cancel the run."""
     try:
         yield
     except KeyboardInterrupt as error:
-        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {run_id}", "Interrupted")
+        output.complain(f"the run keeps running. To cancel it: mnistkit runs cancel {run_id}", "Interrupted")
         raise typer.Exit(INTERRUPTED) from error
 
 

@@ -69,7 +69,7 @@ class Solver(str, enum.Enum):
 
 
 class ModelFormat(str, enum.Enum):
-    """How the model is written."""
+    """The format of the model file."""
 
     SKOPS = "skops"
     JOBLIB = "joblib"

@@ -31,7 +31,7 @@ def run_model(
     Args:
         run: Of any backend.
         allow_pickle: Also unpickle a joblib file, which can run any code: only for runs that you trust.
-        trusted: Types to allow in skops files besides those that are known to be harmless.
+        trusted: Types to allow in skops files besides the harmless ones.
         allow_version_mismatch: Load what another release of the libraries made, if it predicts as recorded.
 
     Raises:

@@ -51,7 +51,7 @@ class Difference:
 
 @frozen(kw_only=True)
 class Fingerprint:
-    """What the result of a run depends on. Equal fingerprints, equal results.
+    """All that the result of a run depends on. Equal fingerprints, equal results.
 
     Attributes:
         code: The sha256 of each file of the user's own code, by name.
@@ -69,16 +69,16 @@ class Fingerprint:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The sha256 of each part, by its name."""
+        """Return the sha256 of each part, by its name."""
         return {part: sha256_hex(to_json(self._items(part))) for part in PARTS}
 
     @property
     def digest(self) -> str:
-        """The sha256 of the whole."""
+        """Return the sha256 of the whole."""
         return sha256_hex(to_json(self.digests))
 
     def differences(self, earlier: Fingerprint) -> tuple[Difference, ...]:
-        """Every item in which this one differs from an earlier one, part by part."""
+        """Return every item in which this one differs from an earlier one, part by part."""
         return tuple(self._differences(earlier))
 
     def _differences(self, earlier: Fingerprint) -> Iterator[Difference]:

@@ -23,10 +23,10 @@ DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
 
 ModelFormat = Literal["skops", "joblib", "linear"]
-"""How a model is written: see `mnistkit.models.save_model`."""
+"""The format of a model file: see `mnistkit.models.save_model`."""
 
 RetryCause = Literal["error", "killed", "timeout"]
-"""How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
+"""The bad ends of an attempt: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
 _MAX_SEED = 2**32 - 1
 
@@ -36,7 +36,7 @@ def _experiment(value: str) -> str:
 
 
 def _whole(value: SupportsIndex) -> int | None:
-    """A whole number, numpy's too, as Python's; None if it isn't one."""
+    """Return a whole number, numpy's too, as Python's; None if it isn't one."""
     try:
         return operator.index(value)
     except TypeError:
@@ -117,8 +117,8 @@ class TrainingJob:
 
     Attributes:
         model: The classifier, or a pipeline that ends in one.
-        seed: Reaches every ``random_state`` that isn't set.
-        limit: Train on a stratified subset of so many images; None for all.
+        seed: Seed for every ``random_state`` that isn't set.
+        limit: The number of training images, a stratified subset; None for all.
         model_format: ``"skops"``; ``"linear"`` for linear models as plain numbers; ``"joblib"`` for the tutorial's
             ``outputs/sklearn_mnist_model.pkl``.
         experiment: Groups runs.
@@ -217,4 +217,4 @@ class ScriptJob:
 
 
 Job = TrainingJob | ScriptJob
-"""What a backend can run."""
+"""The jobs that a backend can run."""

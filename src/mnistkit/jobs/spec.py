@@ -1,4 +1,4 @@
-"""Estimators as JSON: an import path and parameters, nested for pipelines. Never a pickle."""
+"""Specs: estimators as JSON, by import path and parameters, nested for pipelines. Never a pickle."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
 
 _Decoder = Callable[[Any, str], object]
-_MAX_ARRAY = 10_000
+_MAX_ARRAY_ITEMS = 10_000
 
 
 @frozen
@@ -50,14 +50,14 @@ class ModelSpec:
         return _describe(estimator, type(estimator).__name__)
 
     def build(self) -> Any:
-        """A new, unfitted estimator.
+        """Return a new, unfitted estimator.
 
         Raises:
             SpecError: The class can't be imported, or doesn't take these parameters.
         """
         cls = _imported(self.type, self.type)
         if not inspect.isclass(cls) or not hasattr(cls, "get_params"):
-            raise SpecError(f"{self.type} is no scikit-learn estimator: it has no get_params.")
+            raise SpecError(f"{self.type} isn't a scikit-learn estimator: it has no get_params.")
         params = {name: _decode(value, f"{self.type}.{name}") for name, value in self.params.items()}
         try:
             return cls(**params)
@@ -67,13 +67,13 @@ class ModelSpec:
             ) from error
 
     def __str__(self) -> str:
-        """As a person would write it: ``LogisticRegression(C=2.0)``."""
+        """Return it as Python code: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
 
 
 def lookup(path: str) -> object:
-    """What an import path such as ``"numpy.log1p"`` names; None if it can't be imported here."""
+    """Return the object at an import path such as ``"numpy.log1p"``; None if it can't be imported here."""
     module, _, name = path.rpartition(".")
     while module:
         try:
@@ -142,10 +142,10 @@ def _encode(value: Any, where: str) -> JsonValue:  # noqa: PLR0911 - one return 
 
 
 def _encode_array(value: Any, where: str) -> JsonValue:
-    if value.dtype.kind not in "biufU" or value.size > _MAX_ARRAY:
+    if value.dtype.kind not in "biufU" or value.size > _MAX_ARRAY_ITEMS:
         raise SpecError(
             f"{where} is an array of {value.size} {value.dtype}: only numbers or text, "
-            f"at most {_MAX_ARRAY} of them, can travel as a parameter."
+            f"at most {_MAX_ARRAY_ITEMS} of them, can travel as a parameter."
         )
     return {"$array": {"dtype": value.dtype.str, "data": _encode(value.tolist(), where)}}
 
@@ -185,10 +185,10 @@ _DECODERS: Mapping[str, _Decoder] = {
 
 
 def _import_path(value: Any, where: str) -> str:
-    """The shortest public path under which ``value`` can be imported."""
+    """Return the shortest public path under which ``value`` can be imported."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None) or value.__name__
     if not module and hasattr(value, "__name__"):
-        module = "numpy"  # ufuncs don't say where they live
+        module = "numpy"  # ufuncs have no __module__
     parts = (module or "").split(".")
     public = [part for part in parts if not part.startswith("_")] if len(parts) > 1 else parts
     for candidate in (".".join(public[:n]) for n in range(1, len(public) + 1)):
@@ -197,7 +197,7 @@ def _import_path(value: Any, where: str) -> str:
     if module and module != "__main__" and lookup(f"{module}.{name}") is value:
         return f"{module}.{name}"
     raise SpecError(
-        f"{where}: {name} lives in {module or 'no module'}, where another process can't import it. "
+        f"{where}: {name} is defined in {module or 'no module'}, from which another process can't import it. "
         "Define it at the top level of a module (a .py file) and import it from there."
     )
 
@@ -225,17 +225,17 @@ def _text(value: JsonValue) -> str:
 
 
 def check_classifier(estimator: Any) -> None:
-    """Make sure that ``estimator`` can learn classes, before anything is spent on it.
+    """Check that ``estimator`` can learn classes, before it is submitted.
 
     Raises:
-        SpecError: It is no scikit-learn classifier, nor a pipeline that ends in one.
+        SpecError: It isn't a scikit-learn classifier, nor a pipeline that ends in one.
     """
     from sklearn.base import is_classifier
 
     name = type(estimator).__name__
     if inspect.isclass(estimator) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise SpecError(
-            f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
+            f"{estimator!r:.80} isn't a scikit-learn estimator: give a classifier such as LogisticRegression()."
         )
     if not is_classifier(estimator):
         raise SpecError(

@@ -15,7 +15,7 @@ __all__ = ["ReuseDecision", "explain_reuse"]
 
 @frozen(kw_only=True)
 class ReuseDecision:
-    """Whether an earlier run can stand for a job, and why or why not: ``str()`` gives the text.
+    """The answer to whether an earlier run can be reused for a job, and why or why not: ``str()`` gives the text.
 
     Attributes:
         run_id: The nearest earlier run; None if there is none to compare with.

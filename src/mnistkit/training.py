@@ -6,51 +6,59 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
-from mnistkit.jobs.job import TrainingJob
-from mnistkit.jobs.spec import check_classifier
+from mnistkit.jobs.job import ModelFormat, TrainingJob
+from mnistkit.jobs.spec import ModelSpec, check_classifier
 from mnistkit.models.persistence import save_model
-from mnistkit.models.probe import probe_rows
+from mnistkit.models.probe import PROBE_FILE, probe_rows
 from mnistkit.runs.context import RunContext, Stopped
 from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["train"]
+__all__ = ["WARM_START_TAG", "train"]
+
+WARM_START_TAG: Final = "warm start"
+"""The tag of a run that started from the solution of an earlier one: its training seconds don't compare."""
 
 
 _log = logging.getLogger("mnistkit.run")  # backends write its records to the log of the run
 
 
-def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmStart | None = None) -> Evaluation:
+def train(
+    job: TrainingJob, dataset: Dataset, context: RunContext, warm_start: WarmStart | None = None
+) -> Evaluation | None:
     """Fit the job's classifier on the training split, evaluate it on the test split, and write the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
-    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; writes the model and
+    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; tags a run that started
+    from the solution of an earlier one; writes the model and
     ``evaluation.json`` into ``context.outputs``.
 
     Args:
         job: What to fit.
         dataset: What to fit it on.
         context: Where to write.
-        path: What earlier jobs of its group (see `paths`), on the same dataset, have found.
+        warm_start: The solutions of earlier jobs of its group (see `warm_start_groups`), on the same dataset.
+
+    Returns:
+        The evaluation; None if the classifier's predictions aren't one label per image, which the log says.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
         Stopped: ``context.should_stop`` was found set.
     """
-    estimator = job.model.build()
-    check_classifier(estimator)
-    _seed(estimator, job.seed)
+    estimator = _estimator(job)
     if job.limit is not None:
         dataset = dataset.subset(job.limit, seed=job.seed)
-    estimator = _one_vs_rest(estimator, len(dataset.class_names))
     _log.info("data: %s, %d to train on, %d to test on, %d classes",
               dataset.name, len(dataset.train), len(dataset.test), len(dataset.class_names))  # fmt: skip
     X, y = _features(estimator, dataset.train), dataset.train.y
@@ -60,25 +68,48 @@ def train(job: TrainingJob, dataset: Dataset, context: RunContext, path: WarmSta
     if rate is not None:
         context.log("regularization rate", rate)
     _log.info("fitting %s", job.model)
+    is_warm = warm_start is not None and warm_start.has_solution
     start = time.monotonic()
     with _followed(estimator, context):
-        if path is None:
+        if warm_start is None:
             estimator.fit(X, y)
         else:
-            path.fit(estimator, X, y)
+            warm_start.fit(estimator, X, y)
     seconds = time.monotonic() - start
     del X, y  # the largest arrays: free them before the evaluation needs memory
-    _log.info("fitted in %.1f s", seconds)
+    _log.info("fitted in %.1f s%s", seconds, ", starting from the solution of an earlier run" if is_warm else "")
     _stop_if_canceled(context)
 
-    evaluation = evaluate(estimator, dataset.test, dataset.class_names)
+    estimator = _in_scikit_learn(estimator)
+    # Saved before it is evaluated: whatever its predictions are, what was trained isn't lost.
+    _save(estimator, context.outputs, job.model_format, _probe(dataset.test))
+    evaluation = _evaluated(estimator, dataset, context)
+    context.log("training seconds", round(seconds, 3))
+    if is_warm:
+        context.tag(WARM_START_TAG, "yes, from the solution of an earlier run: its training seconds are fewer")
+    return evaluation
+
+
+def _save(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> None:
+    """Write the model; without a probe, and with a note in the log, if it can't predict the probe's rows."""
+    try:
+        save_model(estimator, folder, format=model_format, probe=probe)
+    except UsageError as error:
+        save_model(estimator, folder, format=model_format)  # raises if it can't be written at all
+        _log.warning("wrote no %s: %s", PROBE_FILE, error)
+
+
+def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
+    try:
+        evaluation = evaluate(estimator, dataset.test, dataset.class_names)
+    except ModelError as error:
+        _log.warning("left out the evaluation: %s", error)
+        return None
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
     context.log("accuracy", evaluation.accuracy)
     if evaluation.log_loss is not None:
         context.log("log loss", evaluation.log_loss)
-    context.log("training seconds", round(seconds, 3))
     (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
-    save_model(estimator, context.outputs, format=job.model_format, probe=_probe(dataset.test))
     return evaluation
 
 
@@ -122,6 +153,16 @@ def _stop_if_canceled(context: RunContext) -> None:
         raise Stopped
 
 
+def _estimator(job: TrainingJob) -> Any:
+    """Return the job's classifier, not fitted, with its seed."""
+    from mnistkit.estimators import with_multiclass_liblinear
+
+    estimator = ModelSpec(*with_multiclass_liblinear(job.model.type, job.model.params)).build()
+    check_classifier(estimator)
+    _seed(estimator, job.seed)
+    return estimator
+
+
 def _seed(estimator: Any, seed: int) -> None:
     """Give ``seed`` to every ``random_state``, however deep, that the user left open."""
     params = estimator.get_params(deep=True)
@@ -130,17 +171,17 @@ def _seed(estimator: Any, seed: int) -> None:
         estimator.set_params(**open_ones)
 
 
-def _one_vs_rest(estimator: Any, n_classes: int) -> Any:
-    """Wrap a liblinear logistic regression: today's scikit-learn refuses it for more than two classes."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
+def _in_scikit_learn(estimator: Any) -> Any:
+    """Return a fitted classifier, or a pipeline that ends in one, with scikit-learn's own class for liblinear's."""
     from sklearn.pipeline import Pipeline
+
+    from mnistkit.estimators import LiblinearLogisticRegression
 
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
-        return estimator.set_params(**{name: _one_vs_rest(last, n_classes)})
-    if isinstance(estimator, LogisticRegression) and estimator.solver == "liblinear" and n_classes > 2:  # noqa: PLR2004
-        return OneVsRestClassifier(estimator)
+        estimator.steps[-1] = (name, _in_scikit_learn(last))
+    elif isinstance(estimator, LiblinearLogisticRegression):
+        return estimator.to_sklearn()
     return estimator
 
 

@@ -180,7 +180,7 @@ def test_a_run_that_failed_is_never_reused(trainer: Trainer) -> None:
     job = trainer.job(LogisticRegression(C=-1))
     [failed] = trainer.runs()
     explanation = trainer.explain_reuse(job)
-    assert str(explanation) == f"Nothing to reuse: run {failed.id} asks for the same, but it is Failed."
+    assert str(explanation) == f"Nothing to reuse: run {failed.id} is the same, but it is Failed."
     assert trainer.submit(job, reuse=True).wait().id != failed.id
 
 

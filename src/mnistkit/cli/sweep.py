@@ -136,10 +136,19 @@ def _print_runs(runs: Sequence[Run], best: Run | None = None) -> None:
             f"{run.metrics['regularization rate']:g}" if "regularization rate" in run.metrics else "-",
             output.metric(run.metrics, "accuracy"),
             output.metric(run.metrics, "log loss"),
-            f"{run.metrics['training seconds']:.1f}" if "training seconds" in run.metrics else "-",
+            _seconds(run),
             str(run.state),
             "best" if run is best else run.error or "",
         )
         for run in runs
     ]
     output.print_table(columns, rows, highlight=None if best is None else runs.index(best))
+
+
+def _seconds(run: Run) -> str:
+    """Return the seconds of the fit, marked where it started from the solution of an earlier run."""
+    from mnistkit.training import WARM_START_TAG
+
+    if "training seconds" not in run.metrics:
+        return "-"
+    return f"{run.metrics['training seconds']:.1f}{' (warm)' if WARM_START_TAG in run.record.tags else ''}"

@@ -1,3 +1,5 @@
+from mnistkit.estimators.liblinear import LiblinearLogisticRegression as LiblinearLogisticRegression
+from mnistkit.estimators.liblinear import with_multiclass_liblinear as with_multiclass_liblinear
 from mnistkit.estimators.logistic import FastLogisticRegression as FastLogisticRegression
 from mnistkit.estimators.logistic import WarmStart as WarmStart
 from mnistkit.estimators.rows import ArrayRows as ArrayRows
@@ -10,8 +12,10 @@ __all__ = [
     "ArrayRows",
     "FastLogisticRegression",
     "FileRows",
+    "LiblinearLogisticRegression",
     "RowBlocks",
     "WarmStart",
     "new_warm_start",
     "warm_start_groups",
+    "with_multiclass_liblinear",
 ]

@@ -280,6 +280,11 @@ class WarmStart:
     def __init__(self) -> None:
         self._solution: Solution | None = None
 
+    @property
+    def has_solution(self) -> bool:
+        """Return True if the next fit starts from the solution of an earlier one."""
+        return self._solution is not None
+
     def fit(
         self, estimator: FastLogisticRegression, X: Any, y: Any, sample_weight: Any = None
     ) -> FastLogisticRegression:

@@ -23,6 +23,7 @@ from mnistkit.utils.files import write_atomically
 __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
+    "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
     "mnistkit.estimators.logistic.FastLogisticRegression",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",

@@ -39,9 +39,8 @@ def train(
     """Fit the job's classifier on the training split, evaluate it on the test split, and write the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
-    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; tags a run that started
-    from the solution of an earlier one; writes the model and
-    ``evaluation.json`` into ``context.outputs``.
+    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; tags a run that
+    started from the solution of an earlier one; writes the model and ``evaluation.json`` into ``context.outputs``.
 
     Args:
         job: What to fit.
@@ -56,7 +55,7 @@ def train(
         SpecError: The estimator can't be built or can't predict classes.
         Stopped: ``context.should_stop`` was found set.
     """
-    estimator = _estimator(job)
+    estimator = _estimator(job, len(dataset.class_names))
     if job.limit is not None:
         dataset = dataset.subset(job.limit, seed=job.seed)
     _log.info("data: %s, %d to train on, %d to test on, %d classes",
@@ -153,11 +152,14 @@ def _stop_if_canceled(context: RunContext) -> None:
         raise Stopped
 
 
-def _estimator(job: TrainingJob) -> Any:
+def _estimator(job: TrainingJob, n_classes: int) -> Any:
     """Return the job's classifier, not fitted, with its seed."""
-    from mnistkit.estimators import with_multiclass_liblinear
+    from mnistkit.estimators import with_array_selectors, with_multiclass_liblinear
 
-    estimator = ModelSpec(*with_multiclass_liblinear(job.model.type, job.model.params)).build()
+    model_type, params = job.model.type, dict(job.model.params)
+    if n_classes > 2:  # noqa: PLR2004 - scikit-learn fits two by itself
+        model_type, params = with_multiclass_liblinear(model_type, params)
+    estimator = ModelSpec(model_type, with_array_selectors(params)).build()
     check_classifier(estimator)
     _seed(estimator, job.seed)
     return estimator
@@ -166,9 +168,12 @@ def _estimator(job: TrainingJob) -> Any:
 def _seed(estimator: Any, seed: int) -> None:
     """Give ``seed`` to every ``random_state``, however deep, that the user left open."""
     params = estimator.get_params(deep=True)
-    open_ones = {k: seed for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None}
-    if open_ones:
-        estimator.set_params(**open_ones)
+    unset = {k: seed for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None}
+    if unset:
+        estimator.set_params(**unset)
+    for value in params.values():  # splitters have no get_params: theirs isn't among the parameters
+        if hasattr(value, "get_n_splits") and getattr(value, "random_state", seed) is None:
+            value.random_state = seed
 
 
 def _in_scikit_learn(estimator: Any) -> Any:

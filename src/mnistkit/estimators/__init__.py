@@ -7,6 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "columns": ["ColumnSelector", "with_array_selectors"],
         "liblinear": ["LiblinearLogisticRegression", "with_multiclass_liblinear"],
         "logistic": ["FastLogisticRegression", "WarmStart"],
         "rows": ["ArrayRows", "FileRows", "RowBlocks"],

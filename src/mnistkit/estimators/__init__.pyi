@@ -1,3 +1,5 @@
+from mnistkit.estimators.columns import ColumnSelector as ColumnSelector
+from mnistkit.estimators.columns import with_array_selectors as with_array_selectors
 from mnistkit.estimators.liblinear import LiblinearLogisticRegression as LiblinearLogisticRegression
 from mnistkit.estimators.liblinear import with_multiclass_liblinear as with_multiclass_liblinear
 from mnistkit.estimators.logistic import FastLogisticRegression as FastLogisticRegression
@@ -10,6 +12,7 @@ from mnistkit.estimators.warm_start import warm_start_groups as warm_start_group
 
 __all__ = [
     "ArrayRows",
+    "ColumnSelector",
     "FastLogisticRegression",
     "FileRows",
     "LiblinearLogisticRegression",
@@ -17,5 +20,6 @@ __all__ = [
     "WarmStart",
     "new_warm_start",
     "warm_start_groups",
+    "with_array_selectors",
     "with_multiclass_liblinear",
 ]

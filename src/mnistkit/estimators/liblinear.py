@@ -88,7 +88,7 @@ class LiblinearLogisticRegression(LogisticRegression):  # type: ignore[misc]  # 
 
 
 def with_multiclass_liblinear(type_path: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return a model's spec in which liblinear fits any number of classes, wherever in the model it is.
+    """Return a model's spec in which liblinear fits more than two classes, wherever in the model it is.
 
     Args:
         type_path: The import path of the model's class, as `mnistkit.ModelSpec` has it.
@@ -97,8 +97,11 @@ def with_multiclass_liblinear(type_path: str, params: Mapping[str, Any]) -> tupl
     Raises:
         SpecError: The model holds a ``LogisticRegressionCV`` with liblinear, which can't do that.
     """
-    if "liblinear" not in json.dumps(dict(params)):
-        return type_path, dict(params)
+    # The whole spec decides: in a grid the solver is named beside the estimator, not in it.
+    return _replaced_spec(type_path, params) if "liblinear" in json.dumps(dict(params)) else (type_path, dict(params))
+
+
+def _replaced_spec(type_path: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if type_path == "sklearn.linear_model.LogisticRegressionCV" and params.get("solver") == "liblinear":
         raise SpecError(
             "LogisticRegressionCV(solver='liblinear') can't learn more than two classes: use another solver, or "
@@ -116,6 +119,6 @@ def _replaced(value: Any) -> Any:
         return value
     content = value.get("$estimator")
     if isinstance(content, Mapping):
-        type_path, params = with_multiclass_liblinear(content["type"], content["params"])
+        type_path, params = _replaced_spec(content["type"], content["params"])
         return {"$estimator": {"type": type_path, "params": params}}
     return {key: _replaced(item) for key, item in value.items()}

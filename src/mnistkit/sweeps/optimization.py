@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from mnistkit.errors import MissingExtraError, UsageError
@@ -13,6 +14,7 @@ from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import OnUpdate, Submitter, canceling, running, wait_while_running
 from mnistkit.sweeps.sweep import Trial
+from mnistkit.sweeps.trials import lacks_metric, note_missing_metric
 
 if TYPE_CHECKING:  # an optional dependency
     import optuna
@@ -63,16 +65,20 @@ def optimized_trials(
     with canceling(runs, is_quiet=on_update is not None):
         while len(runs) < n:
             for _ in range(min(n - len(runs), parallel - len(running(runs)))):
-                chosen.append(study.ask(dict(space)))
+                with _quiet():
+                    chosen.append(study.ask(dict(space)))
                 runs.append(submitter.submit(job(chosen[-1].params)))
             wait_while_running(runs, parallel if len(runs) < n else None, n - len(runs), on_update)
             finished = [i for i, run in enumerate(runs) if run.state.is_terminal and i not in reported]
             reported.update(finished)
+            if lacks_metric(runs, metric):
+                break
             has_more = [_report(study, chosen[i], runs[i], metric) for i in finished]
             if not all(has_more):
                 _log.info("the sampler has nothing more to try after %d of %d trials", len(runs), n)
                 break
         wait_while_running(runs, 1, 0, on_update)
+    note_missing_metric(runs, metric)
     return [Trial(params=trial.params, run=run) for trial, run in zip(chosen, runs, strict=True)]
 
 
@@ -97,10 +103,11 @@ def _study(
                 f"{name} is {values!r:.80}: use one of optuna.distributions, such as "
                 "FloatDistribution(0.01, 10, log=True) or CategoricalDistribution([...])."
             )
-    return optuna.create_study(
-        direction="maximize" if mode == "max" else "minimize",
-        sampler=sampler or optuna.samplers.TPESampler(seed=seed),
-    )
+    with _quiet():
+        return optuna.create_study(
+            direction="maximize" if mode == "max" else "minimize",
+            sampler=sampler or optuna.samplers.TPESampler(seed=seed),
+        )
 
 
 def _report(study: optuna.Study, trial: optuna.Trial, run: Run, metric: str) -> bool:
@@ -111,7 +118,21 @@ def _report(study: optuna.Study, trial: optuna.Trial, run: Run, metric: str) -> 
     is_good = math.isfinite(value)
     state = optuna.trial.TrialState.COMPLETE if is_good else optuna.trial.TrialState.FAIL
     try:
-        study.tell(trial, value if is_good else None, state=state)
+        with _quiet():
+            study.tell(trial, value if is_good else None, state=state)
     except RuntimeError:  # an exhausted sampler stops the loop of Study.optimize, which isn't running here
         return False
     return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna from printing on standard error, and leave the verbosity that the program has set for it."""
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -24,7 +24,9 @@ __all__ = [
     "RunRung",
     "check_parallel",
     "completed_before",
+    "lacks_metric",
     "named",
+    "note_missing_metric",
     "run_halved",
     "run_trials",
 ]
@@ -129,11 +131,26 @@ def run_halved(
         now = [jobs[i] if is_last else attrs.evolve(jobs[i], limit=limit) for i in left]
         done = run_rung(now, [params[i] for i in left], rung)
         trials += done
-        left = [left[i] for i in halving.survivors([trial.run for trial in done])]
+        runs = [trial.run for trial in done]
+        note_missing_metric(runs, halving.metric)
+        left = [left[i] for i in halving.survivors(runs)]
         _log.info("rung %d, %d images: %d of %d combinations stay", rung, limit, 0 if is_last else len(left), len(done))
         if not left:
             break
     return trials
+
+
+def lacks_metric(runs: Sequence[Run], metric: str) -> bool:
+    """Return True if runs have completed, and none of them has logged ``metric``."""
+    completed = [run for run in runs if run.state is RunState.COMPLETED]
+    return bool(completed) and not any(metric in run.metrics for run in completed)
+
+
+def note_missing_metric(runs: Sequence[Run], metric: str) -> None:
+    """Log an error that lists the logged metrics, if `lacks_metric`: a search can't go by it."""
+    if lacks_metric(runs, metric):
+        logged = ", ".join(dict.fromkeys(name for run in runs for name in run.metrics)) or "none"
+        _log.error("The search has ended: no run has logged the metric %r. The logged metrics: %s.", metric, logged)
 
 
 def check_parallel(parallel: int | None) -> None:

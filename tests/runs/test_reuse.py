@@ -459,7 +459,7 @@ def test_many_files_are_kept_as_one_digest(trainer: Trainer, script: Path) -> No
 
 def test_a_missing_script_is_refused_as_ever(trainer: Trainer, tmp_path: Path) -> None:
     """A script that isn't there is an error of `submit` and of `explain`."""
-    for call in (trainer.submit, trainer.explain):
+    for call in (trainer.submit, trainer.explain_reuse):
         with pytest.raises(NotFoundError, match="no-such-folder"):
             call(ScriptJob(str(tmp_path / "no-such-folder")))
     assert trainer.runs() == ()

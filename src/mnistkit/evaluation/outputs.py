@@ -46,7 +46,7 @@ def predicted_labels(model: Any, X: NDArray[np.floating], class_names: Sequence[
 
 
 def predicted_probabilities(
-    model: Any, X: NDArray[np.floating], class_names: Sequence[str]
+    model: Any, X: NDArray[np.floating], class_names: Sequence[str], *, of_all: bool = False
 ) -> NDArray[np.float64] | None:
     """Return the probabilities of all classes for each row; None, with a note in the log, if they can't be used.
 
@@ -54,6 +54,7 @@ def predicted_probabilities(
         model: A fitted classifier.
         X: ``(n, h*w)``.
         class_names: One per label, label 0 first.
+        of_all: Require probabilities of all classes; else those that the model lacks are 0.
 
     Returns:
         ``(n, k) float64``, a column per label in order: finite, at least 0, with a sum of 1; or None.
@@ -63,7 +64,7 @@ def predicted_probabilities(
     found = classes = None
     try:
         found, classes = np.asarray(model.predict_proba(X), dtype=np.float64), getattr(model, "classes_", None)
-        reason = _problem(found, len(X)) or _missing(classes, found.shape[1], class_names)
+        reason = _problem(found, len(X)) or _missing(classes, found.shape[1], class_names, of_all=of_all)
     except Exception as error:  # noqa: BLE001 - the code of any model: its accuracy counts all the same
         reason = f"{type(error).__name__}: {error}"
     if reason or found is None:
@@ -71,7 +72,10 @@ def predicted_probabilities(
             "left out what needs probabilities, as those of %s can't be used: %s", type(model).__name__, reason
         )
         return None
-    return found[:, np.argsort(_labels(np.asarray(classes), class_names))]
+    probabilities = np.zeros((len(X), len(class_names)))
+    probabilities[:, _labels(np.asarray(classes), class_names)] = found
+    probabilities /= found.sum(axis=1, keepdims=True)  # of float32 the sums are 1 to 7 digits only
+    return probabilities
 
 
 def _labels(values: NDArray[Any], class_names: Sequence[str]) -> NDArray[np.int64]:
@@ -105,11 +109,12 @@ def _problem(found: NDArray[np.float64], n: int) -> str:
     return ""
 
 
-def _missing(classes: Any, n_columns: int, class_names: Sequence[str]) -> str:
-    """Return why the columns can't be told apart; empty if there is one for each class."""
+def _missing(classes: Any, n_columns: int, class_names: Sequence[str], *, of_all: bool) -> str:
+    """Return why it is unknown which columns are of which classes, or which classes lack one; empty if neither."""
     if classes is None:
         return "the classifier has no classes_, so that the order of the columns is unknown"
-    labels = sorted(_labels(np.asarray(classes), class_names).tolist())
-    if labels != list(range(len(class_names))) or n_columns != len(labels):
+    labels = set(_labels(np.asarray(classes), class_names).tolist())
+    every = set(range(len(class_names)))
+    if n_columns != len(labels) or not labels <= every or (of_all and labels != every):
         return f"they are of {n_columns} classes, and the data has {len(class_names)}"
     return ""

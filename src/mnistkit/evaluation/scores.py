@@ -131,7 +131,8 @@ def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     labels = np.arange(len(class_names))
-    predicted, probabilities = predicted_labels(model, X, class_names), predicted_probabilities(model, X, class_names)
+    predicted = predicted_labels(model, X, class_names)
+    probabilities = predicted_probabilities(model, X, class_names, of_all=True)
     loss = None if probabilities is None else float(log_loss(y, probabilities, labels=labels))
     precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return Evaluation(

@@ -49,7 +49,6 @@ KNOWN = {
     ("registry.version", "runs.views"),
     ("runs.record", "runs.views"),
     ("runs.run", "runs.views"),
-    ("runs.run", "runs.following"),
     ("sweeps.sweep", "reports"),
 }
 """Imports that are still to be removed."""

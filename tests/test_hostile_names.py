@@ -20,7 +20,7 @@ from mnistkit.local.threads import InProcessCompute
 from mnistkit.plugins import compute_backend, data_source, model_registry
 from mnistkit.registry.version import ModelRef
 from mnistkit.runs.context import FolderContext
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.testing.model_registry import HOSTILE_NAMES
@@ -62,9 +62,9 @@ def random_texts(count: int) -> Iterator[str]:
 
 
 @pytest.fixture(params=[InProcessCompute, ProcessCompute], ids=lambda kind: kind.__name__)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoredRuns:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> FolderBackend:
     """Each backend of this machine."""
-    kind: type[StoredRuns] = request.param
+    kind: type[FolderBackend] = request.param
     return kind(tmp_path / "root" / "home")
 
 
@@ -198,7 +198,7 @@ HOSTILE_FILES = (
 )
 
 
-def test_only_a_runs_own_files_are_handed_out(backend: StoredRuns, tiny_mnist: DataSource, root: Path) -> None:
+def test_only_a_runs_own_files_are_handed_out(backend: FolderBackend, tiny_mnist: DataSource, root: Path) -> None:
     """A download gives the listed files of a run and nothing else, whatever name is asked for."""
     script = root / "script"
     script.mkdir()

@@ -2,14 +2,16 @@
 
 from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, RegistersRuns
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
-    "GroupBackend",
     "ModelRegistry",
     "RegistersRuns",
+    "SupportsDelete",
     "SupportsDigests",
+    "SupportsGroups",
     "SupportsPins",
+    "SupportsStart",
 ]

@@ -69,7 +69,8 @@ from mnistkit.registry.export import export_version
 from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
 from mnistkit.reports import run_report, sweep_report, write_report
-from mnistkit.runs.retention import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
+from mnistkit.runs.backend import SupportsDelete
+from mnistkit.runs.retention import PruningPlan, plan_pruning, prune, registered_versions
 
 
 def train(classifier: Any) -> None:
@@ -86,7 +87,7 @@ def train(classifier: Any) -> None:
     assert_type(script.logs(follow=True), Iterator[str])
     assert_type(script.logs(start=100), str)
     assert_type(script.watch(), Run)
-    assert_type(script.looks(timeout=10), Iterator[Run])
+    assert_type(script.poll(timeout=10), Iterator[Run])
     assert_type([phase.seconds for phase in script.record.phases], list[float])
     assert_type(script.download("outputs/model.pkl"), Path)
     assert_type(model, ModelVersion)
@@ -131,7 +132,7 @@ def pruning() -> None:
     plan = plan_pruning(trainer.compute.runs(), registered_versions(trainer.models), keep=5, older_than=timedelta(30))
     assert_type(plan.delete, tuple[RunRecord, ...])
     assert_type([kept.reason for kept in plan.keep], list[str])
-    if isinstance(trainer.compute, DeletesRuns):
+    if isinstance(trainer.compute, SupportsDelete):
         assert_type(prune(plan, trainer.compute, trainer.models), PruningPlan)
 
 

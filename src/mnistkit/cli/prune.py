@@ -45,13 +45,14 @@ def prune(
     A run is kept if it hasn't finished, if a registered model came from it, or if --keep or --older-than keeps it.
     """
     from mnistkit.runs import retention
+    from mnistkit.runs.backend import SupportsDelete
     from mnistkit.trainer import Trainer
 
     if keep is None and older_than is None:
         raise UsageError("Set which runs to keep: the newest N with --keep, recent ones with --older-than, or both.")
     age = None if older_than is None else retention.parse_age(older_than)
     trainer = Trainer.from_config()
-    if not isinstance(trainer.compute, retention.DeletesRuns):
+    if not isinstance(trainer.compute, SupportsDelete):
         raise UsageError(f"{type(trainer.compute).__name__} can't delete runs.")
     records = trainer.compute.runs(experiment)
     plan = retention.plan_pruning(records, retention.registered_versions(trainer.models), keep=keep, older_than=age)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED
 from mnistkit.cli.live import active, shown
+from mnistkit.runs.backend import SupportsStart
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.progress import Step, listening
@@ -30,16 +31,9 @@ _PAUSE_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 
 
-@runtime_checkable
-class _StartsAhead(Protocol):
-    """A backend that can start its processes before the first submit."""
-
-    def start(self) -> None: ...
-
-
 def fetched(trainer: Trainer) -> Dataset:
     """Return the trainer's data, fetched with a progress bar; meanwhile the backend starts its processes."""
-    if isinstance(trainer.compute, _StartsAhead):
+    if isinstance(trainer.compute, SupportsStart):
         trainer.compute.start()
     with showing_progress("Fetching"):
         return trainer.dataset()
@@ -94,7 +88,7 @@ def wait_for(run: Run, timeout: float | None) -> None:
         RunTimeoutError: It hasn't finished by then.
     """
     with shown([run]) as show:
-        for _ in run.looks(timeout):
+        for _ in run.poll(timeout):
             show()
 
 

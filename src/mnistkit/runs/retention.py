@@ -9,18 +9,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
 from mnistkit.errors import MnistkitError, ModelNotFoundError, RunNotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.clock import utc_now
 
 __all__ = [
-    "DeletesRuns",
     "KeptRun",
     "PruningPlan",
     "parse_age",
@@ -34,22 +33,6 @@ _log = logging.getLogger(__name__)
 
 _AGE_PATTERN = re.compile(r"([0-9]{1,5})\s*([hdw])")
 _AGE_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-@runtime_checkable
-class DeletesRuns(Protocol):
-    """A compute backend that can delete runs; not all can."""
-
-    def get(self, run_id: str) -> RunRecord:
-        """Return the present record; see `mnistkit.interfaces.ComputeBackend.get`."""
-
-    def delete_run(self, run_id: str) -> None:
-        """Delete a finished run with all its files, permanently.
-
-        Raises:
-            RunNotFoundError: No run has that id.
-            RunStateError: It hasn't finished.
-        """
 
 
 @frozen(kw_only=True)
@@ -125,7 +108,7 @@ def plan_pruning(
     return PruningPlan(delete=tuple(to_delete), keep=tuple(kept))
 
 
-def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> PruningPlan:
+def prune(plan: PruningPlan, compute: SupportsDelete, models: ModelRegistry) -> PruningPlan:
     """Delete the runs of a plan, each after its state and the models registered by then have been checked again.
 
     One that can't be deleted doesn't stop the others. One that another process has deleted is in neither list.

@@ -16,7 +16,7 @@ from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.estimators.warm_start import warm_start_groups
 from mnistkit.jobs.fingerprint import Fingerprint
 from mnistkit.jobs.job import Job, TrainingJob
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import ReuseDecision, explain_reuse
 from mnistkit.runs.run import Run
@@ -67,7 +67,7 @@ class Submitter:
 
     def submit_all(self, jobs: Sequence[Job]) -> list[Run]:
         """Submit jobs at once and return their runs, in order; see `mnistkit.Trainer.submit_all`."""
-        can_group = isinstance(self.compute, GroupBackend)
+        can_group = isinstance(self.compute, SupportsGroups)
         order: list[int] = []
         runs: list[Run] = []
         with canceling(runs):
@@ -82,7 +82,7 @@ class Submitter:
         return explain_reuse(fingerprint(job, self.data), self.compute.runs(job.experiment))
 
     def _submit_group(self, jobs: Sequence[Job]) -> list[Run]:
-        if len(jobs) == 1 or not isinstance(self.compute, GroupBackend):
+        if len(jobs) == 1 or not isinstance(self.compute, SupportsGroups):
             return [self.submit(job) for job in jobs]
         records = self.compute.submit_group([self._prepared(job) for job in jobs], self.data)
         return [Run(self.compute, record) for record in records]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import secrets
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +31,7 @@ from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
+from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.names import check_file
 
 __all__ = ["AmlCompute", "Plan"]
@@ -126,7 +125,6 @@ class AmlCompute(ComputeBackend):
         self._pending: OrderedDict[str, Pending] = OrderedDict()
         self._threads: dict[str, threading.Thread] = {}
         self._mounting: dict[str, threading.Lock] = {}
-        _backends.add(self)
 
     @classmethod
     def from_home(
@@ -264,6 +262,7 @@ class AmlCompute(ComputeBackend):
             provenance=Provenance.of(job),
         )
         pending = Pending(record, data, self._submitter)
+        finish_at_exit(self, AmlCompute._finish)  # the SDK sends on thread pools
         with self._lock:
             self._pending[record.id] = pending
             self._threads[record.id] = pending.start(self._mount, self._arrived)
@@ -353,15 +352,3 @@ def _checked(run_id: str) -> str:
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise RunNotFoundError(f"{run_id!r:.120} is no id of a run: 'mnistkit runs list' shows them.")
     return run_id
-
-
-_backends: weakref.WeakSet[AmlCompute] = weakref.WeakSet()
-
-
-def _finish_all() -> None:
-    for backend in tuple(_backends):
-        backend._finish()  # noqa: SLF001 - of this module
-
-
-# Before the thread pools end, which the SDK sends with: what is registered with atexit comes after that.
-getattr(threading, "_register_atexit", atexit.register)(_finish_all)

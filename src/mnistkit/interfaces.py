@@ -1,6 +1,9 @@
-"""The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
+"""The three interfaces behind which backends are pluggable, and what a backend may offer besides.
 
-from mnistkit.data.source import DataSource, KnownContent, PinnedSource
+Each docstring is the contract; the suites of `mnistkit.testing` prove it.
+"""
+
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
@@ -9,13 +12,13 @@ from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups
 __all__ = [
     "ComputeBackend",
     "DataSource",
-    "KnownContent",
     "ModelRegistry",
-    "PinnedSource",
     "SupportsDelete",
+    "SupportsDigests",
     "SupportsGroups",
     "SupportsInspect",
     "SupportsNumbers",
+    "SupportsPins",
     "SupportsRunFiles",
     "SupportsSignatures",
     "SupportsStart",

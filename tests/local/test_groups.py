@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnistkit.estimators import FastLogisticRegression
-from mnistkit.estimators.warm_start import paths
+from mnistkit.estimators.warm_start import warm_start_groups
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
@@ -46,7 +46,7 @@ def test_jobs_that_differ_in_their_rate_alone_are_one_path() -> None:
     script = ScriptJob("folder")
     other = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"C": 1}))
     jobs: list[Job] = [job(10.0), script, job(0.1), other, job(1.0, seed=7), job(1.0), other]
-    assert paths(jobs) == [[2, 5, 0], [1], [3], [4], [6]]
+    assert warm_start_groups(jobs) == [[2, 5, 0], [1], [3], [4], [6]]
 
 
 def test_each_is_a_run_of_its_own(backend: FolderBackend, tiny_mnist: DataSource) -> None:

@@ -119,8 +119,8 @@ def test_the_reasons() -> None:
     assert {kept.record.id: kept.reason for kept in plan.keep} == {
         "run-1": "digits:1, digits:4 came from it",
         "run-2": "it is Running",
-        "run-3": "it ended 4 days ago",
-        "run-4": "it ended 30 hours ago",
+        "run-3": "it finished 4 days ago",
+        "run-4": "it finished 30 hours ago",
         "run-5": "it is one of the newest 1 of a",
     }
 

@@ -20,12 +20,12 @@ from mnistkit import (
     Dataset,
     DataSource,
     Evaluation,
-    Explanation,
     Fingerprint,
     Halving,
     ModelRegistry,
     ModelVersion,
     Provenance,
+    ReuseDecision,
     Run,
     RunRecord,
     RunState,
@@ -143,8 +143,8 @@ def reuse(classifier: Any) -> None:
     trainer = Trainer.local()
     assert_type(trainer.train(classifier, reuse=True), Run)
     run = trainer.submit(ScriptJob("my_folder"), reuse=True)
-    explanation = trainer.explain(trainer.job(classifier))
-    assert_type(explanation, Explanation)
+    explanation = trainer.explain_reuse(trainer.job(classifier))
+    assert_type(explanation, ReuseDecision)
     assert_type(explanation.reuses, bool)
     assert_type([difference.item for difference in explanation.differences], list[str])
     assert_type(run.record.job.fingerprint, Fingerprint | None)

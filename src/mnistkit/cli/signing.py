@@ -78,7 +78,7 @@ def export(
 
 
 def unsigned(models: ModelRegistry, name: str | None, version: int | None, keys: Sequence[Path]) -> Iterator[Problem]:
-    """The versions that none of the keys has signed, of those that can be read."""
+    """Yield a problem for each readable version that none of the keys has signed."""
     from mnistkit.registry.signing import check_signature
     from mnistkit.registry.verification import Problem
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mnistkit.data.fetching import fetch_dataset, fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import UsageError
-from mnistkit.estimators.warm_start import new_path
+from mnistkit.estimators.warm_start import new_warm_start
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
 from mnistkit.runs.context import FolderContext, Stopped, using_context
@@ -30,7 +30,7 @@ from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
 __all__ = ["InProcessCompute"]
 
@@ -100,7 +100,7 @@ class InProcessCompute(FolderBackend):
             thread.start()
 
     def _run(self, run_ids: Sequence[str], data: DataSource) -> None:
-        path = new_path(len(run_ids))
+        path = new_warm_start(len(run_ids))
         try:
             for run_id in run_ids:
                 with self._lock:
@@ -116,7 +116,7 @@ class InProcessCompute(FolderBackend):
                 del self._running[threading.current_thread()]
                 self._start_waiting()
 
-    def _run_to_its_end(self, run_id: str, data: DataSource, path: RegularizationPath | None) -> None:
+    def _run_to_its_end(self, run_id: str, data: DataSource, path: WarmStart | None) -> None:
         run = RunLifecycle(self._store, run_id)
         while not run.is_over:
             run.begin()
@@ -146,9 +146,7 @@ class InProcessCompute(FolderBackend):
         else:
             run.fail(run.attempt_by_timeout())
 
-    def _execute(
-        self, run: RunLifecycle, data: DataSource, context: _Context, path: RegularizationPath | None
-    ) -> int | None:
+    def _execute(self, run: RunLifecycle, data: DataSource, context: _Context, path: WarmStart | None) -> int | None:
         """Make an attempt; return the exit code of a script, None if it was stopped, and 0 for a training job."""
         _stop_if(context.should_stop)
         if isinstance(run.job, TrainingJob):

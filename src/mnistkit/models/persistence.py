@@ -23,13 +23,19 @@ from mnistkit.utils.files import write_atomically
 __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
+    "mnistkit.estimators.columns.ColumnSelector",
+    "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
     "mnistkit.estimators.logistic.FastLogisticRegression",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",
     "sklearn.metrics._scorer._PassthroughScorer",
     "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.RepeatedKFold",
+    "sklearn.model_selection._split.RepeatedStratifiedKFold",
+    "sklearn.model_selection._split.ShuffleSplit",
     "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.utils._bunch.Bunch",

@@ -110,7 +110,7 @@ class Probe:
         wrong = int((labels.astype(str) != self.labels.astype(str)).sum())
         if wrong:
             return f"{wrong} of {len(labels)} labels differ"
-        if not np.allclose(probabilities, self.probabilities, rtol=rtol, atol=atol):
+        if not np.allclose(probabilities, self.probabilities, rtol=rtol, atol=atol, equal_nan=True):
             worst = np.abs(probabilities - self.probabilities).max()
             return f"probabilities differ by up to {worst:.2g}"
         return ""
@@ -204,6 +204,7 @@ def _predictions(model: Any, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any
 
     labels = np.asarray(model.predict(X))
     labels = labels.astype(str) if labels.dtype.kind == "O" else labels
+    labels = labels.ravel() if labels.shape == (len(X), 1) else labels
     if hasattr(model, "predict_proba"):
         return labels, np.asarray(model.predict_proba(X))
     return labels, np.empty((len(X), 0))

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "observers": ["ObservedCompute", "RunObserver"],
         "record": ["Attempt", "MetricPoint", "Phase", "RunRecord", "RunState", "Transition"],
         "retention": ["PruningPlan", "plan_pruning", "prune", "registered_versions"],
-        "reuse": ["Explanation"],
+        "reuse": ["ReuseDecision"],
         "run": ["Run", "best_run"],
     },
 )

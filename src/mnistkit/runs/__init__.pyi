@@ -17,7 +17,7 @@ from mnistkit.runs.retention import PruningPlan as PruningPlan
 from mnistkit.runs.retention import plan_pruning as plan_pruning
 from mnistkit.runs.retention import prune as prune
 from mnistkit.runs.retention import registered_versions as registered_versions
-from mnistkit.runs.reuse import Explanation as Explanation
+from mnistkit.runs.reuse import ReuseDecision as ReuseDecision
 from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
 
@@ -25,11 +25,11 @@ __all__ = [
     "Attempt",
     "ComputeBackend",
     "DelegatingCompute",
-    "Explanation",
     "MetricPoint",
     "ObservedCompute",
     "Phase",
     "PruningPlan",
+    "ReuseDecision",
     "Run",
     "RunContext",
     "RunObserver",

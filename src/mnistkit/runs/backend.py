@@ -102,7 +102,7 @@ class SupportsGroups(Protocol):
         Otherwise as `ComputeBackend.submit`: a run that fails or is canceled doesn't stop those after it.
 
         Args:
-            jobs: At least one; training jobs that `mnistkit.estimators.warm_start.paths` puts into one group.
+            jobs: At least one; training jobs that `mnistkit.estimators.warm_start_groups` puts into one group.
             data: What to run them on.
             detach: Whether the runs outlive this process.
 

@@ -20,7 +20,7 @@ from mnistkit.azureml.v1.pins import MNIST, accepted, content, way_out
 from mnistkit.azureml.v1.uploads import uploaded
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
-from mnistkit.data.source import DataSource, PinnedSource
+from mnistkit.data.source import DataSource
 from mnistkit.errors import (
     ChecksumError,
     ConflictError,
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 @frozen
-class OpenDatasetsMnist(PinnedSource):
+class OpenDatasetsMnist(DataSource):
     """MNIST as Azure's Open Datasets have it, verified: the tutorial's data.
 
     In jobs of a workspace it is mounted where they run; `fetch` brings it to this machine.
@@ -120,7 +120,7 @@ class OpenDatasetsMnist(PinnedSource):
         return into
 
     def expected(self, into: Path) -> DatasetManifest | None:
-        """The pins, if the files in ``into`` have their sizes; see `PinnedSource.expected`."""
+        """The pins, if the files in ``into`` have their sizes; see `SupportsPins.expected`."""
         for manifest in accepted(self.files):
             with contextlib.suppress(OSError):
                 complete = all((into / name).stat().st_size == info.size for name, info in manifest.files.items())
@@ -129,7 +129,7 @@ class OpenDatasetsMnist(PinnedSource):
         return None
 
     def digests(self) -> Mapping[str, str]:
-        """The pinned sha256s; see `KnownContent`."""
+        """The pinned sha256s; see `SupportsDigests`."""
         return {name: info.sha256 for name, info in accepted(self.files)[0].files.items()}
 
     def register(

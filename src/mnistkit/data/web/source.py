@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from mnistkit import config
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
-from mnistkit.data.source import PinnedSource
+from mnistkit.data.source import DataSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
 from mnistkit.data.web.connection import TransferError, public_url
 from mnistkit.data.web.package_index import transfer_from_index
@@ -39,7 +39,7 @@ def _dataset(value: str | WebDataset) -> WebDataset:
 
 
 @frozen
-class WebSource(PinnedSource):
+class WebSource(DataSource):
     """A dataset from HTTPS mirrors, kept in a cache folder that is verified on every `fetch`.
 
     ::
@@ -102,7 +102,7 @@ class WebSource(PinnedSource):
         return into
 
     def digests(self) -> Mapping[str, str]:
-        """The pinned sha256s of the downloads, and of what is said of them; see `KnownContent`."""
+        """The pinned sha256s of the downloads, and of what is said of them; see `SupportsDigests`."""
         pins = {file.name: file.info.sha256 for file in self.dataset.files}
         made = {"recipe": f"{self.dataset.recipe}, first label {self.dataset.first_label}"}
         return {MANIFEST: sha256_hex(to_json(self._manifest({}))), **made, **pins}
@@ -110,7 +110,7 @@ class WebSource(PinnedSource):
     def expected(self, into: Path) -> DatasetManifest | None:
         """What ``dataset.json`` in ``into`` says, if it agrees with the pins and the files have the sizes it says.
 
-        See `PinnedSource.expected`.
+        See `SupportsPins.expected`.
         """
         try:
             manifest = self._recorded(into)

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import DataFolder, read_dataset
-from mnistkit.estimators.warm_start import new_path
+from mnistkit.estimators.warm_start import new_warm_start
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.runs.context import FolderContext, RunContext, Stopped, using_context
 from mnistkit.runs.folder import processes
@@ -27,11 +27,11 @@ from mnistkit.runs.record import RunState
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
 __all__ = ["Limits", "StatusPipe", "Train", "body"]
 
-Train = Callable[[TrainingJob, Dataset, RunContext, "RegularizationPath | None"], object]
+Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 """Carries out a training job: `mnistkit.training.train`, which stands above this room."""
 
 
@@ -101,7 +101,7 @@ def body(
             execute_script(runs[0].job, Path(data.path), runs[0].folder, processes.thread_variables(limits.threads))
         processes.limit_threads(limits.threads)
         _log_to_stderr()
-        path = new_path(len(runs))
+        path = new_warm_start(len(runs))
         _train(runs[0], data, pipe, path, train)
         for number in pipe.numbers():
             _train(runs[number], data, pipe, path, train)
@@ -119,9 +119,7 @@ def _log_to_stderr() -> None:
     logger.propagate = False
 
 
-def _train(
-    run: RunLifecycle, data: DataFolder, pipe: StatusPipe, path: RegularizationPath | None, train: Train
-) -> None:
+def _train(run: RunLifecycle, data: DataFolder, pipe: StatusPipe, path: WarmStart | None, train: Train) -> None:
     job, context = run.job, FolderContext(run.folder)
     assert isinstance(job, TrainingJob)  # noqa: S101 - no group holds a script
     if context.should_stop:

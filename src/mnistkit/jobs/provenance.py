@@ -29,8 +29,8 @@ _GIT = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")  # runs no h
 class Provenance:
     """What it takes to make a run again, as it was when the run was submitted.
 
-    Secrets are left out of the command line as `mnistkit.utils.redacted` says, and of the environment nothing is
-    kept.
+    Secrets are left out of the command line as `mnistkit.utils.redaction.redacted` says, and of the environment nothing
+    is kept.
 
     Attributes:
         commit: Of the git repository that the working directory belongs to; None without one, or without git.

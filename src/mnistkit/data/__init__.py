@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dataset": ["Dataset", "Split"],
         "fetching": ["fetch_dataset"],
         "folders": ["DigitsSource", "FolderSource"],
-        "idx": ["read_idx"],
+        "idx": ["read_idx", "write_idx"],
         "image_folder.exporting": ["export_pictures"],
         "image_folder.importing": ["Imported", "import_pictures"],
         "image_folder.listing": ["LeftOut"],

@@ -4,6 +4,7 @@ from mnistkit.data.fetching import fetch_dataset as fetch_dataset
 from mnistkit.data.folders import DigitsSource as DigitsSource
 from mnistkit.data.folders import FolderSource as FolderSource
 from mnistkit.data.idx import read_idx as read_idx
+from mnistkit.data.idx import write_idx as write_idx
 from mnistkit.data.image_folder.exporting import export_pictures as export_pictures
 from mnistkit.data.image_folder.importing import Imported as Imported
 from mnistkit.data.image_folder.importing import import_pictures as import_pictures
@@ -32,4 +33,5 @@ __all__ = [
     "fetch_dataset",
     "import_pictures",
     "read_idx",
+    "write_idx",
 ]

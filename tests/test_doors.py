@@ -118,3 +118,34 @@ def test_the_package_s_names_are_linked() -> None:
     for link in links:
         room, _, name = link.removeprefix("mnistkit.").rpartition(".")
         assert name in door(room).__all__, link  # type: ignore[attr-defined]
+
+
+def imports_of(text: str, *, page: bool) -> list[tuple[str, str]]:
+    """The (module, name) pairs that a script, or the Python blocks of a page, import of mnistkit."""
+    code = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) if page else [text]
+    nodes = [node for block in code for node in ast.walk(ast.parse(block))]
+    return [
+        (node.module or "", alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mnistkit"
+        for alias in node.names
+    ]
+
+
+PROJECT = Path(__file__).parents[1]
+SHOWN = [
+    PROJECT / "README.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "docs" / "howto").glob("*.md")),
+    *sorted((PROJECT / "docs" / "explanation").glob("*.md")),
+    *sorted((PROJECT / "examples").glob("**/*.py")),
+]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_what_users_see_imports_from_doors(path: Path) -> None:
+    """README, docs and examples import public names from the package or a room, never from a module inside one."""
+    for module, name in imports_of(path.read_text(encoding="utf-8"), page=path.suffix == ".md"):
+        room = module.removeprefix("mnistkit").removeprefix(".")
+        assert room in {"", *ROOMS}, f"from {module} import {name}"
+        assert name in door(room).__all__ or f"{room}.{name}".strip(".") in ROOMS, f"from {module} import {name}"  # type: ignore[attr-defined]

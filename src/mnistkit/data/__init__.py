@@ -14,9 +14,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "image_folder.exporting": ["export_pictures"],
         "image_folder.importing": ["Imported", "import_pictures"],
         "image_folder.listing": ["LeftOut"],
-        "manifest": ["DatasetManifest"],
+        "manifest": ["DatasetManifest", "FileInfo"],
         "source": ["DataSource", "KnownContent", "PinnedSource"],
-        "web.catalog": ["CATALOG"],
+        "web.catalog": ["CATALOG", "PinnedFile", "WebDataset"],
         "web.source": ["WebSource"],
     },
 )

@@ -10,10 +10,13 @@ from mnistkit.data.image_folder.importing import Imported as Imported
 from mnistkit.data.image_folder.importing import import_pictures as import_pictures
 from mnistkit.data.image_folder.listing import LeftOut as LeftOut
 from mnistkit.data.manifest import DatasetManifest as DatasetManifest
+from mnistkit.data.manifest import FileInfo as FileInfo
 from mnistkit.data.source import DataSource as DataSource
 from mnistkit.data.source import KnownContent as KnownContent
 from mnistkit.data.source import PinnedSource as PinnedSource
 from mnistkit.data.web.catalog import CATALOG as CATALOG
+from mnistkit.data.web.catalog import PinnedFile as PinnedFile
+from mnistkit.data.web.catalog import WebDataset as WebDataset
 from mnistkit.data.web.source import WebSource as WebSource
 
 __all__ = [
@@ -22,12 +25,15 @@ __all__ = [
     "Dataset",
     "DatasetManifest",
     "DigitsSource",
+    "FileInfo",
     "FolderSource",
     "Imported",
     "KnownContent",
     "LeftOut",
+    "PinnedFile",
     "PinnedSource",
     "Split",
+    "WebDataset",
     "WebSource",
     "export_pictures",
     "fetch_dataset",

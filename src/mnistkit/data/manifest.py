@@ -11,7 +11,7 @@ from mnistkit.errors import StorageError
 from mnistkit.utils.files import FileInfo, write_atomically
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "DatasetManifest", "read_manifest"]
+__all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "read_manifest"]
 
 MANIFEST = "dataset.json"
 

@@ -8,6 +8,10 @@ from mnistkit.runs.record import Phase as Phase
 from mnistkit.runs.record import RunRecord as RunRecord
 from mnistkit.runs.record import RunState as RunState
 from mnistkit.runs.record import Transition as Transition
+from mnistkit.runs.retention import DeletesRuns as DeletesRuns
+from mnistkit.runs.retention import plan_pruning as plan_pruning
+from mnistkit.runs.retention import prune as prune
+from mnistkit.runs.retention import registered_versions as registered_versions
 from mnistkit.runs.reuse import Explanation as Explanation
 from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
@@ -15,6 +19,7 @@ from mnistkit.runs.run import best_run as best_run
 __all__ = [
     "Attempt",
     "ComputeBackend",
+    "DeletesRuns",
     "Explanation",
     "GroupBackend",
     "MetricPoint",
@@ -26,4 +31,7 @@ __all__ = [
     "Transition",
     "best_run",
     "get_context",
+    "plan_pruning",
+    "prune",
+    "registered_versions",
 ]

@@ -18,6 +18,7 @@ NAMES = {
     "test-labels": "t10k-labels-idx1-ubyte",
 }
 
+FILES = tuple(NAMES.values())
 DOTTED = {role: name.replace("-idx", ".idx") for role, name in NAMES.items()}
 
 
@@ -45,3 +46,11 @@ def manifest(folder: Path, **fields: object) -> DatasetManifest:
     """A manifest of the files that are in ``folder``, with ``fields`` changed."""
     files = {path.relative_to(folder).as_posix(): file_info(path) for path in folder.rglob("*ubyte*")}
     return DatasetManifest(**{"name": "mine", "files": files, **fields})
+
+
+def four_files(folder: Path) -> Path:
+    """A tiny dataset in a new folder."""
+    folder.mkdir(parents=True)
+    for name in FILES:
+        write_idx(folder / name, np.ones((3, 2, 2) if "images" in name else 3, np.uint8))
+    return folder

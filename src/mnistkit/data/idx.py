@@ -50,7 +50,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 31  # zlib's window size for exactly one gzip member, with its checksum
 _SLICE = 256 * 2**10
 _PIECE = 2**20
-_AHEAD = 3  # pieces that may wait for their place
+_MAX_WAITING_PIECES = 3  # inflated, but not yet put into their place
 
 
 @frozen
@@ -281,7 +281,7 @@ def _inflate(
                 raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", "more")
             pending.append(pool.submit(put, piece, done))
             done += len(piece)
-            if len(pending) > _AHEAD:
+            if len(pending) > _MAX_WAITING_PIECES:
                 pending.popleft().result()
         for future in pending:
             future.result()

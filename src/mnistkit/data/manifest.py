@@ -18,7 +18,7 @@ MANIFEST = "dataset.json"
 
 @frozen(kw_only=True)
 class DatasetManifest:
-    """What ``dataset.json`` next to the IDX files says of them.
+    """The content of ``dataset.json``, which describes the IDX files beside it.
 
     Attributes:
         name: For people.

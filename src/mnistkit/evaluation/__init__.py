@@ -1,4 +1,4 @@
-"""How good a model is, and which of two is better."""
+"""Evaluation of models: scores, comparison of two, calibration, robustness, results of runs."""
 
 from __future__ import annotations
 

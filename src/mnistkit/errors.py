@@ -117,7 +117,7 @@ class ModelNotFoundError(NotFoundError):
 
 
 class ConflictError(MnistkitError):
-    """The state that a decision was based on has changed meanwhile. Nothing was done: read it again and decide again."""
+    """The state that a decision was based on has changed meanwhile. Nothing was done: read it and decide again."""
 
 
 class StorageError(MnistkitError, OSError):

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "backend": ["ComputeBackend", "GroupBackend"],
         "context": ["RunContext", "get_context"],
         "record": ["Attempt", "MetricPoint", "Phase", "RunRecord", "RunState", "Transition"],
-        "retention": ["DeletesRuns", "plan_pruning", "prune", "registered_versions"],
+        "retention": ["PruningPlan", "plan_pruning", "prune", "registered_versions"],
         "reuse": ["Explanation"],
         "run": ["Run", "best_run"],
     },

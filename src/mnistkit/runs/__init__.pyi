@@ -8,7 +8,7 @@ from mnistkit.runs.record import Phase as Phase
 from mnistkit.runs.record import RunRecord as RunRecord
 from mnistkit.runs.record import RunState as RunState
 from mnistkit.runs.record import Transition as Transition
-from mnistkit.runs.retention import DeletesRuns as DeletesRuns
+from mnistkit.runs.retention import PruningPlan as PruningPlan
 from mnistkit.runs.retention import plan_pruning as plan_pruning
 from mnistkit.runs.retention import prune as prune
 from mnistkit.runs.retention import registered_versions as registered_versions
@@ -19,11 +19,11 @@ from mnistkit.runs.run import best_run as best_run
 __all__ = [
     "Attempt",
     "ComputeBackend",
-    "DeletesRuns",
     "Explanation",
     "GroupBackend",
     "MetricPoint",
     "Phase",
+    "PruningPlan",
     "Run",
     "RunContext",
     "RunRecord",

@@ -1,4 +1,4 @@
-"""Where the four IDX files of a dataset lie below a folder."""
+"""Names and places of the four IDX files of a dataset below a folder."""
 
 from __future__ import annotations
 

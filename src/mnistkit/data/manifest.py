@@ -11,14 +11,14 @@ from mnistkit.errors import StorageError
 from mnistkit.utils.files import FileInfo, write_atomically
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "DatasetManifest", "read_manifest"]
+__all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "read_manifest"]
 
 MANIFEST = "dataset.json"
 
 
 @frozen(kw_only=True)
 class DatasetManifest:
-    """What ``dataset.json`` next to the IDX files says of them.
+    """The content of ``dataset.json``, which describes the IDX files beside it.
 
     Attributes:
         name: For people.

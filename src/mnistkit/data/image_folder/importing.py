@@ -25,16 +25,16 @@ __all__ = ["Imported", "import_pictures"]
 _FRACTION = 0.2
 _MAX_SIDE = 1024
 _MAX_BYTES = 2**30
-_LIGHT = 127
+_LIGHT_GREY_LEVEL = 127
 _REPORTS = 200
-_SHOWN = 3
+_MAX_REASONS = 3
 
 _Files = dict[str, FileInfo]
 
 
 @frozen(kw_only=True)
 class Imported:
-    """What became of a folder of pictures.
+    """The outcome of an import of an image folder.
 
     Attributes:
         folder: Holds the four IDX files and ``dataset.json``.
@@ -56,7 +56,7 @@ class Imported:
 
     @property
     def uri(self) -> str:
-        """What `mnistkit.load_dataset` takes."""
+        """The uri of the new dataset, for `mnistkit.load_dataset`."""
         return f"idx:{self.folder}"
 
 
@@ -112,7 +112,7 @@ def import_pictures(
         except (DataFormatError, OSError) as error:
             left_out.append(LeftOut(picture.file, _reason(error, folder / picture.file)))
             continue
-        light += background(image) > _LIGHT
+        light += background(image) > _LIGHT_GREY_LEVEL
         images[len(read)] = image
         read.append(picture)
     images = images[: len(read)]
@@ -215,6 +215,6 @@ def _write(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], i
 
 
 def _too_few(folder: Path, read: Sequence[PictureFile], part: str, left_out: Sequence[LeftOut]) -> str:
-    reasons = "; ".join(f"{each.file}: {each.reason}" for each in left_out[:_SHOWN])
-    detail = f" Left out: {reasons}{'; ...' if len(left_out) > _SHOWN else ''}" if reasons else ""
+    reasons = "; ".join(f"{each.file}: {each.reason}" for each in left_out[:_MAX_REASONS])
+    detail = f" Left out: {reasons}{'; ...' if len(left_out) > _MAX_REASONS else ''}" if reasons else ""
     return f"{folder}: {len(read)} pictures can be read, and none is left for the {part} split.{detail}"

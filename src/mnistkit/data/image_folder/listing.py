@@ -56,7 +56,7 @@ class PictureFile:
 
 @frozen
 class Listing:
-    """What there is to read.
+    """The images of an image folder, by class and split.
 
     Attributes:
         name: Of the dataset.

@@ -242,3 +242,4 @@ CATALOG: Mapping[str, WebDataset] = MappingProxyType(
         for dataset in (_MNIST, _FASHION, _KMNIST, _QMNIST, *(_emnist(split) for split in _EMNIST_CLASSES))
     }
 )
+"""The datasets that `WebSource` downloads, by name."""

@@ -100,17 +100,26 @@ def test_empty_folder_names_all_four_files(tmp_path: Path) -> None:
         find_idx_files(tmp_path)
 
 
+def test_a_file_that_lies_there_twice_is_one(tmp_path: Path) -> None:
+    """Archives exist in which each file lies twice: equal bytes are one file."""
+    fill(tmp_path)
+    for role, name in DOTTED.items():
+        (tmp_path / f"{name}-folder").mkdir()
+        write_idx(tmp_path / f"{name}-folder" / name, content()[role])
+    assert set(find_idx_files(tmp_path)) == set(ROLES)
+
+
 def test_ambiguous_files_are_listed(tmp_path: Path) -> None:
     """Two candidates for one file are an error that lists both and says what to do."""
     fill(tmp_path)
     (tmp_path / "copy").mkdir()
-    write_idx(tmp_path / "copy" / DOTTED["test-labels"], content()["test-labels"])
+    write_idx(tmp_path / "copy" / DOTTED["test-labels"], content()["test-labels"][::-1])
     with pytest.raises(DataFormatError) as caught:
         Dataset.from_folder(tmp_path)
     listed = Path("copy", DOTTED["test-labels"])
     assert str(caught.value) == (
         f"{tmp_path} holds several test-labels files ({listed}, {NAMES['test-labels']}): "
-        "name the folder of one dataset."
+        f"name the folder of one dataset, or what its files begin with, as in 'idx:{tmp_path}#emnist-letters'."
     )
 
 

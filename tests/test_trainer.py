@@ -254,8 +254,12 @@ def test_an_interrupted_training_is_canceled(tmp_path: Path) -> None:
     assert run.state is RunState.CANCELED
 
 
+def _pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - written a moment ago
+
+
 @pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute])
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, _pickled])
 def test_trainers_runs_and_sweeps_copy(
     backend: Callable[[Path], ComputeBackend], again: Callable[[Any], Any], tmp_path: Path
 ) -> None:

@@ -259,7 +259,7 @@ def _pickled(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute])
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])  # noqa: S301 - of our own making
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, _pickled])
 def test_trainers_runs_and_sweeps_copy(
     backend: Callable[[Path], ComputeBackend], again: Callable[[Any], Any], tmp_path: Path
 ) -> None:

@@ -14,7 +14,8 @@ from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
-from mnistkit.testing.compute_backend import ComputeBackendSuite, HeldData
+from mnistkit.testing.compute_backend import ComputeBackendSuite
+from mnistkit.testing.compute_base import HeldData
 
 __all__ = ["GroupBackendSuite"]
 

@@ -135,7 +135,7 @@ def test_a_failure_says_which_promise_broke(tmp_path: Path) -> None:
     options = ("-k", "test_a_folder_that_cant_be_made", "--show-capture=no")
     text = run_suite(NAIVE_SOURCE, tmp_path, *options).text
     assert " contract of DataSource " in text
-    assert "contract: Where the folder given can't be made, `fetch` raises `StorageError`." in text
+    assert "contract: `fetch` raises `StorageError` if the folder given can't be made." in text
 
 
 @pytest.mark.parametrize("suite", SUITES)

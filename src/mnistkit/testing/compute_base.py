@@ -56,7 +56,7 @@ class ComputeSuiteBase(ContractSuite):
 
     @pytest.fixture
     def source(self, tiny_mnist: DataSource) -> DataSource:
-        """What jobs are fitted on; the default is fixture ``tiny_mnist``."""
+        """The data that jobs are fitted on; the default is fixture ``tiny_mnist``."""
         return tiny_mnist
 
     @pytest.fixture

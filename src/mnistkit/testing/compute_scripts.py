@@ -74,7 +74,7 @@ class ScriptSuite(ComputeSuiteBase):
         assert [attempt.cause for attempt in run.record.attempts] == ["error"]
 
     def test_nothing_of_a_script_goes_on(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
-        """What a script starts and doesn't wait for has ended when its run has."""
+        """A process that a script starts and doesn't wait for has ended when its run has."""
         self.require("ends_leftovers")
         (script / "train.py").write_text(
             "import subprocess, sys\n"
@@ -88,7 +88,7 @@ class ScriptSuite(ComputeSuiteBase):
             time.sleep(0.05)
 
     def test_logs_can_be_read_in_pieces(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
-        """What `logs` returned doesn't change: text from ``start`` on is the rest."""
+        """Text that `logs` returned doesn't change: text from ``start`` on is the rest."""
         (script / "train.py").write_text("print('one')\nprint('two')\n")
         run = self.finished(backend, ScriptJob(str(script)), source)
         text = run.logs()
@@ -116,7 +116,7 @@ class ScriptSuite(ComputeSuiteBase):
         assert "4 files" in run.logs()
 
     def test_a_script_logs_and_leaves_files(self, backend: ComputeBackend, source: DataSource, script: Path) -> None:
-        """What a script logs through `get_context` and writes to ``./outputs`` is the run's."""
+        """Metrics that a script logs through `get_context`, and files in ``./outputs``, are the run's."""
         (script / "train.py").write_text(
             "import os\nfrom mnistkit import get_context\ncontext = get_context()\n"
             "for step in range(3):\n    context.log('loss', 1 / (step + 1), step=step)\n"

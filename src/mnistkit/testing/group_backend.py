@@ -21,7 +21,7 @@ __all__ = ["GroupBackendSuite"]
 
 
 class GroupBackendSuite(ComputeBackendSuite):
-    """What a `SupportsGroups` promises besides a `ComputeBackend`; subclass it as you would `ComputeBackendSuite`."""
+    """The contract of `SupportsGroups`, with that of `ComputeBackend`; subclass it like `ComputeBackendSuite`."""
 
     interface = "SupportsGroups"
 

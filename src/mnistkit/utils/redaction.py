@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["is_secret_name", "redacted", "redacted_arguments"]
 
 _MASK = "***"
-_SHORTEST = 8  # of the environment's secrets: what is shorter stands in too many places by chance
+_MIN_SECRET_LENGTH = 8  # of the environment's secrets: what is shorter stands in too many places by chance
 
 _SURE = r"passw(?:or)?d|passphrase|secret|connection[_-]?string|(?:api|account|access|private)[_-]?key"
 _ANYWHERE = re.compile(_SURE)
@@ -65,7 +65,7 @@ def redacted_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether an option, a variable or a key of that name is likely to hold a secret, such as ``--api-key``."""
+    """Return True if an option, variable or key of that name is likely to hold a secret, such as ``--api-key``."""
     lower = name.lower()
     words = [word for word in re.split(r"[^a-z0-9]+", lower) if word]
     return name not in _NO_SECRETS and bool(words) and (words[-1] in _LAST_WORDS or bool(_ANYWHERE.search(lower)))
@@ -75,7 +75,7 @@ def _of_environment() -> Iterator[str]:
     for name, value in os.environ.items():
         secret = value if is_secret_name(name) else _password(value) if name.lower().endswith("_proxy") else ""
         for form in {secret, unquote(secret)}:
-            if len(form) >= _SHORTEST:
+            if len(form) >= _MIN_SECRET_LENGTH:
                 yield form
 
 

@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit.errors import (
-    IntegrityError,
-    ModelNotFoundError,
-)
+from mnistkit.errors import IntegrityError, ModelNotFoundError
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.persistence import save_model
 from mnistkit.registry.info import ModelInfo

@@ -11,11 +11,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnistkit.errors import (
-    IntegrityError,
-    InvalidNameError,
-    MnistkitError,
-)
+from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.registry.info import ModelInfo
@@ -24,7 +20,7 @@ from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.search import search_models
 from mnistkit.registry.verification import inspect_version, verify_models
 from mnistkit.registry.version import ModelRef
-from mnistkit.testing.model_registry import HOSTILE_NAMES
+from mnistkit.testing.hostile_names import HOSTILE_NAMES
 from mnistkit.utils.names import check_name
 
 _NAMES = (

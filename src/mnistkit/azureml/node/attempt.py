@@ -53,7 +53,7 @@ def _script(spec: dict[str, Any], data_folder: str) -> None:
     """Become the script: as if the interpreter had been started with it."""
     entry, place = spec["entry"], spec["data_placeholder"]
     sys.argv = [entry, *(argument.replace(place, data_folder) for argument in spec["arguments"])]
-    sys.path[0] = os.path.dirname(os.path.abspath(entry))  # noqa: PTH100, PTH120 - as Python does it
+    sys.path.insert(0, os.path.dirname(os.path.abspath(entry)))  # noqa: PTH100, PTH120 - as Python does it
     try:
         runpy.run_path(entry, run_name="__main__")
     finally:  # not at exit: by then the SDK's threads take nothing any more

@@ -24,6 +24,7 @@ from typing import Any
 from mnistkit.azureml.node.forwarding import Forwarder
 from mnistkit.azureml.v1._sdk import JOB_FOLDER
 from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
+from mnistkit.utils.interpreter import module_command
 
 __all__ = ["ERROR_FILE", "JOB_FILE", "JOB_FOLDER", "LIBRARY_FILE", "MANIFEST_FILE", "PROPERTY", "RUN_FOLDER", "main"]
 
@@ -110,8 +111,8 @@ class _Job:
                 return None
 
     def _command(self) -> list[str]:
-        command = [sys.executable, "-u", "-m", "mnistkit.azureml.node.attempt", str(self._folder.absolute())]
-        return [*command, self._data_folder]
+        arguments = (str(self._folder.absolute()), self._data_folder)
+        return module_command("mnistkit.azureml.node.attempt", *arguments, unbuffered=True)
 
     def _variables(self) -> dict[str, str]:
         library = str((self._folder / LIBRARY_FILE).absolute())

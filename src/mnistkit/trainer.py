@@ -114,7 +114,7 @@ class Trainer:
         config: str | os.PathLike[str] | None = None,
         **cluster: Any,
     ) -> Trainer:
-        """Runs on a cluster of an Azure Machine Learning workspace, and models in it. Needs the extra ``azure``.
+        """Runs on a cluster of an Azure Machine Learning workspace, and models in it. Needs the extra ``azure-v1``.
 
         Nothing is asked of Azure before it is needed.
 

@@ -925,8 +925,8 @@ def test_a_dead_proxy_is_named_without_its_password(
 CHILD = """
 import sys
 from pathlib import Path
-from mnistkit.codec import from_json
-from mnistkit.web import Patience, WebDataset, WebSource
+from mnistkit.utils.serialization import from_json
+from mnistkit.data.web import Patience, WebDataset, WebSource
 dataset = from_json(sys.argv[1], WebDataset, "argument")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -83,16 +83,18 @@ def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
 
 
 def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
-    from mnistkit.azureml.v1.pins import identified
+    from mnistkit.azureml.pins import identify
     from mnistkit.data.fetching import DataFolder, read_dataset
+    from mnistkit.data.manifest import DatasetManifest
     from mnistkit.jobs.job import TrainingJob
     from mnistkit.runs.context import get_context
     from mnistkit.training import train
     from mnistkit.utils.serialization import from_json
 
     job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)
-    uri = spec["uri"]
-    dataset = read_dataset(DataFolder(data_folder, uri, owned=False), identified(Path(data_folder), uri))
+    pins = [from_json(each, DatasetManifest, folder / JOB_FILE) for each in spec["pins"]]
+    manifest = identify(Path(data_folder), pins)
+    dataset = read_dataset(DataFolder(data_folder, spec["uri"], owned=False), manifest)
     train(job, dataset, get_context())
 
 

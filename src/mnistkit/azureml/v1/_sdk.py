@@ -171,9 +171,9 @@ def call(
 def _missing(module: str, error: ImportError) -> str:
     version = ".".join(map(str, sys.version_info[:2]))
     if sys.version_info >= (3, 12):
-        return f"There is no Azure ML SDK for Python {version}: use Python 3.10 or 3.11 with 'mnistkit[azure]'."
+        return f"There is no Azure ML SDK for Python {version}: use Python 3.10 or 3.11 with 'mnistkit[azure-v1]'."
     return (
-        f"Azure ML needs its SDK, and {module} can't be imported ({error}): python -m pip install 'mnistkit[azure]', "
+        f"Azure ML needs its SDK, and {module} can't be imported ({error}): python -m pip install 'mnistkit[azure-v1]', "
         f"in an environment of its own, with Python 3.10 or 3.11 (this is {version})."
     )
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mnistkit import config
+from mnistkit.azureml.pins import configured_pins
 from mnistkit.azureml.v1._sdk import call, sdk_versions
 from mnistkit.azureml.v1.cluster import status_of
-from mnistkit.azureml.v1.pins import are_digits_synthetic
 from mnistkit.azureml.v1.workspace import connect, credential_kind, find_config
 from mnistkit.errors import MnistkitError, NotFoundError
 
@@ -27,10 +27,10 @@ def look_around(options: Mapping[str, Any] | None) -> Iterator[tuple[str, bool, 
     """
     is_used = options is not None
     if not (versions := sdk_versions()):
-        detail = "not installed: python -m pip install 'mnistkit[azure]', with Python 3.10 or 3.11"
-        yield "extra azure", not is_used, detail
+        detail = "not installed: python -m pip install 'mnistkit[azure-v1]', with Python 3.10 or 3.11"
+        yield "extra azure-v1", not is_used, detail
         return
-    yield "extra azure", True, ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield "extra azure-v1", True, ", ".join(f"{name} {version}" for name, version in versions.items())
     try:
         yield from _workspace(dict(options or {}))
     except NotFoundError as error:
@@ -49,8 +49,8 @@ def _workspace(options: dict[str, Any]) -> Iterator[tuple[str, bool, str]]:
         return
     workspace = connect(**options, seconds=_SECONDS)
     yield "azure", True, f"connected to {workspace.name} in {workspace.location}"
-    if are_digits_synthetic():
-        yield "azure data", True, "an emulator's synthetic digits stand in for MNIST (MNISTKIT_OPEN_DATASETS)"
+    if pins := configured_pins():
+        yield "azure data", True, f"{pins.name} is expected in place of MNIST ({config.PINS_VARIABLE})"
     targets = call("listing clusters", lambda: workspace.compute_targets, seconds=_SECONDS)
     for name, target in targets.items():
         yield f"cluster {name}", *_cluster(target)

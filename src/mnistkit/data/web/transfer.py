@@ -13,8 +13,9 @@ from pathlib import Path
 from attrs import frozen
 
 from mnistkit.data.web.catalog import PinnedFile
-from mnistkit.data.web.connection import TransferError, open_body, public_url
+from mnistkit.data.web.connection import TransferError, open_body
 from mnistkit.utils import progress
+from mnistkit.utils.redaction import public_url
 
 __all__ = ["Patience", "transfer"]
 

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import mnistkit
 from mnistkit.azureml.node.job import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import RunFailedError, UsageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob
@@ -37,7 +38,7 @@ from mnistkit.azureml.node.job import main  # noqa: E402
 
 main(folder)
 '''
-_LEFT_OUT = ("mnistkit/emulator", "mnistkit/testing", "mnistkit/cli", "mnistkit/web")
+_LEFT_OUT = ("mnistkit/emulator", "mnistkit/testing", "mnistkit/cli")
 _AS_OF = (1980, 1, 1, 0, 0, 0)  # equal sources make equal archives, which are uploaded once
 
 
@@ -46,13 +47,14 @@ def needs_data(job: Job) -> bool:
     return not isinstance(job, ScriptJob) or any(DATA_FOLDER in argument for argument in job.arguments)
 
 
-def stage(job: Job, uri: str, into: Path) -> str:
+def stage(job: Job, uri: str, into: Path, *, pins: Sequence[DatasetManifest] = ()) -> str:
     """Put into an empty folder what the node needs, as it is now; later edits don't reach it.
 
     Args:
         job: What is to run.
         uri: Of its data.
         into: The folder to submit; created.
+        pins: Manifests of which one must fit the data that is mounted on the node; none for data with a manifest.
 
     Returns:
         What to start, relative to the folder.
@@ -66,14 +68,14 @@ def stage(job: Job, uri: str, into: Path) -> str:
         _include(into / ".amlignore", into / ".gitignore")
     folder = into / JOB_FOLDER
     folder.mkdir(parents=True)
-    (folder / JOB_FILE).write_text(json.dumps(_spec(job, uri), indent=2) + "\n", encoding="utf-8")
+    (folder / JOB_FILE).write_text(json.dumps(_spec(job, uri, pins), indent=2) + "\n", encoding="utf-8")
     (folder / LIBRARY_FILE).write_bytes(_library())
     entry = into / ENTRY[job.kind]
     entry.write_text(_START.format(folder=JOB_FOLDER, library=LIBRARY_FILE), encoding="utf-8")
     return ENTRY[job.kind]
 
 
-def _spec(job: Job, uri: str) -> dict[str, Any]:
+def _spec(job: Job, uri: str, pins: Sequence[DatasetManifest]) -> dict[str, Any]:
     """The job for `mnistkit.azureml.node.job`, which can't read our values: it needs Python alone."""
     return {
         "kind": job.kind,
@@ -87,6 +89,7 @@ def _spec(job: Job, uri: str) -> dict[str, Any]:
         "tags": dict(job.tags),
         "libraries": [name for name in library_versions() if name != "python"],
         "uri": uri,
+        "pins": [to_json(each).decode() for each in pins],
         "job": "" if isinstance(job, ScriptJob) else to_json(job).decode(),
     }
 

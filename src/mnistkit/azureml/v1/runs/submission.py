@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
+from mnistkit.azureml.open_dataset import PinnedOpenDataset
 from mnistkit.azureml.v1._sdk import call, is_estimator_there, sdk
 from mnistkit.azureml.v1.environments import node_environment, registered
 from mnistkit.azureml.v1.runs.history import History
 from mnistkit.azureml.v1.runs.records import ended, of_job
 from mnistkit.azureml.v1.runs.staging import needs_data, stage
 from mnistkit.azureml.v1.workspace import Connection
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, NotFoundError, RunNotFoundError, ServiceError
 from mnistkit.jobs.job import Job, ScriptJob
@@ -178,7 +180,7 @@ class Pending:
         self._entry = ""
         self._problem: Exception | None = None
         try:
-            self._entry = stage(record.job, record.data, self._folder / "job")
+            self._entry = stage(record.job, record.data, self._folder / "job", pins=_pins(data))
         except (MnistkitError, OSError) as error:
             self._problem = error
 
@@ -244,6 +246,11 @@ class Pending:
     def _enter(self, state: RunState) -> None:
         transition = Transition(state, max(utc_now(), self.record.transitions[-1].at))
         self.record = evolve(self.record, transitions=(*self.record.transitions, transition))
+
+
+def _pins(data: DataSource) -> tuple[DatasetManifest, ...]:
+    """Return what the node must find mounted: it has neither this machine's settings nor the source's own pins."""
+    return data.accepted() if isinstance(data, PinnedOpenDataset) else ()
 
 
 @cache

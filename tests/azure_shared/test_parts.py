@@ -59,7 +59,7 @@ def script(tmp_path: Path) -> Path:
 @pytest.mark.skipif(HAS_SDK, reason="the SDK is installed")
 def test_without_the_extra_the_extra_is_named() -> None:
     """Without the SDK, connecting says which extra brings it, or that there is none for this Python."""
-    with pytest.raises(MissingExtraError, match=r"mnistkit\[azure\]"):
+    with pytest.raises(MissingExtraError, match=r"mnistkit\[azure-v1\]"):
         connect()
 
 
@@ -271,7 +271,7 @@ def test_equal_sources_make_equal_archives(script: Path, tmp_path: Path) -> None
     archives = [tmp_path / name / JOB_FOLDER / LIBRARY_FILE for name in ("a", "b")]
     assert archives[0].read_bytes() == archives[1].read_bytes()
     with zipfile.ZipFile(archives[0]) as archive:
-        assert {"mnistkit/__init__.py", "mnistkit/azureml/node/job.py", "mnistkit/context.py"} <= set(
+        assert {"mnistkit/__init__.py", "mnistkit/azureml/node/job.py", "mnistkit/runs/context.py"} <= set(
             archive.namelist()
         )
 

@@ -17,7 +17,7 @@ from azureml.core import Environment as SdkEnvironment
 from azureml.core import Run as SdkRun
 
 from mnistkit.azureml import AmlCompute, connect
-from mnistkit.azureml.v1.environments import node_environment
+from mnistkit.azureml.v1.environments import environment_of
 from mnistkit.azureml.v1.runs import submission
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
@@ -166,7 +166,7 @@ def test_the_job_sees_its_environment(backend: AmlCompute, tiny_mnist: DataSourc
     runs = [Run(backend, backend.submit(job, tiny_mnist)).wait(DEADLINE) for job in jobs]
     assert [f"colour {colour}" in run.logs() for run, colour in zip(runs, ("red", "blue"), strict=True)] == [True] * 2
     registered = [name for name in SdkEnvironment.list(backend.workspace) if name.startswith("mine-")]
-    assert registered == [node_environment(jobs[0]).name]
+    assert registered == [environment_of(jobs[0]).name]
     pins = str(SdkEnvironment.get(backend.workspace, registered[0]).python.conda_dependencies.serialize_to_string())
     assert "attrs>=20" in pins
     assert "azureml-defaults" in pins

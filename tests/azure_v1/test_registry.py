@@ -16,8 +16,8 @@ from attrs import evolve
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit.azureml import WorkspaceRegistry
+from mnistkit.azureml.models.events import log_name
 from mnistkit.azureml.v1._sdk import sdk
-from mnistkit.azureml.v1.models.events import ledger_name
 from mnistkit.emulator import Fault
 from mnistkit.emulator.services.models import Models
 from mnistkit.errors import (
@@ -234,7 +234,7 @@ def test_history_has_a_name_of_its_own(registry: WorkspaceRegistry, workspace: A
     registry.register("digits", folder, format="skops")
     registry.assign("digits", "champion", 1)
     assert registry.names() == ("digits",)
-    (entry,) = sdk("azureml.core").Model.list(workspace, name=ledger_name("digits"), expand=False)
+    (entry,) = sdk("azureml.core").Model.list(workspace, name=log_name("digits"), expand=False)
     assert entry.description == "version 1 assigned champion"
     with pytest.raises(ModelNotFoundError):
         registry.get("digits", 2)

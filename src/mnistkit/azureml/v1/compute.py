@@ -17,12 +17,14 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from mnistkit.azureml.v1.cluster import Cluster, ClusterSettings, ClusterStatus
-from mnistkit.azureml.v1.environments import NodeEnvironment, node_environment
+from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
+from mnistkit.azureml.environments import NodeEnvironment
+from mnistkit.azureml.runs.staging import ENTRY, needs_data
+from mnistkit.azureml.v1.cluster import Cluster
+from mnistkit.azureml.v1.environments import environment_of
 from mnistkit.azureml.v1.runs.files import fetch_file
 from mnistkit.azureml.v1.runs.history import History
 from mnistkit.azureml.v1.runs.reader import RunReader
-from mnistkit.azureml.v1.runs.staging import ENTRY, needs_data
 from mnistkit.azureml.v1.runs.submission import Pending, Submitter, SubmitWith
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.source import DataSource
@@ -240,7 +242,7 @@ class AmlCompute(ComputeBackend):
         submitter = self._submitter
         return Plan(
             cluster=self.settings,
-            environment=node_environment(job),
+            environment=environment_of(job),
             entry=ENTRY[job.kind],
             data=data.uri if needs_data(job) else None,
             mode=submitter.mode,

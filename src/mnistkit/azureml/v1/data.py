@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from mnistkit.azureml.calls import call
 from mnistkit.azureml.open_dataset import DATASET_NAME, PinnedOpenDataset, parse_uri
-from mnistkit.azureml.v1._sdk import call, sdk
+from mnistkit.azureml.v1._sdk import sdk, silence_engine
 from mnistkit.azureml.v1.uploads import uploaded
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.source import DataSource
@@ -62,8 +63,8 @@ class OpenDatasetsMnist(PinnedOpenDataset):
         """Register the Open Dataset in the workspace, so that people find it there, and return it with its version.
 
         Args:
-            name: What to call it there.
-            create_new_version: Whether a dataset that has this name gets another version, if this one differs.
+            name: The dataset's name there.
+            create_new_version: Add a version to a dataset that has this name, if this one differs.
             description: Free text.
 
         Raises:
@@ -84,13 +85,12 @@ class OpenDatasetsMnist(PinnedOpenDataset):
         return evolve(self, workspace=workspace, name=name, version=found.version)
 
     def dataset(self, workspace: Any = None) -> Any:
-        """The SDK's ``FileDataset``: registered, if there is a ``version``, or else the Open Dataset.
+        """Return the SDK's ``FileDataset``: registered, if there is a ``version``, or else the Open Dataset.
 
         Args:
             workspace: Where it is registered; None for ``workspace`` of this source.
         """
-        for module in ("engineless_dataflow", "_azure_access_token_resolver"):
-            sdk(f"azureml.dataprep.api.{module}").__dict__["print"] = _say_nothing  # they talk on standard output
+        silence_engine()
         if self.version is None:
             mnist = sdk("azureml.opendatasets").MNIST
             return call("looking up MNIST in the Open Datasets", mnist.get_file_dataset, enable_telemetry=False)
@@ -110,7 +110,7 @@ class OpenDatasetsMnist(PinnedOpenDataset):
 def mount(
     workspace: Any, source: DataSource, *, mode: Literal["mount", "download"] = "mount", name: str = "mnist_data"
 ) -> Any:
-    """What the SDK takes as a job's input, so that the job finds a source's files in a folder of its node.
+    """Return a job's input: the job finds a source's files in a folder of its node.
 
     `OpenDatasetsMnist` is mounted as it is. Any other source is fetched here and uploaded to the workspace's default
     datastore, unless data of the same content was before.
@@ -119,22 +119,18 @@ def mount(
         workspace: What `mnistkit.azureml.connect` returns.
         source: Where the data comes from.
         mode: ``"mount"`` to read files as they are needed, ``"download"`` to copy them first.
-        name: What the job calls it.
+        name: The input's name in the job.
 
     Returns:
         A ``DatasetConsumptionConfig`` of the SDK.
 
     Raises:
         UsageError: The mode is neither.
-        DataError: The data can't be had, or isn't what it should be.
-        ServiceError: The workspace can't take it.
+        DataError: The data can't be fetched, or its check failed.
+        ServiceError: The workspace refused it.
     """
     if mode not in {"mount", "download"}:
         raise UsageError(f"mode={mode!r}: use 'mount' or 'download'.")
     dataset = source.dataset(workspace) if isinstance(source, OpenDatasetsMnist) else uploaded(workspace, source)
     named = call("naming a dataset", dataset.as_named_input, name)
     return named.as_mount() if mode == "mount" else named.as_download()
-
-
-def _say_nothing(*_: object, **__: object) -> None:
-    """Stand in for the print of the SDK's engine."""

@@ -1,4 +1,4 @@
-"""Data of this machine, brought to a workspace's storage: once for each content."""
+"""Data of this machine, uploaded to a workspace's storage once for each content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml.v1._sdk import call, sdk
+from mnistkit.azureml.calls import call
+from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.layout import find_idx_files
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
@@ -18,20 +19,20 @@ from mnistkit.utils.serialization import from_json, to_json
 __all__ = ["uploaded"]
 
 _FOLDER = "mnistkit/data"
-_SECONDS = 3600.0
+_UPLOAD_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
 
 def uploaded(workspace: Any, source: DataSource) -> Any:
-    """The SDK's ``FileDataset`` of a source's files in the workspace's default datastore.
+    """Return the SDK's ``FileDataset`` of a source's files in the workspace's default datastore.
 
-    Below ``mnistkit/data`` each content has a folder with the four files and a ``dataset.json``. That comes last, and
-    who reads the folder verifies the files by it.
+    Below ``mnistkit/data`` each content has a folder with the four files and a ``dataset.json``. That is uploaded last,
+    so a folder that has it is complete; readers verify the files by it.
 
     Raises:
-        DataError: The data can't be had, or isn't what it should be.
-        ServiceError: The workspace can't take it.
+        DataError: The data can't be fetched, or its check failed.
+        ServiceError: The workspace refused it.
     """
     fetched = fetch_folder(source)
     folder = Path(fetched.path)
@@ -46,14 +47,14 @@ def uploaded(workspace: Any, source: DataSource) -> Any:
     if not call("looking for data", _blob(store, f"{place}/{MANIFEST}").exists):
         _log.info("uploading %s to %s of the datastore %s", source.uri, place, store.name)
         for name, path in files.items():
-            call(f"uploading {name}", _send, _blob(store, f"{place}/{name}"), path, seconds=_SECONDS)
+            call(f"uploading {name}", _send, _blob(store, f"{place}/{name}"), path, seconds=_UPLOAD_SECONDS)
         call(f"uploading {MANIFEST}", _blob(store, f"{place}/{MANIFEST}").upload_blob, manifest, overwrite=True)
     from_files = sdk("azureml.core").Dataset.File.from_files
     return call("making a dataset", from_files, [(store, f"{place}/**")], validate=False)
 
 
 def _manifest(folder: Path, files: dict[str, Path], uri: str) -> DatasetManifest:
-    """What the node is to find: names as they are here, contents as they are now."""
+    """Return the manifest that the node verifies by: names as they are here, contents as they are now."""
     try:
         infos = {name: FileInfo(path.stat().st_size, sha256_of(path)) for name, path in sorted(files.items())}
         told = folder / MANIFEST
@@ -65,7 +66,7 @@ def _manifest(folder: Path, files: dict[str, Path], uri: str) -> DatasetManifest
     for name, path in files.items():
         listed = known.files.get(path.relative_to(folder).as_posix())
         if known.files and listed != infos[name]:
-            raise ChecksumError(f"{path} isn't the file that {told} speaks of: fetch the data again.")
+            raise ChecksumError(f"{path} isn't the file that {told} lists: fetch the data again.")
     return DatasetManifest(name=known.name, version=known.version, class_names=known.class_names, files=infos)
 
 

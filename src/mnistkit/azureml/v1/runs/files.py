@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from mnistkit.azureml.node.job import MANIFEST_FILE
+from mnistkit.azureml.node.layout import MANIFEST_FILE
+from mnistkit.azureml.runs.records import Result
 from mnistkit.azureml.v1.runs.history import History
-from mnistkit.azureml.v1.runs.records import Result
 from mnistkit.errors import DownloadError, NotFoundError, ServiceError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info
 
@@ -47,7 +47,7 @@ def fetch_file(history: History, run_id: str, file: str, files: Sequence[str], i
 
 def _expected(history: History, run_id: str) -> dict[str, FileInfo]:
     """What the node says that the outputs are; nothing of a run that was ended before it could."""
-    result = Result.of(history.look(run_id).properties or {})
+    result = Result.of(history.look(run_id).properties or {}, f"run {run_id}")
     if result is None or result.manifest is None:
         return {}
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:

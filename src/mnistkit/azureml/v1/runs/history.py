@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml.v1._sdk import call, sdk
-from mnistkit.azureml.v1.runs.records import PROPERTIES
+from mnistkit.azureml.calls import call
+from mnistkit.azureml.runs.records import PROPERTIES
+from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.errors import AuthenticationError, NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint

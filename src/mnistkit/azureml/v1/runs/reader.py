@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from mnistkit.azureml.runs.records import Result, read_record, state_of
 from mnistkit.azureml.v1.runs.history import History
-from mnistkit.azureml.v1.runs.records import Result, read, state_of
 from mnistkit.errors import DataFormatError, MnistkitError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 
@@ -113,7 +113,7 @@ class RunReader:
         left = self._what_is_left(dto, patient=patient)
         url = self._history.handle(dto.run_id).get_portal_url()
         try:
-            return read(dto, points=left.points, files=left.files, error=left.error, log=left.log, url=url)
+            return read_record(dto, points=left.points, files=left.files, error=left.error, log=left.log, url=url)
         except DataFormatError as error:
             raise RunNotFoundError(
                 f"Run {dto.run_id} is in the workspace, but not one of mnistkit's: {error}"
@@ -136,7 +136,7 @@ class RunReader:
 
     def _look(self, dto: Any, state: RunState, *, patient: bool) -> _Left:
         run_id = dto.run_id
-        result = Result.of(dto.properties or {}) if state.is_terminal else None
+        result = Result.of(dto.properties or {}, f"run {run_id}") if state.is_terminal else None
         expected = result.points if result else 0
         deadline = time.monotonic() + (_LATE_SECONDS if patient else 0)
         points = self._history.points(run_id)

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
+from mnistkit.azureml.calls import call
 from mnistkit.azureml.open_dataset import PinnedOpenDataset
-from mnistkit.azureml.v1._sdk import call, is_estimator_there, sdk
-from mnistkit.azureml.v1.environments import node_environment, registered
+from mnistkit.azureml.runs.records import end_properties, job_properties
+from mnistkit.azureml.runs.staging import needs_data, stage
+from mnistkit.azureml.v1._sdk import is_estimator_available, sdk
+from mnistkit.azureml.v1.environments import environment_of, registered
 from mnistkit.azureml.v1.runs.history import History
-from mnistkit.azureml.v1.runs.records import ended, of_job
-from mnistkit.azureml.v1.runs.staging import needs_data, stage
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.source import DataSource
@@ -35,7 +36,8 @@ SubmitWith = Literal["estimator", "script_run_config"]
 """The SDK's classes that a run is submitted with: the tutorial's, or what came after it."""
 
 _DATA = "--data-folder"
-_AT_ONCE = 4
+_MAX_CONCURRENT = 4  # submissions: the SDK uploads a snapshot in each
+_NODE_MODULE = "mnistkit.azureml.v1.node"
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class Submitter:
     mode: Literal["mount", "download"]
     max_seconds: int
     seconds: float | None
-    _slots: threading.Semaphore = field(factory=lambda: threading.Semaphore(_AT_ONCE), init=False)
+    _slots: threading.Semaphore = field(factory=lambda: threading.Semaphore(_MAX_CONCURRENT), init=False)
     _environments: dict[str, Any] = field(factory=dict, init=False)
 
     def duration(self, job: Job) -> int:
@@ -77,7 +79,7 @@ class Submitter:
         """
         with self._slots:
             workspace, job = self.connection.workspace, record.job
-            wanted = node_environment(job)
+            wanted = environment_of(job)
             environment = self._environments.get(wanted.name) or registered(workspace, wanted)
             self._environments[wanted.name] = environment
             config = self._configuration(job, folder, entry, environment, mounted)
@@ -108,7 +110,7 @@ class Submitter:
             f"noting the run {record.id}", experiment.start_logging, run_id=record.id, snapshot_directory=None,
             outputs=False, seconds=self.seconds,
         )  # fmt: skip
-        call("noting how it ended", run.add_properties, ended(state, error, trace), seconds=self.seconds)
+        call("noting how it ended", run.add_properties, end_properties(state, error, trace), seconds=self.seconds)
         self._describe(run, record)
         if state is RunState.CANCELED:
             call("canceling it", run.cancel, seconds=self.seconds)
@@ -125,7 +127,7 @@ class Submitter:
 
     def _describe(self, run: Any, record: RunRecord) -> None:
         assert record.provenance is not None, "every run that is submitted here has it"  # noqa: S101 - for the type
-        properties = of_job(record.job, record.data, record.created_at, record.provenance)
+        properties = job_properties(record.job, record.data, record.created_at, record.provenance)
         call(f"describing the run {record.id}", run.add_properties, properties, seconds=self.seconds)
         if record.job.tags:
             call(f"tagging the run {record.id}", run.set_tags, dict(record.job.tags), seconds=self.seconds)
@@ -180,7 +182,7 @@ class Pending:
         self._entry = ""
         self._problem: Exception | None = None
         try:
-            self._entry = stage(record.job, record.data, self._folder / "job", pins=_pins(data))
+            self._entry = stage(record.job, record.data, self._folder / "job", module=_NODE_MODULE, pins=_pins(data))
         except (MnistkitError, OSError) as error:
             self._problem = error
 
@@ -255,7 +257,7 @@ def _pins(data: DataSource) -> tuple[DatasetManifest, ...]:
 
 @cache
 def _has_estimator() -> bool:
-    if is_estimator_there():
+    if is_estimator_available():
         return True
     _log.warning("This release of the Azure ML SDK has no Estimator any more: runs are submitted with ScriptRunConfig.")
     return False

@@ -1,4 +1,4 @@
-"""What travels to the node: the script's folder or the training's, the job as JSON, and mnistkit's own source."""
+"""The folder that is sent to the node: the script's own, the job as JSON, and mnistkit's source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mnistkit
-from mnistkit.azureml.node.job import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
+from mnistkit.azureml.node.layout import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import RunFailedError, UsageError
 from mnistkit.jobs.environment import library_versions
@@ -24,44 +24,45 @@ from mnistkit.utils.serialization import to_json
 __all__ = ["ENTRY", "needs_data", "stage"]
 
 ENTRY: Mapping[str, str] = {"training": "train.py", "script": f"{JOB_FOLDER}/run.py"}
-"""What the node starts, by kind of job: relative to the staged folder."""
+"""The file that the node starts, by kind of job, relative to the staged folder."""
 
 _START = '''\
-"""Starts the job that mnistkit submitted: see mnistkit.azureml.node.job in the archive beside job.json."""
+"""Starts the job that mnistkit submitted: see {module} in the archive beside job.json."""
 import sys
 from pathlib import Path
 
 folder = next(each for each in Path(__file__).resolve().parents if (each / "{folder}").is_dir()) / "{folder}"
 sys.path.insert(0, str(folder / "{library}"))
 
-from mnistkit.azureml.node.job import main  # noqa: E402
+from {module} import main  # noqa: E402
 
 main(folder)
 '''
 _LEFT_OUT = ("mnistkit/emulator", "mnistkit/testing", "mnistkit/cli")
-_AS_OF = (1980, 1, 1, 0, 0, 0)  # equal sources make equal archives, which are uploaded once
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # equal sources make equal archives, which are uploaded once
 
 
 def needs_data(job: Job) -> bool:
-    """Whether the job reads the data that it is submitted with."""
+    """Return True if the job reads the data that it is submitted with."""
     return not isinstance(job, ScriptJob) or any(DATA_FOLDER in argument for argument in job.arguments)
 
 
-def stage(job: Job, uri: str, into: Path, *, pins: Sequence[DatasetManifest] = ()) -> str:
-    """Put into an empty folder what the node needs, as it is now; later edits don't reach it.
+def stage(job: Job, uri: str, into: Path, *, module: str, pins: Sequence[DatasetManifest] = ()) -> str:
+    """Write a folder with all that the node needs, as it is now: later edits don't reach it.
 
     Args:
         job: What is to run.
         uri: Of its data.
         into: The folder to submit; created.
+        module: The module of the SDK whose ``main`` runs the job on the node.
         pins: Manifests of which one must fit the data that is mounted on the node; none for data with a manifest.
 
     Returns:
-        What to start, relative to the folder.
+        The file to start, relative to the folder.
 
     Raises:
         RunFailedError: The script's folder is larger than 300 MiB.
-        UsageError: The script's folder has something of the name of what mnistkit sends along.
+        UsageError: The script's folder has an entry with the name of the folder that mnistkit adds.
     """
     if isinstance(job, ScriptJob):
         _copy(Path(job.source_directory), into)
@@ -71,12 +72,12 @@ def stage(job: Job, uri: str, into: Path, *, pins: Sequence[DatasetManifest] = (
     (folder / JOB_FILE).write_text(json.dumps(_spec(job, uri, pins), indent=2) + "\n", encoding="utf-8")
     (folder / LIBRARY_FILE).write_bytes(_library())
     entry = into / ENTRY[job.kind]
-    entry.write_text(_START.format(folder=JOB_FOLDER, library=LIBRARY_FILE), encoding="utf-8")
+    entry.write_text(_START.format(folder=JOB_FOLDER, library=LIBRARY_FILE, module=module), encoding="utf-8")
     return ENTRY[job.kind]
 
 
 def _spec(job: Job, uri: str, pins: Sequence[DatasetManifest]) -> dict[str, Any]:
-    """The job for `mnistkit.azureml.node.job`, which can't read our values: it needs Python alone."""
+    """Return the job for `mnistkit.azureml.node.job`, which can't read our values: it needs Python alone."""
     return {
         "kind": job.kind,
         "name": job.entry_script if isinstance(job, ScriptJob) else "The training process",
@@ -115,7 +116,7 @@ def _copy(source: Path, into: Path) -> None:
         return str(shutil.copy2(origin, target))
 
     if (source / JOB_FOLDER).exists():
-        raise UsageError(f"{source} holds {JOB_FOLDER!r}, the name of what mnistkit sends along: rename it.")
+        raise UsageError(f"{source} holds {JOB_FOLDER!r}, the name of the folder that mnistkit adds: rename it.")
     shutil.copytree(source, into, ignore=ignored, copy_function=copy, dirs_exist_ok=True)
 
 
@@ -124,7 +125,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _include(*ignore_files: Path) -> None:
-    """See that what the folder's own rules leave out, the SDK obeys the first file there is, isn't what we send."""
+    """Except our own files from the folder's ignore rules, of which the SDKs read the first file alone."""
     rules = next((file.read_text(encoding="utf-8") for file in ignore_files if file.is_file()), None)
     if rules is not None:
         ignore_files[0].write_text(f"{rules.rstrip()}\n!/{JOB_FOLDER}/\n!/{JOB_FOLDER}/**\n", encoding="utf-8")
@@ -132,14 +133,14 @@ def _include(*ignore_files: Path) -> None:
 
 @cache
 def _library() -> bytes:
-    """The source of mnistkit as a zip archive that Python imports from, with its version."""
+    """Return the source of mnistkit as a zip archive that Python imports from, with its version."""
     root, stream = Path(mnistkit.__file__).parent, io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(root.rglob("*.py")):
             name = path.relative_to(root.parent).as_posix()
             if not name.startswith(_LEFT_OUT):
-                archive.writestr(zipfile.ZipInfo(name, _AS_OF), path.read_bytes(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name, _ZIP_TIME), path.read_bytes(), zipfile.ZIP_DEFLATED)
         version = metadata.version("mnistkit")
         about = f"Metadata-Version: 2.1\nName: mnistkit\nVersion: {version}\n"
-        archive.writestr(zipfile.ZipInfo(f"mnistkit-{version}.dist-info/METADATA", _AS_OF), about)
+        archive.writestr(zipfile.ZipInfo(f"mnistkit-{version}.dist-info/METADATA", _ZIP_TIME), about)
     return stream.getvalue()

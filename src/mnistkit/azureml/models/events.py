@@ -1,45 +1,44 @@
-"""What happened to a model's versions: who pointed which alias where, what was deleted, who signed.
+"""The event log of a model: who pointed which alias where, which versions were deleted, who signed.
 
 A workspace keeps no history of aliases, and can't compare before it sets. It does give each registered version of a
-name the next number, whoever asks at the same time. So each event is a version of its own, of a second name beside
-the model's: the numbers are their order, and whether an event counts is found by going through them in that order,
-with the same outcome for everybody.
+name the next number, also to concurrent callers. So each event is a version of its own, of a second name beside the
+model's: the numbers are their order. An event counts or not depending on the events before it alone, so every reader
+comes to the same result.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from attrs import Factory, define, field, frozen
 
+from mnistkit.azureml.properties import PREFIX, pack_text, unpack_text
 from mnistkit.errors import DataFormatError, IntegrityError
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.version import Assignment
-from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["Event", "Ledger", "ledger_name", "model_name", "pack", "unpack"]
+__all__ = ["Event", "EventLog", "log_name", "model_name", "read_events", "write_event"]
 
 _SUFFIX = "..history"  # no model of ours can be called that: see mnistkit.utils.names
-_LONGEST = 1000  # characters of one property
-_KEY = "mnistkit."
+_PROPERTY = f"{PREFIX}event"
 
 
-def ledger_name(name: str) -> str:
-    """What the versions that are the events of ``name`` are called in the workspace."""
+def log_name(name: str) -> str:
+    """Return the name in the workspace of the versions that are the events of ``name``."""
     return f"{name}{_SUFFIX}"
 
 
 def model_name(name: str) -> str | None:
-    """The model whose events go by that name, None if it is the name of a model."""
+    """Return the model whose events have that name; None if it is the name of a model."""
     return name.removesuffix(_SUFFIX) if name.endswith(_SUFFIX) else None
 
 
 @frozen(kw_only=True)
 class Event:
-    """One entry.
+    """One entry of the log.
 
     Attributes:
         kind: What happened.
@@ -47,7 +46,7 @@ class Event:
         assignment: Of an alias.
         after: How many assignments of that alias came before, for this one to count; any number if None.
         signature: Of the version.
-        nonce: Tells an entry from all others: one that was sent twice counts once.
+        nonce: Unique: an event that was sent twice counts once.
     """
 
     kind: Literal["assigned", "deleted", "signed"]
@@ -58,21 +57,21 @@ class Event:
     nonce: str = field(factory=lambda: uuid.uuid4().hex)
 
     def __str__(self) -> str:
-        """What people see of it in the studio."""
+        """Return the description that people see in the studio."""
         to = f" {self.assignment.alias}" if self.assignment else ""
         return f"version {self.version} {self.kind}{to}"
 
 
 @define
-class Ledger:
-    """What the events amount to.
+class EventLog:
+    """The state of a model after its events.
 
     Attributes:
         histories: The assignments of each alias that count, oldest first.
         deleted: Versions.
         signatures: By version and key: the first of each.
         counted: The nonces of events that counted.
-        seen: The nonces of all.
+        seen: The nonces of all events.
     """
 
     histories: dict[str, list[Assignment]] = Factory(dict)
@@ -82,21 +81,29 @@ class Ledger:
     seen: set[str] = Factory(set)
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Ledger:
-        """Go through the events in their order."""
-        ledger = cls()
+    def of(cls, events: Iterable[Event]) -> EventLog:
+        """Return the state after events, which come in the order of their numbers."""
+        log = cls()
         for event in events:
-            if event.nonce not in ledger.seen:
-                ledger.seen.add(event.nonce)
-                if ledger._apply(event):
-                    ledger.counted.add(event.nonce)
-        return ledger
+            if event.nonce not in log.seen:
+                log.seen.add(event.nonce)
+                if log._apply(event):
+                    log.counted.add(event.nonce)
+        return log
 
     def holders(self, version: int) -> list[str]:
-        """The aliases that point to a version now."""
+        """Return the aliases that point to a version now."""
         return [alias for alias, history in sorted(self.histories.items()) if history[-1].version == version]
 
     def _apply(self, event: Event) -> bool:
+        """Apply an event if it counts, and return True if it does.
+
+        Order alone decides. Two clients may each read a log, find that their event is allowed, and write it: the
+        workspace takes both, since it can't compare before it sets. So permission isn't given by the writer's check but
+        here, by every reader alike: from events that have lower numbers, never from clocks, from later events, or from
+        who reads. The event with the lower number wins; its rival finds its nonce missing in `counted` and reports a
+        conflict. For the same reason this rule may never change for events that are already written.
+        """
         if event.version in self.deleted:
             return False
         if event.kind == "deleted":
@@ -113,37 +120,16 @@ class Ledger:
         return True
 
 
-def pack(what: str, text: str) -> dict[str, str]:
-    """A text as properties that are short enough, with its sha256."""
-    pieces = [text[start : start + _LONGEST] for start in range(0, len(text), _LONGEST)]
-    packed = {f"{_KEY}{what}.{number}": piece for number, piece in enumerate(pieces)}
-    return {**packed, f"{_KEY}{what}.sha256": sha256_hex(text.encode())}
-
-
-def unpack(what: str, properties: object, source: str) -> str | None:
-    """What `pack` made, None if there is nothing of the kind.
-
-    Raises:
-        IntegrityError: It was altered.
-    """
-    kept = properties if isinstance(properties, dict) else {}
-    mine = {key: value for key, value in kept.items() if key.startswith(f"{_KEY}{what}.")}
-    if not mine:
-        return None
-    text = "".join(str(mine.get(f"{_KEY}{what}.{number}", "")) for number in range(len(mine) - 1))
-    digest = sha256_hex(text.encode(errors="replace"))
-    if digest != mine.get(f"{_KEY}{what}.sha256"):
-        raise IntegrityError(f"{source}: its {what} in the properties was altered: it has the sha256 {digest}.")
-    return text
-
-
 def write_event(event: Event) -> dict[str, str]:
-    """An event as properties."""
-    return pack("event", to_json(event).decode())
+    """Return an event as properties."""
+    return pack_text(_PROPERTY, to_json(event).decode())
 
 
-def read_events(entries: Sequence[tuple[object, str]]) -> list[Event]:
-    """Events from the properties of each entry, and what the entry is called.
+def read_events(entries: Sequence[tuple[Mapping[str, str] | None, str]]) -> list[Event]:
+    """Return the events in the properties of versions.
+
+    Args:
+        entries: The properties of each version in the order of their numbers, and the version's id for messages.
 
     Raises:
         IntegrityError: One isn't readable.
@@ -151,9 +137,9 @@ def read_events(entries: Sequence[tuple[object, str]]) -> list[Event]:
     events = []
     for properties, source in entries:
         try:
-            events.append(from_json(unpack("event", properties, source) or "", Event, source))
+            events.append(from_json(unpack_text(_PROPERTY, properties, source) or "", Event, source))
         except DataFormatError as error:
             raise IntegrityError(
-                f"{error} What happened to the model can't be told without it. If it is none of mnistkit's, delete it."
+                f"{error} The model's history can't be read without it. If mnistkit didn't write it, delete it."
             ) from error
     return events

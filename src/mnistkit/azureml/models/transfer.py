@@ -1,4 +1,4 @@
-"""Files on their way into a workspace and out of it: looked over, hashed, put in place if all are right."""
+"""Transfer of model files to and from a workspace: checked, hashed, put in place if all are right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mnistkit.azureml.v1.models import assets
+from mnistkit.azureml.models.store import ModelStore
 from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError, ServiceError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, file_info, found_files
 from mnistkit.utils.names import check_file
@@ -18,7 +18,7 @@ __all__ = ["find_sources", "hash_remote", "hash_sources", "receive"]
 
 
 def find_sources(folder: Path) -> dict[str, Path]:
-    """The files below a folder that is to be registered, by relative POSIX path.
+    """Return the files below a folder that is to be registered, by relative POSIX path.
 
     Raises:
         UsageError: It holds no file, or something that is neither a regular file nor a folder.
@@ -38,7 +38,7 @@ def find_sources(folder: Path) -> dict[str, Path]:
 
 
 def hash_sources(sources: Mapping[str, Path]) -> dict[str, FileInfo]:
-    """What files on this machine hold.
+    """Return size and sha256 of files on this machine.
 
     Raises:
         UsageError: One can't be read.
@@ -49,37 +49,43 @@ def hash_sources(sources: Mapping[str, Path]) -> dict[str, FileInfo]:
         raise UsageError(f"Can't register {error.filename}: {error.strerror}. Copy the file there.") from error
 
 
-def hash_remote(urls: Mapping[str, str]) -> dict[str, FileInfo]:
-    """What files in the workspace hold, of which nothing is known yet: each is read, once if it arrives whole.
+def hash_remote(store: ModelStore, locations: Mapping[str, str]) -> dict[str, FileInfo]:
+    """Return size and sha256 of files in the workspace, of which nothing is known yet: each is read.
 
     Raises:
         ServiceError: One arrives with less than it has.
     """
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-        return {file: _hash_whole(file, url, Path(folder, "file")) for file, url in urls.items()}
+        return {file: _hash_whole(store, file, where, Path(folder, "file")) for file, where in locations.items()}
 
 
-def receive(what: str, urls: Mapping[str, str], expected: Mapping[str, FileInfo], into: Path) -> None:
+def receive(
+    store: ModelStore, what: str, locations: Mapping[str, str], expected: Mapping[str, FileInfo], into: Path
+) -> None:
     """Copy files of the workspace into a folder, which is created if need be: all of them, or none.
 
     Args:
-        what: What they are, for messages.
-        urls: Where each is.
-        expected: What each must be.
+        store: The models of the workspace.
+        what: The version, for messages.
+        locations: Where each file is.
+        expected: Size and sha256 that each must have.
         into: The folder.
 
     Raises:
         IntegrityError: They aren't these, or not only these. Nothing was put into ``into``.
         StorageError: ``into`` can't be written.
     """
-    for problem, files in (("lacks", expected.keys() - urls.keys()), ("has an extra", urls.keys() - expected.keys())):
+    for problem, files in (
+        ("lacks", expected.keys() - locations.keys()),
+        ("has an extra", locations.keys() - expected.keys()),
+    ):
         if files:
             raise IntegrityError(f"{what} {problem} {min(files)!r} in the workspace: it isn't what was registered.")
     try:
         with _partial(into) as partial:
             for file, info in expected.items():
                 _check_place(what, file)
-                _receive_one(what, file, urls[file], info, partial / file)
+                _receive_one(store, f"{what}: {file}", locations[file], info, partial / file)
             for file in expected:
                 (into / file).parent.mkdir(parents=True, exist_ok=True)
                 (partial / file).replace(into / file)
@@ -89,23 +95,24 @@ def receive(what: str, urls: Mapping[str, str], expected: Mapping[str, FileInfo]
         raise StorageError(f"Can't copy {what} to {into}: {error}. Use a folder with room to write.") from error
 
 
-def _hash_whole(file: str, url: str, path: Path) -> FileInfo:
-    size = assets.size_of(url)
-    got = assets.download(url, path)
+def _hash_whole(store: ModelStore, file: str, location: str, path: Path) -> FileInfo:
+    # Nothing pins these files yet: only the announced size tells an answer that was cut off from a whole one.
+    size = store.size(location)
+    got = store.download(location, path)
     if got.size != size:
-        got = assets.download(url, path)
+        got = store.download(location, path)
     if got.size != size:
         raise ServiceError(f"{file} has {size} bytes in the workspace, and arrived with {got.size}. Try again.")
     return got
 
 
-def _receive_one(what: str, file: str, url: str, expected: FileInfo, path: Path) -> None:
-    got = assets.download(url, path)
+def _receive_one(store: ModelStore, what: str, location: str, expected: FileInfo, path: Path) -> None:
+    got = store.download(location, path)
     if got != expected:  # an answer that was cut off is another one the next time
-        got = assets.download(url, path)
+        got = store.download(location, path)
     if got != expected:
         raise IntegrityError(
-            f"{what}: {file} has {got.size} bytes with sha256 {got.sha256}; registered were {expected.size} with "
+            f"{what} has {got.size} bytes with sha256 {got.sha256}; registered were {expected.size} with "
             f"{expected.sha256}. Restore the file in the workspace's storage, or use another version."
         )
 
@@ -119,7 +126,7 @@ def _check_place(what: str, file: str) -> None:
 
 @contextlib.contextmanager
 def _partial(into: Path) -> Iterator[Path]:
-    """A folder in ``into`` to receive files in; after an error ``into`` is as it was."""
+    """Yield a folder in ``into`` to receive files in; after an error ``into`` is as it was."""
     is_new = not into.exists()
     partial = into / f".{uuid.uuid4().hex}.part"
     try:

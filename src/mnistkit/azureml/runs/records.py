@@ -1,4 +1,4 @@
-"""A run of the workspace as our `RunRecord`: what the properties of a run say, and what Azure's words mean."""
+"""A run of the workspace as a `RunRecord`: our properties of a run, and Azure's states."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.azureml.node.job import JOB_FOLDER, MANIFEST_FILE, PROPERTY
-from mnistkit.errors import DataFormatError
+from mnistkit.azureml.node.layout import JOB_FOLDER, MANIFEST_FILE
+from mnistkit.azureml.properties import PREFIX, pack_text, unpack_text
+from mnistkit.errors import DataFormatError, IntegrityError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["PROPERTIES", "STATES", "Result", "ended", "of_job", "read", "state_of"]
+__all__ = ["PROPERTIES", "STATES", "Result", "end_properties", "job_properties", "read_record", "state_of"]
 
-PROPERTIES = (f"{PROPERTY}job", f"{PROPERTY}about", f"{PROPERTY}ended", f"{PROPERTY}result", f"{PROPERTY}attempt")
-"""The properties of a run that are ours: what it runs, what there is to say of that, how it ended without having
-begun, what the node said at its end, and each attempt."""
+PROPERTIES = (f"{PREFIX}job", f"{PREFIX}about", f"{PREFIX}ended", f"{PREFIX}result", f"{PREFIX}attempt")
+"""Our properties of a run: the job; data and provenance; the end of a run that never started; the node's result; and,
+with a number behind it, each attempt."""
 
 STATES: Mapping[str, RunState] = {
     "NotStarted": RunState.QUEUED,
@@ -40,19 +41,19 @@ STATES: Mapping[str, RunState] = {
     "Failed": RunState.FAILED,
     "Canceled": RunState.CANCELED,
 }
-"""Azure's words for states, and ours."""
+"""Our states by Azure's names."""
 
-_LONGEST = 900
+_MAX_TRACEBACK_CHARS = 3600
 _log = logging.getLogger(__name__)
 
 
 @frozen
 class Result:
-    """What the node said at the end of a job.
+    """The result that the node wrote at the end of a job.
 
     Attributes:
         versions: Of Python and the libraries that ran it.
-        points: How many metric points it has logged for it.
+        points: The number of metric points that it has logged.
         manifest: The sha256 of the list of its outputs; None without outputs.
     """
 
@@ -61,50 +62,50 @@ class Result:
     manifest: str | None
 
     @classmethod
-    def of(cls, properties: Mapping[str, str]) -> Result | None:
-        """What the properties of a run hold of it; None if the node said nothing, as when it was ended."""
-        value = _joined(properties, PROPERTIES[3])
+    def of(cls, properties: Mapping[str, str], source: str) -> Result | None:
+        """Return it from the properties of a run; None if the node wrote none, as when the run was canceled."""
+        value = unpack_text(PROPERTIES[3], properties, source)
         return cls(**json.loads(value)) if value else None
 
 
-def of_job(job: Job, uri: str, submitted: datetime, provenance: Provenance) -> dict[str, str]:
-    """The properties that make a run of the workspace one of ours."""
+def job_properties(job: Job, uri: str, submitted: datetime, provenance: Provenance) -> dict[str, str]:
+    """Return the properties that mark a run of the workspace as one of ours."""
     about = {"data": uri, "submitted": submitted.isoformat(), "provenance": to_json(provenance).decode()}
-    return {**_parts(PROPERTIES[0], to_json(job).decode()), **_parts(PROPERTIES[1], json.dumps(about))}
+    return {**pack_text(PROPERTIES[0], to_json(job).decode()), **pack_text(PROPERTIES[1], json.dumps(about))}
 
 
-def ended(state: RunState, error: str | None, traceback: str | None) -> dict[str, str]:
-    """The properties of a run that ended before it was given to the cluster."""
-    told = {"state": state.value, "error": error, "traceback": (traceback or "")[-4 * _LONGEST :] or None}
-    return _parts(PROPERTIES[2], json.dumps(told))
+def end_properties(state: RunState, error: str | None, traceback: str | None) -> dict[str, str]:
+    """Return the properties of a run that ended before it was submitted to the cluster."""
+    told = {"state": state.value, "error": error, "traceback": (traceback or "")[-_MAX_TRACEBACK_CHARS:] or None}
+    return pack_text(PROPERTIES[2], json.dumps(told))
 
 
 def state_of(dto: Any) -> RunState:
-    """Where a run is, in our words; a word of Azure's that we don't know is Running, and a warning."""
-    told = _joined(dto.properties or {}, PROPERTIES[2])
+    """Return the state of a run; a state of Azure's that isn't in `STATES` is Running, with a warning."""
+    told = unpack_text(PROPERTIES[2], dto.properties, f"run {dto.run_id}")
     if told:
         return RunState(json.loads(told)["state"])
     state = STATES.get(dto.status)
     if state is None:
         _log.warning(
-            "Azure ML says that run %s is %r, which mnistkit doesn't know: taken as Running.", dto.run_id, dto.status
+            "Run %s has the state %r, which mnistkit doesn't support: it counts as Running.", dto.run_id, dto.status
         )
         return RunState.RUNNING
     return state
 
 
-def read(
+def read_record(
     dto: Any, *, points: Sequence[MetricPoint], files: Sequence[str], error: str | None, log: str, url: str
 ) -> RunRecord:
-    """The record of a run.
+    """Return the record of a run.
 
     Args:
-        dto: The SDK's data object.
+        dto: The run's data object in the words of the run history service.
         points: Its metrics.
         files: Their names.
-        error: Why it failed, as Azure says.
+        error: Azure's reason for its failure.
         log: The last lines of its log, if it failed.
-        url: Where a person can look at it.
+        url: Its page in the studio.
 
     Raises:
         DataFormatError: It isn't one of ours, or its properties can't be read.
@@ -112,13 +113,13 @@ def read(
     properties = dto.properties or {}
     where = f"run {dto.run_id}"
     try:
-        job: Job = from_json(_joined(properties, PROPERTIES[0]), ScriptJob | TrainingJob, where)
-        about = json.loads(_joined(properties, PROPERTIES[1]))
-        result, attempts = Result.of(properties), _attempts(properties)
-        told = json.loads(_joined(properties, PROPERTIES[2]) or "{}")
+        job: Job = from_json(unpack_text(PROPERTIES[0], properties, where) or "", ScriptJob | TrainingJob, where)
+        about = json.loads(unpack_text(PROPERTIES[1], properties, where) or "")
+        result, attempts = Result.of(properties, where), _attempts(properties, where)
+        told = json.loads(unpack_text(PROPERTIES[2], properties, where) or "{}")
         submitted = datetime.fromisoformat(about["submitted"])
         provenance = from_json(about["provenance"], Provenance, where)
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, TypeError, ValueError, IntegrityError) as problem:
         raise DataFormatError(f"{where} wasn't submitted by mnistkit, or not read: {problem}.") from problem
     state = state_of(dto)
     failed = state is RunState.FAILED
@@ -141,7 +142,7 @@ def read(
 
 
 def _transitions(dto: Any, state: RunState, submitted: datetime, *, began: bool) -> tuple[Transition, ...]:
-    """The states that are known to have been passed, by the service's clock; never backwards."""
+    """Return the states that the run has passed for certain, by the service's clock; never backwards."""
     created = _utc(dto.created_utc) or submitted
     path = [Transition(RunState.QUEUED, min(submitted, created))]
     start, end = _utc(dto.start_time_utc), _utc(dto.end_time_utc)
@@ -153,9 +154,9 @@ def _transitions(dto: Any, state: RunState, submitted: datetime, *, began: bool)
     return tuple(path)
 
 
-def _attempts(properties: Mapping[str, str]) -> tuple[Attempt, ...]:
+def _attempts(properties: Mapping[str, str], source: str) -> tuple[Attempt, ...]:
     found: list[Attempt] = []
-    while text := _joined(properties, f"{PROPERTIES[4]}{len(found) + 1}"):
+    while text := unpack_text(f"{PROPERTIES[4]}{len(found) + 1}", properties, source):
         told = json.loads(text)
         began, end = (datetime.fromisoformat(told.pop(key)) for key in ("started_at", "ended_at"))
         found.append(Attempt(started_at=began, ended_at=end, **told))
@@ -165,26 +166,12 @@ def _attempts(properties: Mapping[str, str]) -> tuple[Attempt, ...]:
 def _of_last_attempt(
     points: Sequence[MetricPoint], attempts: Sequence[Attempt], result: Result | None
 ) -> list[MetricPoint]:
-    """Without what earlier attempts have logged, which Azure keeps."""
+    """Return the points of the last attempt: Azure keeps those of earlier ones as well."""
     if not attempts:
         return list(points)
-    if result is None:  # another attempt goes on, or was ended
+    if result is None:  # another attempt is running, or was canceled
         return [point for point in points if point.time > attempts[-1].ended_at]
     return [point for point in points if len(attempts) == 1 or point.time >= attempts[-1].started_at]
-
-
-def _parts(name: str, text: str) -> dict[str, str]:
-    """A text as properties that aren't too long for Azure."""
-    parts = [text[i : i + _LONGEST] for i in range(0, len(text), _LONGEST)]
-    return {name if i == 0 else f"{name}_part{i}": part for i, part in enumerate(parts)}
-
-
-def _joined(properties: Mapping[str, str], name: str) -> str:
-    text, i = properties.get(name, ""), 1
-    while f"{name}_part{i}" in properties:
-        text += properties[f"{name}_part{i}"]
-        i += 1
-    return text
 
 
 def _utc(value: Any) -> datetime | None:

@@ -194,7 +194,7 @@ _REFUSED = (
 )
 _REFUSED_TOLD = (
     " through the proxy 127.0.0.1:39869: Unable to connect to proxy, Failed to establish a new connection: "
-    "Connection refused. That is on this machine: has an emulator ended?"
+    "Connection refused. That is on this machine: has the program behind it ended?"
 )
 _UNKNOWN = (
     "NameResolutionError(\"HTTPSConnection(host='x', port=443): Failed to resolve 'x' ([Errno -3] No such name)\"))"

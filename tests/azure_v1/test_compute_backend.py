@@ -38,6 +38,6 @@ class TestAmlCompute(ComputeBackendSuite):
     def damage(self, backend: ComputeBackend, run: Run) -> None:
         """Spoil the property that holds the job."""
         assert isinstance(backend, AmlCompute)
-        backend._reader._left.clear()
+        backend._reader._details.clear()
         handle = backend._history.handle(run.id)
         handle.add_properties({f"{PREFIX}job": json.dumps({"kind": "odd"})[:-1]})

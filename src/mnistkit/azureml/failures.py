@@ -1,4 +1,4 @@
-"""What went wrong in the SDK or behind it, as one of our errors."""
+"""Exceptions of the SDKs as errors of mnistkit: one table of HTTP statuses and messages, for both."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ CREDENTIALS = (
 )
 """The ways out of an `AuthenticationError`."""
 
-_LONGEST = 600
-_STATUS = re.compile(r"(?:response code|status code|statuscode|code|http status)\W{1,4}(\d{3})\b", re.IGNORECASE)
-_NO_CONNECTION = re.compile(r"ConnectionPool\(host='([^']+)', port=\d+\): Max retries .*?\(Caused by (.*)\)")
-_PROXY = re.compile(r"proxy.*host='([^']+)', port=(\d+)")
-_NOISE = re.compile(  # objects, the names of exceptions, numbers of errors, quotes and brackets
+_MAX_MESSAGE_CHARS = 600
+_STATUS_PATTERN = re.compile(
+    r"(?:response code|status code|statuscode|code|http status)\W{1,4}(\d{3})\b", re.IGNORECASE
+)
+_NO_CONNECTION_PATTERN = re.compile(r"ConnectionPool\(host='([^']+)', port=\d+\): Max retries .*?\(Caused by (.*)\)")
+_PROXY_PATTERN = re.compile(r"proxy.*host='([^']+)', port=(\d+)")
+_NOISE_PATTERN = re.compile(  # objects, the names of exceptions, numbers of errors, quotes and brackets
     r"<[^<>]*>,? ?|\bHTTPS?Connection\(host=[^()]*\):? ?|\b\w+\((?=\W|\d+,|\w+\()|\[Errno -?\d+\] |[\"'()]"
 )
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 _Rule = tuple[frozenset[int], "re.Pattern[str] | None", type[MnistkitError], str]
 
 
@@ -41,7 +43,7 @@ def _rule(statuses: Iterable[int], pattern: str, kind: type[MnistkitError], way_
     return frozenset(statuses), re.compile(pattern, re.IGNORECASE) if pattern else None, kind, way_out
 
 
-_RULES = (  # HTTP statuses; without a status, what the exceptions are called or say; the first that fits
+_RULES = (  # HTTP statuses; without a status, names and messages of the exceptions; the first that fits
     _rule(
         (),
         r"quota|exceed\w* .{0,40}(?:limit|cores)|OperationNotAllowed",
@@ -54,11 +56,11 @@ _RULES = (  # HTTP statuses; without a status, what the exceptions are called or
         AuthenticationError,
         CREDENTIALS,
     ),
-    _rule((429,), "", ThrottledError, "It was asked too often, also after pauses: try again in some minutes."),
+    _rule((429,), "", ThrottledError, "There were too many requests, also after pauses: try again in some minutes."),
     _rule((), r"double check your tenant|don't have access to", AuthenticationError, CREDENTIALS),
     _rule((404,), r"not be found|not found|does(?:n't| not) exist|No workspaces", NotFoundError),
     _rule((409, 412), "", ConflictError),
-    _rule((408, 504), r"timeout|timed out", ServiceTimeoutError, "Look whether it was done, and try again."),
+    _rule((408, 504), r"timeout|timed out", ServiceTimeoutError, "It may still take effect: check, and try again."),
     _rule(
         range(500, 600),
         r"ConnectionError|ClientRequestError|ProtocolError|ConnectionReset|MaxRetryError",
@@ -69,7 +71,7 @@ _RULES = (  # HTTP statuses; without a status, what the exceptions are called or
 
 
 def failure(error: BaseException, what: str) -> MnistkitError:
-    """What ``error``, raised by the SDK while doing ``what``, is in our tree. It isn't chained yet."""
+    """Return the error of mnistkit for one that an SDK raised while doing ``what``. It isn't chained yet."""
     status, said = status_of(error), message_of(error)
     told = f"Azure ML: {what} failed: {said}"
     names = " ".join(type(each).__name__ for each in chain(error))
@@ -80,7 +82,7 @@ def failure(error: BaseException, what: str) -> MnistkitError:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """``error`` and what is behind it, as the SDK and Python note it."""
+    """Yield ``error`` and its causes, as the SDKs and Python record them."""
     seen: list[BaseException] = []
     left: list[Any] = [error]
     while left:
@@ -93,18 +95,18 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that is behind it, if any."""
+    """Return the HTTP status of an error or of its causes, None if there is none."""
     for each in chain(error):
         for holder in (each, getattr(each, "response", None), getattr(each, "http_response", None)):
             status = getattr(holder, "status_code", None)
             if isinstance(status, int):
                 return status
-    found = next(filter(None, map(_STATUS.search, map(_text, chain(error)))), None)
+    found = next(filter(None, map(_STATUS_PATTERN.search, map(_text, chain(error)))), None)
     return int(found[1]) if found else None
 
 
 def message_of(error: BaseException) -> str:
-    """What the service said, or else the SDK: one line, without secrets."""
+    """Return the message of the service, or else of the SDK: one line, without secrets."""
     for each in chain(error):
         told = getattr(getattr(getattr(each, "error", None), "error", None), "message", None)
         if told:
@@ -113,15 +115,16 @@ def message_of(error: BaseException) -> str:
 
 
 def _unreached(text: str) -> str:
-    """What an HTTP library says of a connection that can't be had, in the words of people; any other text as it is."""
-    found = _NO_CONNECTION.search(text)
+    """Return an HTTP library's message about a failed connection in plain words; any other text as it is."""
+    found = _NO_CONNECTION_PATTERN.search(text)
     if not found:
         return text
     host, why = found.groups()
-    proxy = _PROXY.search(why)
+    proxy = _PROXY_PATTERN.search(why)
     through = f" through the proxy {proxy[1]}:{proxy[2]}" if proxy else ""
-    ended = " That is on this machine: has an emulator ended?" if proxy and proxy[1] in _LOOPBACK else ""
-    return f"{host} can't be reached{through}: {_NOISE.sub('', why).strip(' .,')}.{ended}"
+    is_local = proxy is not None and proxy[1] in _LOOPBACK_HOSTS
+    ended = " That is on this machine: has the program behind it ended?" if is_local else ""
+    return f"{host} can't be reached{through}: {_NOISE_PATTERN.sub('', why).strip(' .,')}.{ended}"
 
 
 def _text(error: BaseException) -> str:
@@ -130,5 +133,5 @@ def _text(error: BaseException) -> str:
 
 def _line(text: str) -> str:
     line = redacted(" ".join(text.split()))
-    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    line = line if len(line) <= _MAX_MESSAGE_CHARS else f"{line[:_MAX_MESSAGE_CHARS]}..."
     return line if line.endswith((".", "!", "?")) else f"{line}."

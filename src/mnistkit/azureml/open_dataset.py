@@ -1,4 +1,4 @@
-"""MNIST of Azure's Open Datasets as a pinned source: all but the transfer, which each SDK does in its own way."""
+"""MNIST of Azure's Open Datasets as a pinned source, without the transfer: that is each SDK's."""
 
 from __future__ import annotations
 

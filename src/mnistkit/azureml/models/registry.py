@@ -55,15 +55,15 @@ class StoredRegistry(ModelRegistry):
     compared with it on every `download`. Its files are the workspace's: those of a run that lives there are taken
     where they are (`register_from_run`), others are uploaded.
 
-    What happened to a model is kept as versions of a second name beside it, ``NAME..history``: each assignment of an
+    The history of a model is kept as versions of a second name beside it, ``NAME..history``: each assignment of an
     alias, deletion and signature is one, and the workspace numbers them. Don't delete them.
 
-    Models that others registered, without mnistkit, can be listed, downloaded, loaded and given aliases. They are told
-    apart by an empty ``digest``: nothing says what their files were. `get` reads these once to hash them, `versions`
+    Models that were registered without mnistkit can be listed, downloaded, loaded and given aliases. They have an empty
+    ``digest``: nothing pins their files. `get` reads these once to hash them, `versions`
     leaves ``files`` empty.
 
     What this relies on and the workspace doesn't promise: that it gives no number twice at one time, and that a list
-    has what was registered before it was asked for. What can't be guaranteed: that nobody deletes versions or
+    includes what was registered before the request. What can't be guaranteed: that nobody deletes versions or
     history behind this registry's back; that two names which differ only in case aren't registered at the same moment.
     A registration that was cut off and repeated leaves a number unused.
 
@@ -155,7 +155,7 @@ class StoredRegistry(ModelRegistry):
         return self._publish(evolve(draft, files=infos), asset, entry, run)
 
     def has_run(self, run_id: str) -> bool:
-        """Whether the run lives in this workspace, so that `register_from_run` can take its files."""
+        """Return True if the run is in this workspace, so that `register_from_run` can take its files."""
         try:
             self._store.run_files(run_id)
         except RunNotFoundError:
@@ -163,13 +163,13 @@ class StoredRegistry(ModelRegistry):
         return True
 
     def get(self, name: str, version: int | None = None) -> ModelVersion:
-        """One version, or the newest; see `ModelRegistry.get`."""
+        """Return one version, or the newest; see `ModelRegistry.get`."""
         stored = self._live(self._entry(name), version)
         found = read_stored(stored, self._store.place)
         return found if found.digest else self._with_files(stored, found)
 
     def versions(self, name: str) -> tuple[ModelVersion, ...]:
-        """All versions, newest first; see `ModelRegistry.versions`."""
+        """Return all versions, newest first; see `ModelRegistry.versions`."""
         check_name(name, "model name")
         entry = self._entry(name)
         found = []
@@ -181,12 +181,12 @@ class StoredRegistry(ModelRegistry):
         return tuple(found)
 
     def numbers(self, name: str) -> tuple[int, ...]:
-        """The numbers that aren't deleted, also of versions that can't be read; see `ModelRegistry.numbers`."""
+        """Return the numbers that aren't deleted, also of versions that can't be read; see `ModelRegistry.numbers`."""
         check_name(name, "model name")
         return tuple(self._entry(name).live)
 
     def names(self) -> tuple[str, ...]:
-        """The models that have versions and follow the naming rule; see `ModelRegistry.names`."""
+        """Return the models that have versions and follow the naming rule; see `ModelRegistry.names`."""
         return tuple(name for name, entry in list_entries(self._store).items() if entry.live)
 
     def download(self, model: ModelVersion, into: Path) -> Path:
@@ -204,7 +204,7 @@ class StoredRegistry(ModelRegistry):
         return Path(into)
 
     def delete(self, name: str, version: int) -> None:
-        """Forget a version, for ever; see `ModelRegistry.delete`. The files of a run stay with the run."""
+        """Delete a version permanently; see `ModelRegistry.delete`. The files of a run stay with the run."""
         check_name(name, "model name")
         entry = self._entry(name)
         if not 1 <= version <= entry.highest:
@@ -237,7 +237,7 @@ class StoredRegistry(ModelRegistry):
             raise _conflict(name, alias, seen or ())
 
     def aliases(self, name: str) -> Mapping[str, tuple[Assignment, ...]]:
-        """Each alias with its history; see `ModelRegistry.aliases`."""
+        """Return each alias with its history; see `ModelRegistry.aliases`."""
         check_name(name, "model name")
         histories = self._entry(name).log.histories
         return {alias: tuple(history) for alias, history in sorted(histories.items())}
@@ -257,7 +257,7 @@ class StoredRegistry(ModelRegistry):
         self._record(model.name, Event(kind="signed", version=model.version, signature=signature), stored.asset)
 
     def signatures(self, model: ModelVersion) -> tuple[Signature, ...]:
-        """The signatures of a version; see `mnistkit.registry.KeepsSignatures`."""
+        """Return the signatures of a version; see `mnistkit.registry.KeepsSignatures`."""
         check_name(model.name, "model name")
         kept = self._entry(model.name).log.signatures.get(model.version, {})
         return tuple(signature for _, signature in sorted(kept.items()))
@@ -267,7 +267,7 @@ class StoredRegistry(ModelRegistry):
         return read_entry(self._store, name)
 
     def _claimable(self, name: str) -> ModelEntry:
-        """What there is of a model that is to have another version."""
+        """Return the entry of a model that is to get another version."""
         entry = self._entry(name)
         if not entry.highest:
             for other in list_entries(self._store):
@@ -276,14 +276,14 @@ class StoredRegistry(ModelRegistry):
         return entry
 
     def _live(self, entry: ModelEntry, version: int | None) -> StoredModel:
-        """The record of a version that is there: this one, or the newest if None."""
+        """Return the record of a version that isn't deleted: this one, or the newest if None."""
         number = max(entry.live, default=0) if version is None else version
         if number not in entry.live:
             raise missing_error(self._store, entry, version)
         return entry.models[number]
 
     def _with_files(self, stored: StoredModel, model: ModelVersion) -> ModelVersion:
-        """A model that others registered, with what its files are now: read once, in this process."""
+        """Return a version that was registered without mnistkit with its present files: read once in this process."""
         key = (stored.name, stored.version, stored.asset)
         if key not in self._hashed:
             self._hashed[key] = hash_remote(self._store, self._store.locate(stored.asset))
@@ -292,7 +292,7 @@ class StoredRegistry(ModelRegistry):
         return evolve(model, files=files, format=kinds.pop() if len(kinds) == 1 else "files")
 
     def _publish(self, manifest: Manifest, asset: str, entry: ModelEntry, run: RunFiles | None = None) -> ModelVersion:
-        """Register what was uploaded: once, also if the request has to be sent twice."""
+        """Register uploaded files: once, also if the request has to be sent twice."""
         properties = {**pack_text(MANIFEST, manifest.to_bytes().decode()), NONCE: manifest.nonce}
         found: list[StoredModel] = []
         while not found:
@@ -316,30 +316,30 @@ class StoredRegistry(ModelRegistry):
         return read_stored(found[0], self._store.place)
 
     def _sent(self, manifest: Manifest, entry: ModelEntry) -> list[StoredModel]:
-        """What the workspace has of a registration, but for numbers that it gave before."""
+        """Return the versions of a registration that the workspace has taken, without deleted numbers."""
         models = self._store.list_models(manifest.name)
         deleted = entry.log.deleted
         return [m for m in models if m.properties.get(NONCE) == manifest.nonce and m.version not in deleted]
 
     def _record(self, name: str, event: Event, asset: str) -> EventLog:
-        """Add an event to the history, and return what that amounts to with it."""
+        """Add an event to the log, and return the log that includes it."""
         properties, refusal = write_event(event), None
         try:
             self._store.create(log_name(name), asset, properties=properties, description=str(event))
-        except ServiceError as error:  # it may have been taken
+        except ServiceError as error:  # it may have been accepted
             refusal = error
         deadline = time.monotonic() + _LISTING_SECONDS
         while event.nonce not in (log := self._entry(name).log).seen:
             if refusal is not None:
                 raise refusal
             if time.monotonic() > deadline:
-                raise ServiceError(f"What happened to {name} was registered, and doesn't show up. Look at it later.")
+                raise ServiceError(f"An event of {name} was registered, and isn't listed yet: look at it later.")
             time.sleep(0.5)
         return log
 
 
 def _by_name(run: RunFiles, files: Sequence[str]) -> dict[str, str]:
-    """The files of a run by the name that they have in a version."""
+    """Return the files of a run by their names in a version."""
     if not files:
         raise UsageError(f"Name files of run {run.run_id} to register; it has {', '.join(run.files) or 'none'}.")
     for file in files:

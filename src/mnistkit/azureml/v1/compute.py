@@ -39,21 +39,21 @@ from mnistkit.utils.names import check_file
 
 __all__ = ["AmlCompute", "Plan"]
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 _CANCEL_SECONDS = 10.0
 
 
 @frozen(kw_only=True)
 class Plan:
-    """What `AmlCompute.submit` would do.
+    """The request that `AmlCompute.submit` would send.
 
     Attributes:
-        cluster: Where it would run.
-        environment: What the node would install.
-        entry: What would be started there.
+        cluster: The cluster to run on.
+        environment: The node's requirements.
+        entry: The file to start there.
         data: The uri of the data; None if the job reads none.
-        mode: How the data would reach the node.
-        max_run_duration_seconds: After which Azure would end the run.
+        mode: How the data reaches the node.
+        max_run_duration_seconds: The run's time limit.
         submit_with: The SDK's class.
     """
 
@@ -67,7 +67,7 @@ class Plan:
 
 
 class AmlCompute(ComputeBackend):
-    """Runs jobs on a cluster of an Azure ML workspace, and finds them again there from any process.
+    """Runs jobs on a cluster of an Azure ML workspace, and finds them there from any process.
 
     The runs' records, logs, metrics and files are the workspace's; nothing is kept on this machine. A job that fits on
     a node starts when one is free, so a sweep is as parallel as the cluster is large. Making one does no I/O: the
@@ -88,24 +88,24 @@ class AmlCompute(ComputeBackend):
         max_run_duration_seconds: int = 24 * 3600,
         seconds: float | None = None,
     ) -> None:
-        """Say which cluster, and what it should be if it is to be created.
+        """Choose the cluster, and its settings if it is to be created.
 
         Args:
             workspace: What `connect` returns, or a `Connection`; None for ``connect()`` when it is first needed.
             name: The cluster's; None for ``AML_COMPUTE_CLUSTER_NAME``, else ``"cpu-cluster"``.
-            vm_size: Its machine type; None for ``AML_COMPUTE_CLUSTER_SKU``, else ``"STANDARD_D2_V2"``.
-            min_nodes: Machines that are always there; None for ``AML_COMPUTE_CLUSTER_MIN_NODES``, else 0.
-            max_nodes: Machines at most; None for ``AML_COMPUTE_CLUSTER_MAX_NODES``, else 4.
-            idle_seconds: Seconds without work after which a machine goes.
+            vm_size: The machine type; None for ``AML_COMPUTE_CLUSTER_SKU``, else ``"STANDARD_D2_V2"``.
+            min_nodes: Machines that always exist; None for ``AML_COMPUTE_CLUSTER_MIN_NODES``, else 0.
+            max_nodes: The largest number of machines; None for ``AML_COMPUTE_CLUSTER_MAX_NODES``, else 4.
+            idle_seconds: Seconds without work after which a machine is released.
             submit_with: ``"estimator"``, as the tutorial does, or ``"script_run_config"``.
-            mode: Whether the node mounts the data or downloads it.
-            max_run_duration_seconds: After which Azure ends a run whose job has no ``timeout``.
-            seconds: How long one call to Azure may take; None for two minutes.
+            mode: ``"mount"`` or ``"download"``: how the node gets the data.
+            max_run_duration_seconds: The time limit of a run whose job has no ``timeout``.
+            seconds: The deadline of one call to Azure; None for two minutes.
 
         Raises:
             InvalidNameError: Azure doesn't take the cluster's name.
-            ConfigError: An environment variable isn't what it should be.
-            UsageError: A number, the machine type, the mode or ``submit_with`` can't be right.
+            ConfigError: An environment variable isn't a number.
+            UsageError: A number, the machine type, the mode or ``submit_with`` is invalid.
         """
         if submit_with not in {"estimator", "script_run_config"} or mode not in {"mount", "download"}:
             raise UsageError(
@@ -149,10 +149,10 @@ class AmlCompute(ComputeBackend):
         mode: Literal["mount", "download"] = "mount",
         max_run_duration_seconds: int = 24 * 3600,
     ) -> AmlCompute:
-        """The backend ``"amlcompute"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
+        """Return the backend ``"amlcompute"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
 
         Args:
-            home: The folder for what is kept on this machine.
+            home: The folder for files on this machine; unused.
             config: As in `mnistkit.azureml.connect`.
             workspace: The name there; or what it returns.
             resource_group: As there.
@@ -190,12 +190,12 @@ class AmlCompute(ComputeBackend):
 
     @property
     def workspace(self) -> Any:
-        """The SDK's workspace, connected to if need be."""
+        """The SDK's workspace; connects if need be."""
         return self._connection.workspace
 
     @property
     def settings(self) -> ClusterSettings:
-        """What the cluster is, or will be if it is created."""
+        """The cluster's settings, as used if it is created."""
         return self._cluster.settings
 
     # The cluster
@@ -206,19 +206,19 @@ class AmlCompute(ComputeBackend):
         """Reuse the cluster of that name, or create it, and wait until it is ready. Idempotent.
 
         Args:
-            timeout: Seconds to wait at most; creating takes Azure some minutes.
-            progress: Called with the status whenever that changes; the log tells it too.
+            timeout: Maximum number of seconds to wait; creation takes Azure some minutes.
+            progress: Called with the status whenever it changes; it is logged as well.
 
         Raises:
             UsageError: The region has no such machine type, or the name is taken by something else.
-            QuotaError: The subscription has no room for it.
+            QuotaError: The subscription has too little quota for it.
             ServiceError: It couldn't be provisioned; the message has Azure's errors.
-            ServiceTimeoutError: It isn't ready in time; it goes on.
+            ServiceTimeoutError: It isn't ready in time; Azure continues.
         """
         return self._cluster.ensure(timeout=timeout, progress=progress)
 
     def status(self) -> ClusterStatus:
-        """What the cluster is now, with the machines that are there and cost.
+        """Return the cluster's status, with the machines that exist and cost.
 
         Raises:
             NotFoundError: There is none of that name.
@@ -232,7 +232,7 @@ class AmlCompute(ComputeBackend):
     # The runs
 
     def plan(self, job: Job, data: DataSource) -> Plan:
-        """What `submit` would do with the job. Nothing is asked of Azure, nothing is submitted.
+        """Return the request that `submit` would send for the job. Nothing is sent.
 
         Raises:
             SpecError: As `submit`.
@@ -253,7 +253,7 @@ class AmlCompute(ComputeBackend):
     def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:  # noqa: ARG002 - every run outlives this process
         """Stage the job and return; data and job are sent on a thread. See `ComputeBackend.submit`.
 
-        A program that ends waits until what it has submitted is in the workspace; from then on runs need it no more.
+        At its exit a program waits until its submitted runs are in the workspace; from then on they don't need it.
         """
         _check(job)
         at = utc_now()
@@ -268,17 +268,17 @@ class AmlCompute(ComputeBackend):
         pending = Pending(record, data, self._submitter)
         with self._lock:
             self._pending[record.id] = pending
-            self._threads[record.id] = pending.start(self._mount, self._arrived)
+            self._threads[record.id] = pending.start(self._mount, self._forget_pending)
         return record
 
     def get(self, run_id: str) -> RunRecord:
-        """The present record; see `ComputeBackend.get`."""
+        """Return the present record; see `ComputeBackend.get`."""
         with self._lock:
             pending = self._pending.get(run_id)
         return pending.record if pending is not None else self._reader.record(_checked(run_id))
 
     def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
-        """All records of runs that mnistkit submitted, newest first; see `ComputeBackend.runs`."""
+        """Return all records of runs that mnistkit submitted, newest first; see `ComputeBackend.runs`."""
         with self._lock:
             waiting = {run_id: pending.record for run_id, pending in self._pending.items()}
         found = [dto for dto in self._history.all(experiment) if dto.run_id not in waiting]
@@ -288,7 +288,7 @@ class AmlCompute(ComputeBackend):
         return tuple(sorted([*read, *mine], key=lambda record: (record.created_at, record.id), reverse=True))
 
     def cancel(self, run_id: str) -> None:
-        """Ask a run to stop; see `ComputeBackend.cancel`."""
+        """Request a run's cancellation; see `ComputeBackend.cancel`."""
         with self._lock:
             pending = self._pending.get(run_id)
         if pending is not None and pending.cancel():
@@ -303,17 +303,17 @@ class AmlCompute(ComputeBackend):
         self._reader.forget(run_id)
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
-        """What the run has written; see `ComputeBackend.logs`."""
+        """Return the run's log; see `ComputeBackend.logs`."""
         with self._lock:
             if run_id in self._pending:
                 return ""
         return self._reader.log(_checked(run_id))[start:]
 
     def download(self, run_id: str, file: str, into: Path) -> Path:
-        """Copy one file of a run, verified by the list of files that the node made; see `ComputeBackend.download`.
+        """Copy one file of a run, verified by the node's list of files; see `ComputeBackend.download`.
 
         Raises:
-            DownloadError: What came isn't what the run has left, also after another try.
+            DownloadError: What arrived isn't what the run wrote, also after another try.
         """
         with self._lock:
             known = run_id in self._pending
@@ -331,13 +331,13 @@ class AmlCompute(ComputeBackend):
         with one_at_a_time:
             return mount(self._connection.workspace, data, mode=self._submitter.mode)
 
-    def _arrived(self, run_id: str) -> None:
+    def _forget_pending(self, run_id: str) -> None:
         with self._lock:
             self._pending.pop(run_id, None)
             self._threads.pop(run_id, None)
 
     def _finish(self) -> None:
-        """Wait until what was submitted is in the workspace."""
+        """Wait until all submitted runs are in the workspace."""
         with self._lock:
             threads = list(self._threads.values())
         for thread in threads:
@@ -352,8 +352,8 @@ def _check(job: Job) -> None:
 
 
 def _checked(run_id: str) -> str:
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
-        raise RunNotFoundError(f"{run_id!r:.120} is no id of a run: 'mnistkit runs list' shows them.")
+    if not isinstance(run_id, str) or not _RUN_ID_PATTERN.fullmatch(run_id):
+        raise RunNotFoundError(f"{run_id!r:.120} isn't the id of a run: 'mnistkit runs list' shows them.")
     return run_id
 
 
@@ -365,5 +365,5 @@ def _finish_all() -> None:
         backend._finish()  # noqa: SLF001 - of this module
 
 
-# Before the thread pools end, which the SDK sends with: what is registered with atexit comes after that.
+# atexit is too late: the thread pools that the SDK sends with have ended by then.
 getattr(threading, "_register_atexit", atexit.register)(_finish_all)

@@ -36,10 +36,10 @@ class WorkspaceRegistry(StoredRegistry):
         subscription_id: str | None = None,
         credentials: str | None = None,
     ) -> WorkspaceRegistry:
-        """The registry ``"workspace"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
+        """Return the registry ``"workspace"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
 
         Args:
-            home: The folder for what is kept on this machine.
+            home: The folder for files on this machine; unused.
             config: As in `mnistkit.azureml.connect`.
             workspace: The name there; or what it returns.
             resource_group: As there.

@@ -39,15 +39,15 @@ def connect(
         credentials: ``"service-principal"`` (of ``AZURE_TENANT_ID``, ``AZURE_CLIENT_ID`` and ``AZURE_CLIENT_SECRET``),
             ``"managed-identity"``, ``"cli"`` (``az login``), or ``"interactive"`` (a browser; on a terminal alone); a
             function that returns a token for an audience; or an authentication object of the SDK. None for the first
-            of the first three that is there. Nobody is asked anything unless it is ``"interactive"``.
-        seconds: How long it may take; None for two minutes.
+            of the first three that is there. There is no prompt unless it is ``"interactive"``.
+        seconds: The deadline; None for two minutes.
 
     Raises:
         MissingExtraError: The SDK isn't installed; names the extra.
         NotFoundError: There is no ``config.json``: lists where it was looked for; or no such workspace.
-        ConfigError: The file can't be understood.
+        ConfigError: The file is malformed.
         AuthenticationError: There are no credentials, or they are wrong, expired or not allowed in.
-        ServiceTimeoutError: There was no answer in time.
+        ServiceTimeoutError: It isn't done in time.
     """
     sdk()
     which = select_workspace(config, name, resource_group, subscription_id)
@@ -67,7 +67,7 @@ class Connection:
     """A workspace that is connected to when it is first needed, once; safe to share between threads."""
 
     def __init__(self, workspace: Any = None, **how: Any) -> None:
-        """Remember which workspace is meant.
+        """Choose the workspace.
 
         Args:
             workspace: What `connect` returns; None to call it when needed.
@@ -96,7 +96,7 @@ def login(credentials: Credentials = None) -> Any:
 
     Raises:
         AuthenticationError: There are none.
-        UsageError: ``credentials`` is nothing of what `connect` takes.
+        UsageError: ``credentials`` is none of the kinds that `connect` takes.
     """
     kind = credential_kind() if credentials is None else credentials
     if isinstance(kind, str):
@@ -118,9 +118,7 @@ def _named(kind: str) -> Any:
     authentication = sdk("azureml.core.authentication")
     if kind == "interactive":
         if not (sys.stdin and sys.stdin.isatty()):
-            raise AuthenticationError(
-                f"credentials='interactive' asks a person, and this is no terminal. {CREDENTIALS}"
-            )
+            raise AuthenticationError(f"credentials='interactive' needs a terminal, and there is none. {CREDENTIALS}")
         return authentication.InteractiveLoginAuthentication()
     identity = _identity()
     source = identity.AzureCliCredential() if kind == "cli" else identity.ManagedIdentityCredential()
@@ -133,7 +131,7 @@ def _service_principal() -> Any:
     values = [os.environ.get(name, "") for name in SERVICE_PRINCIPAL]
     if not all(values):
         missing = ", ".join(name for name, value in zip(SERVICE_PRINCIPAL, values, strict=True) if not value)
-        raise AuthenticationError(f"The service principal isn't told: {missing} not set. {CREDENTIALS}")
+        raise AuthenticationError(f"The service principal is incomplete: {missing} not set. {CREDENTIALS}")
     tenant, client, secret = values
     return sdk("azureml.core.authentication").ServicePrincipalAuthentication(tenant, client, secret)
 

@@ -1,1 +1,1 @@
-"""Jobs on their way into the workspace, and what it tells of them from then on."""
+"""Submitting jobs and reading runs through the SDK v1."""

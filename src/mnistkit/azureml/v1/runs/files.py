@@ -1,4 +1,4 @@
-"""Files of runs, copied to this machine and verified by what the node says they are."""
+"""Downloads of files of runs, verified by the node's list of sizes and sha256s."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mnistkit.utils.files import FileInfo, ensure_folder, file_info
 
 __all__ = ["fetch_file"]
 
-_TRIES = 3
+_MAX_TRIES = 3
 
 
 def fetch_file(history: History, run_id: str, file: str, files: Sequence[str], into: Path) -> Path:
-    """Copy a file of a run into a folder, whole and as the run has left it, or not at all.
+    """Copy a file of a run into a folder, whole and as the run wrote it, or not at all.
 
     Args:
         history: Of the workspace.
         run_id: The run.
-        file: Which one.
-        files: Those that it has.
+        file: Its name in the run.
+        files: All files of the run.
         into: The folder; created if need be.
 
     Raises:
         NotFoundError: The run has no such file.
-        DownloadError: What came isn't what the run has left.
+        DownloadError: What arrived isn't what the run wrote.
         StorageError: The folder can't be written.
     """
     if file not in files:
@@ -46,7 +46,7 @@ def fetch_file(history: History, run_id: str, file: str, files: Sequence[str], i
 
 
 def _expected(history: History, run_id: str) -> dict[str, FileInfo]:
-    """What the node says that the outputs are; nothing of a run that was ended before it could."""
+    """Return the node's list of outputs; empty for a run that was killed before it wrote one."""
     result = Result.of(history.look(run_id).properties or {}, f"run {run_id}")
     if result is None or result.manifest is None:
         return {}
@@ -59,7 +59,7 @@ def _expected(history: History, run_id: str) -> dict[str, FileInfo]:
 def _download(history: History, run_id: str, file: str, part: Path, sha256: str | None) -> None:
     problem: Exception | None = None
     got = ""
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         try:
             history.download(run_id, file, part)
         except ServiceError as error:
@@ -71,6 +71,6 @@ def _download(history: History, run_id: str, file: str, part: Path, sha256: str 
         problem, got = None, f"{info.size} bytes with sha256 {info.sha256[:12]}..."
     wanted = f"sha256 {sha256[:12]}..." if sha256 else "the file"
     raise DownloadError(
-        f"Azure ML delivered {file} of run {run_id} {_TRIES} times, last as {got} in place of {wanted}. "
+        f"Azure ML delivered {file} of run {run_id} {_MAX_TRIES} times, last as {got} in place of {wanted}. "
         "Try again later."
     ) from problem

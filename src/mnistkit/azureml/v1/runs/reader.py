@@ -1,4 +1,4 @@
-"""Looking at runs: what the workspace says of one, put together, and kept once it can't change any more."""
+"""Records of runs, assembled from several requests, and cached once they are final."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 
 __all__ = ["RunReader"]
 
-_LATE_SECONDS = 20.0
-_FRESH_SECONDS = 1.0
-_RECENT_SECONDS = 0.25  # who waits for a run looks more often than a service far away should be asked
-_MANY, _LOGS = 1024, 16
+_LATE_METRICS_SECONDS = 20.0
+_DETAILS_SECONDS = 1.0  # for which metrics and files of a running run are reused
+_RECORD_SECONDS = 0.25  # for which a record is reused: `Run.wait` polls more often than is good for a remote service
+_MAX_RUNS, _MAX_LOGS = 1024, 16
 _TAIL_LINES = 50
 _log = logging.getLogger(__name__)
 
 
 @frozen
-class _Left:
-    """What a run has left: its metrics and files, why it failed and the end of its log."""
+class _Details:
+    """The metrics and files of a run, the reason of a failure and the end of its log."""
 
     points: tuple[MetricPoint, ...] = ()
     files: tuple[str, ...] = ()
@@ -39,28 +39,28 @@ class _Left:
 
 
 class RunReader:
-    """Puts records of runs together."""
+    """Assembles records of runs."""
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._left: OrderedDict[str, _Left] = OrderedDict()
+        self._details: OrderedDict[str, _Details] = OrderedDict()
         self._recent: dict[str, tuple[float, RunRecord]] = {}
         self._logs: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def record(self, run_id: str, *, patient: bool = True) -> RunRecord:
-        """The present record of a run.
+        """Return the present record of a run.
 
         Args:
             run_id: The run.
-            patient: Whether to wait some seconds for metrics that a run that has ended must have logged.
+            patient: Wait some seconds for metrics that a finished run must have logged.
 
         Raises:
-            RunNotFoundError: There is none, or it isn't one of ours.
+            RunNotFoundError: There is none, or mnistkit didn't submit it.
         """
         with self._lock:
             at, recent = self._recent.get(run_id, (0.0, None))
-        if recent is not None and time.monotonic() - at < _RECENT_SECONDS:
+        if recent is not None and time.monotonic() - at < _RECORD_SECONDS:
             return recent
         record = self._read(self._history.look(run_id), patient=patient)
         with self._lock:
@@ -70,12 +70,12 @@ class RunReader:
         return record
 
     def forget(self, run_id: str) -> None:
-        """Look anew at a run that was changed here, however recent the last look is."""
+        """Drop the cached record of a run that was changed here."""
         with self._lock:
             self._recent.pop(run_id, None)
 
     def listed(self, dto: Any) -> RunRecord | None:
-        """The record of a run whose data object is known; None if it can't be read."""
+        """Return the record of a run whose data object was listed; None if it can't be read."""
         try:
             return self._read(dto, patient=False)
         except (MnistkitError, ValueError, KeyError, TypeError) as error:
@@ -83,7 +83,7 @@ class RunReader:
             return None
 
     def state(self, run_id: str) -> RunState:
-        """The present state of a run.
+        """Return the present state of a run.
 
         Raises:
             RunNotFoundError: There is none.
@@ -91,13 +91,13 @@ class RunReader:
         return state_of(self._history.look(run_id))
 
     def log(self, run_id: str) -> str:
-        """What a run has written so far; odd bytes as backslash escapes, a character that has only begun not yet."""
-        is_over = self.state(run_id).is_terminal
+        """Return the log so far: invalid bytes as backslash escapes, without an incomplete last character."""
+        is_final = self.state(run_id).is_terminal
         decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-        return decoder.decode(self._bytes(run_id), final=is_over)
+        return decoder.decode(self._bytes(run_id), final=is_final)
 
     def _bytes(self, run_id: str) -> bytes:
-        """The log so far: what is new is asked for, and added to what is known."""
+        """Return the log so far: only what is new is requested."""
         with self._lock:
             known = self._logs.get(run_id, b"")
         whole = known + self._history.log(run_id, len(known))
@@ -105,54 +105,56 @@ class RunReader:
             if len(whole) >= len(self._logs.get(run_id, b"")):
                 self._logs[run_id] = whole
                 self._logs.move_to_end(run_id)
-            while len(self._logs) > _LOGS:
+            while len(self._logs) > _MAX_LOGS:
                 self._logs.popitem(last=False)
         return whole
 
     def _read(self, dto: Any, *, patient: bool) -> RunRecord:
-        left = self._what_is_left(dto, patient=patient)
+        details = self._details_of(dto, patient=patient)
         url = self._history.handle(dto.run_id).get_portal_url()
         try:
-            return read_record(dto, points=left.points, files=left.files, error=left.error, log=left.log, url=url)
+            return read_record(
+                dto, points=details.points, files=details.files, error=details.error, log=details.log, url=url
+            )
         except DataFormatError as error:
             raise RunNotFoundError(
-                f"Run {dto.run_id} is in the workspace, but not one of mnistkit's: {error}"
+                f"Run {dto.run_id} is in the workspace, but mnistkit didn't submit it: {error}"
             ) from error
 
-    def _what_is_left(self, dto: Any, *, patient: bool) -> _Left:
+    def _details_of(self, dto: Any, *, patient: bool) -> _Details:
         with self._lock:
-            known = self._left.get(dto.run_id)
+            known = self._details.get(dto.run_id)
         state = state_of(dto)
         if state in {RunState.QUEUED, RunState.PREPARING}:
-            return _Left()
-        if known and (known.is_final or (time.monotonic() - known.at < _FRESH_SECONDS and not state.is_terminal)):
+            return _Details()
+        if known and (known.is_final or (time.monotonic() - known.at < _DETAILS_SECONDS and not state.is_terminal)):
             return known
-        left = self._look(dto, state, patient=patient)
+        details = self._look(dto, state, patient=patient)
         with self._lock:
-            self._left[dto.run_id] = left
-            while len(self._left) > _MANY:
-                self._left.popitem(last=False)
-        return left
+            self._details[dto.run_id] = details
+            while len(self._details) > _MAX_RUNS:
+                self._details.popitem(last=False)
+        return details
 
-    def _look(self, dto: Any, state: RunState, *, patient: bool) -> _Left:
+    def _look(self, dto: Any, state: RunState, *, patient: bool) -> _Details:
         run_id = dto.run_id
         result = Result.of(dto.properties or {}, f"run {run_id}") if state.is_terminal else None
         expected = result.points if result else 0
-        deadline = time.monotonic() + (_LATE_SECONDS if patient else 0)
+        deadline = time.monotonic() + (_LATE_METRICS_SECONDS if patient else 0)
         points = self._history.points(run_id)
         while len(points) < expected and time.monotonic() < deadline:
             time.sleep(0.3)
             points = self._history.points(run_id)
         if len(points) < expected:
-            _log.warning("Run %s has logged %d metric points; Azure ML tells %d so far.", run_id, expected, len(points))
-        left = _Left(tuple(points), tuple(self._history.files(run_id)), at=time.monotonic())
+            _log.warning("Run %s has logged %d metric points; Azure ML returns %d.", run_id, expected, len(points))
+        details = _Details(tuple(points), tuple(self._history.files(run_id)), at=time.monotonic())
         if state is RunState.FAILED:
-            left = evolve(left, error=self._error(run_id), log=self._tail(run_id))
-        return evolve(left, is_final=state.is_terminal and len(points) >= expected)
+            details = evolve(details, error=self._error(run_id), log=self._tail(run_id))
+        return evolve(details, is_final=state.is_terminal and len(points) >= expected)
 
     def _error(self, run_id: str) -> str | None:
         told = getattr(getattr(self._history.details(run_id).error, "error", None), "message", None)
-        return " ".join(str(told).split()) if told else "Azure ML says that it failed, and not why; its log may."
+        return " ".join(str(told).split()) if told else "It failed, and Azure ML gives no reason; look at its log."
 
     def _tail(self, run_id: str) -> str:
         text = self._bytes(run_id).decode("utf-8", errors="backslashreplace")

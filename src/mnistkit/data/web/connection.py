@@ -1,8 +1,8 @@
-"""The body of a URL, chunk by chunk, with every way that HTTP may go wrong turned into one `TransferError`.
+"""The body of a URL in chunks; every failure of HTTP is one `TransferError`.
 
-The defences, each against a mirror that was seen or can be imagined: the exact size + 1 byte as the limit against
-a body without end, one deadline for head and body against dripping, five redirects and none from https to http,
-no decoding of content, TLS verified as the system does. Only the public part of a URL, without user, password and
+Defences against bad mirrors: the exact size + 1 byte as the limit of an endless body, one deadline for head and body
+against slow drips, at most five redirects and none from https to http, no decoding of content, TLS verified as the
+system does. Only the public part of a URL, without user, password and
 query, appears in messages and logs.
 """
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TransferError", "open_body"]
 
-_CHUNK = 1 << 16
-_REDIRECTS = 5
+_CHUNK_BYTES = 1 << 16
+_MAX_REDIRECTS = 5
 _CONNECT_SECONDS = 5.0
 _STALL_SECONDS = 20.0
 
@@ -38,9 +38,9 @@ class TransferError(Exception):
     """Why a mirror did not deliver a file.
 
     Attributes:
-        lasting: Whether to give the mirror up for all files: it can't be reached, or is too slow.
-        passing: Whether another try may help.
-        wait: Seconds that the mirror asked to wait before; None if it didn't.
+        lasting: True to give the mirror up for all files: it can't be reached, or is too slow.
+        passing: True if another try may help.
+        wait: Seconds of the mirror's ``Retry-After``; None without one.
     """
 
     def __init__(self, reason: str, *, lasting: bool = False, passing: bool = False, wait: float | None = None) -> None:
@@ -58,7 +58,7 @@ def open_body(url: str, size: int, end: float) -> Iterator[Iterator[bytes]]:
         end: The `time.monotonic` at which it must be complete.
 
     Raises:
-        TransferError: It can't be had, while opening or while iterating.
+        TransferError: It failed, while opening or while iterating.
     """
     import urllib3.exceptions
 
@@ -77,7 +77,7 @@ def open_body(url: str, size: int, end: float) -> Iterator[Iterator[bytes]]:
 
 
 def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
-    for _ in range(_REDIRECTS + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         response = _request(url, deadline)
         location = response.get_redirect_location()
         if not location:
@@ -90,7 +90,7 @@ def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
         if not target.startswith("https://" if url.startswith("https://") else ("https://", "http://")):
             raise TransferError(f"it redirects to {public_url(target)}, which isn't https")
         url = target
-    raise TransferError(f"it redirects more than {_REDIRECTS} times")
+    raise TransferError(f"it redirects more than {_MAX_REDIRECTS} times")
 
 
 def _request(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
@@ -152,8 +152,8 @@ def _retry_after(value: str | None) -> float | None:
 
 def _body(response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
     done = 0
-    # One byte more is asked for than there should be: that tells a complete body from one that goes on.
-    while chunk := response.read1(min(_CHUNK, size + 1 - done), decode_content=False):
+    # Request one byte more than expected: that tells a complete body from one that is too long.
+    while chunk := response.read1(min(_CHUNK_BYTES, size + 1 - done), decode_content=False):
         done += len(chunk)
         if done > size:
             raise TransferError(f"it sends more than the {size} bytes expected")
@@ -176,7 +176,7 @@ def _explained(error: Exception) -> TransferError:
 
 
 class _Deadline:
-    """A moment at which every socket opened under it is shut down, whatever it waits for.
+    """A time at which every socket opened under it is shut down, also one that is waiting.
 
     A socket's own timeout begins anew with each byte: a mirror that sends one byte at a time would never end.
     """
@@ -203,7 +203,7 @@ class _Deadline:
             self._timer.cancel()
 
     def pool_classes(self) -> dict[str, Any]:
-        """Connection pools that tell this deadline of their sockets."""
+        """Return connection pools whose sockets this deadline shuts down."""
         from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
         from urllib3.connection import HTTPConnection, HTTPSConnection
 

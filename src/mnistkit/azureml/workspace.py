@@ -1,36 +1,19 @@
-"""The workspace that is meant, and the credentials that are there: no SDK is imported and nothing is sent."""
+"""The full name of a workspace, given or read from its ``config.json``."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 from attrs import frozen
 
-from mnistkit.azureml.failures import CREDENTIALS
-from mnistkit.errors import AuthenticationError, ConfigError, NotFoundError, UsageError
+from mnistkit.errors import ConfigError, NotFoundError, UsageError
 
-__all__ = [
-    "CREDENTIAL_KINDS",
-    "SERVICE_PRINCIPAL",
-    "WorkspaceName",
-    "config_places",
-    "credential_kind",
-    "find_config",
-    "select_workspace",
-]
-
-CREDENTIAL_KINDS = ("service-principal", "managed-identity", "cli", "interactive")
-"""What ``credentials`` may be by name."""
-
-SERVICE_PRINCIPAL = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
-"""The variables of a service principal."""
+__all__ = ["WorkspaceName", "config_places", "find_config", "select_workspace"]
 
 _FOLDERS = (".azureml", "aml_config", "")
 _FILES = ("config.json", "project.json")
-_MANAGED_IDENTITY = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT")
 
 
 @frozen
@@ -104,22 +87,6 @@ def select_workspace(
             f"A workspace without its config.json needs name, resource_group and subscription_id: {missing} missing."
         )
     return find_config("." if config is None else config)
-
-
-def credential_kind() -> str:
-    """Return which of `CREDENTIAL_KINDS` is configured here; there is no prompt, and nothing is sent.
-
-    Raises:
-        AuthenticationError: None is; the message lists the ways to log in.
-    """
-    if all(os.environ.get(name) for name in SERVICE_PRINCIPAL):
-        return "service-principal"
-    if any(os.environ.get(name) for name in _MANAGED_IDENTITY):
-        return "managed-identity"
-    if shutil.which("az"):
-        return "cli"
-    missing = [name for name in SERVICE_PRINCIPAL if not os.environ.get(name)]
-    raise AuthenticationError(f"There are no credentials for Azure: {', '.join(missing)} not set, no az. {CREDENTIALS}")
 
 
 def _read(path: Path) -> WorkspaceName:

@@ -7,11 +7,12 @@ from typing import Any
 
 from mnistkit import config
 from mnistkit.azureml.calls import call
+from mnistkit.azureml.credentials import credential_kind
 from mnistkit.azureml.pins import configured_pins
 from mnistkit.azureml.v1._sdk import sdk_versions
 from mnistkit.azureml.v1.cluster import status_of
 from mnistkit.azureml.v1.workspace import connect
-from mnistkit.azureml.workspace import credential_kind, find_config
+from mnistkit.azureml.workspace import find_config
 from mnistkit.errors import MnistkitError, NotFoundError
 
 __all__ = ["diagnose"]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from mnistkit.azureml.calls import call, translated
-from mnistkit.azureml.failures import CREDENTIALS
+from mnistkit.azureml.credentials import (
+    CredentialKind,
+    check_kind,
+    check_terminal,
+    checked_tokens,
+    credential_kind,
+    service_principal,
+)
 from mnistkit.azureml.v1._sdk import sdk
-from mnistkit.azureml.workspace import CREDENTIAL_KINDS, SERVICE_PRINCIPAL, credential_kind, select_workspace
-from mnistkit.errors import AuthenticationError, MnistkitError, UsageError
+from mnistkit.azureml.workspace import select_workspace
+from mnistkit.errors import UsageError
 
 __all__ = ["Connection", "connect", "login"]
 
@@ -100,57 +106,26 @@ def login(credentials: Credentials = None) -> Any:
     """
     kind = credential_kind() if credentials is None else credentials
     if isinstance(kind, str):
-        if kind not in CREDENTIAL_KINDS:
-            raise UsageError(f"credentials={kind!r}: use one of {', '.join(CREDENTIAL_KINDS)}, or a token function.")
+        known = check_kind(kind)
         with translated("logging in"):
-            return _named(kind)
+            return _named(known)
     authentication = sdk("azureml.core.authentication")
     if isinstance(kind, authentication.AbstractAuthentication):
         return kind
     if callable(kind):
-        return authentication.TokenAuthentication(_checked_tokens(kind), cloud="AzureCloud")
+        return authentication.TokenAuthentication(checked_tokens(kind), cloud="AzureCloud")
     raise UsageError(f"credentials is a {type(kind).__name__}: use a name, a token function, or the SDK's object.")
 
 
-def _named(kind: str) -> Any:
-    if kind == "service-principal":
-        return _service_principal()
+def _named(kind: CredentialKind) -> Any:
     authentication = sdk("azureml.core.authentication")
+    if kind == "service-principal":
+        return authentication.ServicePrincipalAuthentication(*service_principal())
     if kind == "interactive":
-        if not (sys.stdin and sys.stdin.isatty()):
-            raise AuthenticationError(f"credentials='interactive' needs a terminal, and there is none. {CREDENTIALS}")
+        check_terminal()
         return authentication.InteractiveLoginAuthentication()
-    identity = _identity()
+    identity = sdk("azure.identity")
     source = identity.AzureCliCredential() if kind == "cli" else identity.ManagedIdentityCredential()
     return authentication.TokenAuthentication(
         lambda audience: source.get_token(f"{audience.rstrip('/')}/.default").token, cloud="AzureCloud"
     )
-
-
-def _service_principal() -> Any:
-    values = [os.environ.get(name, "") for name in SERVICE_PRINCIPAL]
-    if not all(values):
-        missing = ", ".join(name for name, value in zip(SERVICE_PRINCIPAL, values, strict=True) if not value)
-        raise AuthenticationError(f"The service principal is incomplete: {missing} not set. {CREDENTIALS}")
-    tenant, client, secret = values
-    return sdk("azureml.core.authentication").ServicePrincipalAuthentication(tenant, client, secret)
-
-
-def _checked_tokens(get_token: Callable[[str], str]) -> Callable[[str], str]:
-    """Return a caller's token function that raises its failures as `AuthenticationError`."""
-
-    def get(audience: str) -> str:
-        try:
-            return get_token(audience)
-        except MnistkitError:
-            raise
-        except Exception as error:
-            raise AuthenticationError(
-                f"The token function of credentials= failed for {audience}: {type(error).__name__}: {error}."
-            ) from error
-
-    return get
-
-
-def _identity() -> Any:
-    return sdk("azure.identity")

@@ -177,7 +177,7 @@ def test_without_estimator_there_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Where a release of the SDK has no Estimator, runs are submitted with ScriptRunConfig, and a warning says so."""
-    monkeypatch.setattr(submission, "is_estimator_there", lambda: False)  # as of such a release
+    monkeypatch.setattr(submission, "is_estimator_available", lambda: False)  # as of such a release
     submission._has_estimator.cache_clear()
     backend = AmlCompute(workspace, name="cpu-cluster")
     with caplog.at_level(logging.WARNING):

@@ -59,11 +59,11 @@ _RULES = (  # HTTP statuses; without a status, names and messages of the excepti
     _rule((429,), "", ThrottledError, "There were too many requests, also after pauses: try again in some minutes."),
     _rule((), r"double check your tenant|don't have access to", AuthenticationError, CREDENTIALS),
     _rule((404,), r"not be found|not found|does(?:n't| not) exist|No workspaces", NotFoundError),
-    _rule((409, 412), "", ConflictError),
+    _rule((409, 412), r"AssetPathException|ResourceExistsError", ConflictError),
     _rule((408, 504), r"timeout|timed out", ServiceTimeoutError, "It may still take effect: check, and try again."),
     _rule(
         range(500, 600),
-        r"ConnectionError|ClientRequestError|ProtocolError|ConnectionReset|MaxRetryError",
+        r"ConnectionError|ClientRequestError|Service(?:Request|Response)Error|ProtocolError|ConnectionReset|MaxRetryError",
         ServiceError,
         "Try again; if it stays, look at the status of Azure and of the network here.",
     ),
@@ -108,9 +108,10 @@ def status_of(error: BaseException) -> int | None:
 def message_of(error: BaseException) -> str:
     """Return the message of the service, or else of the SDK: one line, without secrets."""
     for each in chain(error):
-        told = getattr(getattr(getattr(each, "error", None), "error", None), "message", None)
-        if told:
-            return _line(str(told))
+        error_body = getattr(each, "error", None)  # in azure-core the error itself, in msrest a wrapper of it
+        for holder in (getattr(error_body, "error", None), error_body):
+            if told := getattr(holder, "message", None):
+                return _line(str(told))
     return _line(_unreached(_text(error)))
 
 

@@ -10,8 +10,8 @@ from attrs import evolve, frozen
 
 from mnistkit.azureml.calls import call
 from mnistkit.azureml.open_dataset import DATASET_NAME, PinnedOpenDataset, parse_uri
+from mnistkit.azureml.uploads import upload_data
 from mnistkit.azureml.v1._sdk import sdk, silence_engine
-from mnistkit.azureml.v1.uploads import uploaded
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ConflictError, DownloadError, NotFoundError, ServiceError, UsageError
@@ -131,6 +131,18 @@ def mount(
     """
     if mode not in {"mount", "download"}:
         raise UsageError(f"mode={mode!r}: use 'mount' or 'download'.")
-    dataset = source.dataset(workspace) if isinstance(source, OpenDatasetsMnist) else uploaded(workspace, source)
+    dataset = source.dataset(workspace) if isinstance(source, OpenDatasetsMnist) else _uploaded(workspace, source)
     named = call("naming a dataset", dataset.as_named_input, name)
     return named.as_mount() if mode == "mount" else named.as_download()
+
+
+def _uploaded(workspace: Any, source: DataSource) -> Any:
+    """Return the SDK's ``FileDataset`` of a source's files in the workspace's default datastore."""
+    store = call("looking up the default datastore", workspace.get_default_datastore)
+    if not hasattr(store, "blob_service"):
+        raise ServiceError(
+            f"The default datastore of {workspace.name}, {store.name!r}, is no blob storage: make one the default."
+        )
+    place = upload_data(store.blob_service.get_container_client(store.container_name), source)
+    from_files = sdk("azureml.core").Dataset.File.from_files
+    return call("making a dataset", from_files, [(store, f"{place}/**")], validate=False)

@@ -1,4 +1,4 @@
-"""Data of this machine, uploaded to a workspace's storage once for each content."""
+"""Data of this machine, uploaded to a blob container once for each content."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.azureml.calls import call
-from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.layout import find_idx_files
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import ChecksumError, ServiceError, StorageError
+from mnistkit.errors import ChecksumError, StorageError
 from mnistkit.utils.files import FileInfo, sha256_hex, sha256_of
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["uploaded"]
+__all__ = ["upload_data"]
 
 _FOLDER = "mnistkit/data"
 _UPLOAD_SECONDS = 3600.0
@@ -24,33 +23,33 @@ _UPLOAD_SECONDS = 3600.0
 _log = logging.getLogger(__name__)
 
 
-def uploaded(workspace: Any, source: DataSource) -> Any:
-    """Return the SDK's ``FileDataset`` of a source's files in the workspace's default datastore.
+def upload_data(container: Any, source: DataSource) -> str:
+    """Upload a source's files to a blob container, and return their folder in it.
 
     Below ``mnistkit/data`` each content has a folder with the four files and a ``dataset.json``. That is uploaded last,
     so a folder that has it is complete; readers verify the files by it.
 
+    Args:
+        container: A ``ContainerClient`` of azure-storage-blob.
+        source: Where the data comes from; fetched into the user's cache first.
+
     Raises:
         DataError: The data can't be fetched, or its check failed.
-        ServiceError: The workspace refused it.
+        ServiceError: The storage refused it.
     """
     fetched = fetch_folder(source)
     folder = Path(fetched.path)
     files = {path.name: path for path in find_idx_files(folder).values()}
     manifest = to_json(_manifest(folder, files, fetched.uri))
     place = f"{_FOLDER}/{sha256_hex(manifest)}"
-    store = call("looking up the default datastore", workspace.get_default_datastore)
-    if not hasattr(store, "blob_service"):
-        raise ServiceError(
-            f"The default datastore of {workspace.name}, {store.name!r}, is no blob storage: make one the default."
-        )
-    if not call("looking for data", _blob(store, f"{place}/{MANIFEST}").exists):
-        _log.info("uploading %s to %s of the datastore %s", source.uri, place, store.name)
+    last = container.get_blob_client(f"{place}/{MANIFEST}")
+    if not call("looking for data", last.exists):
+        _log.info("uploading %s to %s of the container %s", source.uri, place, container.container_name)
         for name, path in files.items():
-            call(f"uploading {name}", _send, _blob(store, f"{place}/{name}"), path, seconds=_UPLOAD_SECONDS)
-        call(f"uploading {MANIFEST}", _blob(store, f"{place}/{MANIFEST}").upload_blob, manifest, overwrite=True)
-    from_files = sdk("azureml.core").Dataset.File.from_files
-    return call("making a dataset", from_files, [(store, f"{place}/**")], validate=False)
+            blob = container.get_blob_client(f"{place}/{name}")
+            call(f"uploading {name}", _send, blob, path, seconds=_UPLOAD_SECONDS)
+        call(f"uploading {MANIFEST}", last.upload_blob, manifest, overwrite=True)
+    return place
 
 
 def _manifest(folder: Path, files: dict[str, Path], uri: str) -> DatasetManifest:
@@ -73,7 +72,3 @@ def _manifest(folder: Path, files: dict[str, Path], uri: str) -> DatasetManifest
 def _send(blob: Any, path: Path) -> None:
     with path.open("rb") as stream:
         blob.upload_blob(stream, overwrite=True)
-
-
-def _blob(store: Any, name: str) -> Any:
-    return store.blob_service.get_blob_client(container=store.container_name, blob=name)

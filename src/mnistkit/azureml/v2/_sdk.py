@@ -55,8 +55,8 @@ def sdk_versions() -> dict[str, str]:
 def ml_client(workspace: WorkspaceName, credentials: Any) -> Any:
     """Return an ``MLClient`` of a workspace; sends nothing.
 
-    Without telemetry and progress bars. ``MLClient`` sets ``AZUREML_CURRENT_CLOUD`` in this process, and child processes
-    would inherit it: it is put back.
+    Without telemetry and progress bars. ``MLClient`` sets ``AZUREML_CURRENT_CLOUD`` in this process; child processes
+    would inherit it, so it is put back.
     """
     client = sdk().MLClient
     with _creating, _unchanged_variable(_CLOUD_VARIABLE):

@@ -142,8 +142,9 @@ class Storage:
         return int(call("getting the size of a file", blob.get_blob_properties).size)
 
     def _container_of(self, store: Any) -> Any:
-        if str(store.type).lower().replace("_", "") != "azureblob":
-            raise ServiceError(f"The datastore {store.name!r} is {store.type}, not blob storage: use one that is.")
+        if not isinstance(store, sdk("azure.ai.ml.entities").AzureBlobDatastore):
+            kind = type(store).__name__
+            raise ServiceError(f"The datastore {store.name!r} is of type {kind}, not blob storage: use one that is.")
         secret = getattr(store.credentials, "account_key", None) or getattr(store.credentials, "sas_token", None)
         # Without a secret the datastore is used as the person who is logged in.
         login = secret or self._connection.client._credential  # noqa: SLF001 - MLClient doesn't return it

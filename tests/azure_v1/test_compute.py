@@ -17,8 +17,8 @@ from azureml.core import Environment as SdkEnvironment
 from azureml.core import Run as SdkRun
 
 from mnistkit.azureml import AmlCompute, connect
+from mnistkit.azureml.v1 import submission
 from mnistkit.azureml.v1.environments import environment_of
-from mnistkit.azureml.v1.runs import submission
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.environment import Environment

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime
 
 from attrs import frozen
 
 from mnistkit.azureml.node.layout import JOB_FOLDER, MANIFEST_FILE
 from mnistkit.azureml.properties import PREFIX, pack_text, unpack_text
+from mnistkit.azureml.runs.history import StoredRun
 from mnistkit.errors import DataFormatError, IntegrityError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.provenance import Provenance
@@ -80,27 +80,27 @@ def end_properties(state: RunState, error: str | None, traceback: str | None) ->
     return pack_text(PROPERTIES[2], json.dumps(told))
 
 
-def state_of(dto: Any) -> RunState:
+def state_of(run: StoredRun) -> RunState:
     """Return the state of a run; a state of Azure's that isn't in `STATES` is Running, with a warning."""
-    told = unpack_text(PROPERTIES[2], dto.properties, f"run {dto.run_id}")
+    told = unpack_text(PROPERTIES[2], run.properties, f"run {run.id}")
     if told:
         return RunState(json.loads(told)["state"])
-    state = STATES.get(dto.status)
+    state = STATES.get(run.status)
     if state is None:
         _log.warning(
-            "Run %s has the state %r, which mnistkit doesn't support: it counts as Running.", dto.run_id, dto.status
+            "Run %s has the state %r, which mnistkit doesn't support: it counts as Running.", run.id, run.status
         )
         return RunState.RUNNING
     return state
 
 
 def read_record(
-    dto: Any, *, points: Sequence[MetricPoint], files: Sequence[str], error: str | None, log: str, url: str
+    run: StoredRun, *, points: Sequence[MetricPoint], files: Sequence[str], error: str | None, log: str, url: str
 ) -> RunRecord:
     """Return the record of a run.
 
     Args:
-        dto: The run's data object in the words of the run history service.
+        run: As the workspace records it.
         points: Its metrics.
         files: Their names.
         error: Azure's reason for its failure.
@@ -110,8 +110,7 @@ def read_record(
     Raises:
         DataFormatError: It isn't one of ours, or its properties can't be read.
     """
-    properties = dto.properties or {}
-    where = f"run {dto.run_id}"
+    properties, where = run.properties, f"run {run.id}"
     try:
         job: Job = from_json(unpack_text(PROPERTIES[0], properties, where) or "", ScriptJob | TrainingJob, where)
         about = json.loads(unpack_text(PROPERTIES[1], properties, where) or "")
@@ -121,17 +120,17 @@ def read_record(
         provenance = from_json(about["provenance"], Provenance, where)
     except (KeyError, TypeError, ValueError, IntegrityError) as problem:
         raise DataFormatError(f"{where} wasn't submitted by mnistkit, or not read: {problem}.") from problem
-    state = state_of(dto)
+    state = state_of(run)
     failed = state is RunState.FAILED
     cause = told.get("error") or (attempts[-1].error if attempts else None) or error
     return RunRecord(
-        id=dto.run_id,
+        id=run.id,
         job=job,
         data=about["data"],
-        transitions=_transitions(dto, state, submitted, began=not told),
+        transitions=_transitions(run, state, submitted, began=not told),
         points=tuple(_of_last_attempt(points, attempts, result)),
         files=tuple(file for file in files if file != MANIFEST_FILE and not file.startswith(f"{JOB_FOLDER}/")),
-        tags={**job.tags, **(dto.tags or {})},
+        tags={**job.tags, **run.tags},
         error=cause if failed else None,
         traceback=(told.get("traceback") or log or None) if failed else None,
         attempts=attempts,
@@ -141,11 +140,11 @@ def read_record(
     )
 
 
-def _transitions(dto: Any, state: RunState, submitted: datetime, *, began: bool) -> tuple[Transition, ...]:
+def _transitions(run: StoredRun, state: RunState, submitted: datetime, *, began: bool) -> tuple[Transition, ...]:
     """Return the states that the run has passed for certain, by the service's clock; never backwards."""
-    created = _utc(dto.created_utc) or submitted
+    created = run.created_at or submitted
     path = [Transition(RunState.QUEUED, min(submitted, created))]
-    start, end = _utc(dto.start_time_utc), _utc(dto.end_time_utc)
+    start, end = run.started_at, run.ended_at
     if start and began and state not in {RunState.QUEUED, RunState.PREPARING}:
         path.append(Transition(RunState.RUNNING, max(start, path[-1].at)))
     if path[-1].state is not state:
@@ -172,10 +171,3 @@ def _of_last_attempt(
     if result is None:  # another attempt is running, or was canceled
         return [point for point in points if point.time > attempts[-1].ended_at]
     return [point for point in points if len(attempts) == 1 or point.time >= attempts[-1].started_at]
-
-
-def _utc(value: Any) -> datetime | None:
-    if value is None:
-        return None
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)

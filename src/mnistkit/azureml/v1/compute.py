@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import re
-import secrets
-import threading
-import time
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Literal
 
 from attrs import frozen
 
 from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
 from mnistkit.azureml.environments import NodeEnvironment
+from mnistkit.azureml.runs.compute import WorkspaceCompute, check_job
+from mnistkit.azureml.runs.pending import duration_seconds
 from mnistkit.azureml.runs.staging import ENTRY, needs_data
 from mnistkit.azureml.v1.cluster import Cluster
 from mnistkit.azureml.v1.environments import environment_of
-from mnistkit.azureml.v1.runs.files import fetch_file
-from mnistkit.azureml.v1.runs.history import History
-from mnistkit.azureml.v1.runs.reader import RunReader
-from mnistkit.azureml.v1.runs.submission import Pending, Submitter, SubmitWith
+from mnistkit.azureml.v1.history import SdkHistory
+from mnistkit.azureml.v1.submission import SdkSubmitter, SubmitWith
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.data.source import DataSource
-from mnistkit.errors import RunNotFoundError, UsageError
-from mnistkit.jobs.job import Job, TrainingJob
-from mnistkit.jobs.provenance import Provenance
-from mnistkit.jobs.spec import check_classifier
-from mnistkit.runs.backend import ComputeBackend
-from mnistkit.runs.record import RunRecord, RunState, Transition
-from mnistkit.utils.clock import utc_now
-from mnistkit.utils.names import check_file
+from mnistkit.errors import UsageError
+from mnistkit.jobs.job import Job
 
 __all__ = ["AmlCompute", "Plan"]
-
-_RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-_CANCEL_SECONDS = 10.0
 
 
 @frozen(kw_only=True)
@@ -66,7 +48,7 @@ class Plan:
     submit_with: SubmitWith
 
 
-class AmlCompute(ComputeBackend):
+class AmlCompute(WorkspaceCompute):
     """Runs jobs on a cluster of an Azure ML workspace, and finds them there from any process.
 
     The runs' records, logs, metrics and files are the workspace's; nothing is kept on this machine. A job that fits on
@@ -119,16 +101,11 @@ class AmlCompute(ComputeBackend):
         )
         self._connection = Connection.of(workspace)
         self._cluster = Cluster(self._connection, settings, seconds)
-        self._history = History(self._connection, seconds)
-        self._reader = RunReader(self._history)
-        self._submitter = Submitter(
-            self._connection, self._history, self._cluster.target, submit_with, mode, max_run_duration_seconds, seconds
+        history = SdkHistory(self._connection, seconds)
+        self._sdk_submitter = SdkSubmitter(
+            self._connection, history, self._cluster.target, submit_with, mode, max_run_duration_seconds, seconds
         )
-        self._lock = threading.Lock()
-        self._pending: OrderedDict[str, Pending] = OrderedDict()
-        self._threads: dict[str, threading.Thread] = {}
-        self._mounting: dict[str, threading.Lock] = {}
-        _backends.add(self)
+        super().__init__(history, self._sdk_submitter)
 
     @classmethod
     def from_home(
@@ -229,8 +206,6 @@ class AmlCompute(ComputeBackend):
         """Delete the cluster; its runs stay. Idempotent; it is gone some minutes later."""
         self._cluster.delete()
 
-    # The runs
-
     def plan(self, job: Job, data: DataSource) -> Plan:
         """Return the request that `submit` would send for the job. Nothing is sent.
 
@@ -238,132 +213,14 @@ class AmlCompute(ComputeBackend):
             SpecError: As `submit`.
             NotFoundError: As `submit`.
         """
-        _check(job)
-        submitter = self._submitter
+        check_job(job)
+        submitter = self._sdk_submitter
         return Plan(
             cluster=self.settings,
             environment=environment_of(job),
             entry=ENTRY[job.kind],
             data=data.uri if needs_data(job) else None,
             mode=submitter.mode,
-            max_run_duration_seconds=submitter.duration(job),
+            max_run_duration_seconds=duration_seconds(job, submitter.max_seconds),
             submit_with=submitter.submit_with,
         )
-
-    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:  # noqa: ARG002 - every run outlives this process
-        """Stage the job and return; data and job are sent on a thread. See `ComputeBackend.submit`.
-
-        At its exit a program waits until its submitted runs are in the workspace; from then on they don't need it.
-        """
-        _check(job)
-        at = utc_now()
-        record = RunRecord(
-            id=f"mnistkit-{at:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
-            job=job,
-            data=data.uri,
-            transitions=(Transition(RunState.QUEUED, at),),
-            tags=dict(job.tags),
-            provenance=Provenance.of(job),
-        )
-        pending = Pending(record, data, self._submitter)
-        with self._lock:
-            self._pending[record.id] = pending
-            self._threads[record.id] = pending.start(self._mount, self._forget_pending)
-        return record
-
-    def get(self, run_id: str) -> RunRecord:
-        """Return the present record; see `ComputeBackend.get`."""
-        with self._lock:
-            pending = self._pending.get(run_id)
-        return pending.record if pending is not None else self._reader.record(_checked(run_id))
-
-    def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
-        """Return all records of runs that mnistkit submitted, newest first; see `ComputeBackend.runs`."""
-        with self._lock:
-            waiting = {run_id: pending.record for run_id, pending in self._pending.items()}
-        found = [dto for dto in self._history.all(experiment) if dto.run_id not in waiting]
-        with ThreadPoolExecutor(8) as pool:
-            read = [record for record in pool.map(self._reader.listed, found) if record is not None]
-        mine = [record for record in waiting.values() if experiment in {None, record.experiment}]
-        return tuple(sorted([*read, *mine], key=lambda record: (record.created_at, record.id), reverse=True))
-
-    def cancel(self, run_id: str) -> None:
-        """Request a run's cancellation; see `ComputeBackend.cancel`."""
-        with self._lock:
-            pending = self._pending.get(run_id)
-        if pending is not None and pending.cancel():
-            return
-        state = self._reader.state(_checked(run_id))
-        if state.is_terminal or state is RunState.CANCEL_REQUESTED:
-            return
-        self._history.cancel(run_id)
-        deadline = time.monotonic() + _CANCEL_SECONDS
-        while self._reader.state(run_id) in {RunState.QUEUED, RunState.PREPARING} and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self._reader.forget(run_id)
-
-    def logs(self, run_id: str, *, start: int = 0) -> str:
-        """Return the run's log; see `ComputeBackend.logs`."""
-        with self._lock:
-            if run_id in self._pending:
-                return ""
-        return self._reader.log(_checked(run_id))[start:]
-
-    def download(self, run_id: str, file: str, into: Path) -> Path:
-        """Copy one file of a run, verified by the node's list of files; see `ComputeBackend.download`.
-
-        Raises:
-            DownloadError: What arrived isn't what the run wrote, also after another try.
-        """
-        with self._lock:
-            known = run_id in self._pending
-        if not known:
-            self._history.handle(_checked(run_id))
-        check_file(file)
-        files = self.get(run_id).files
-        return fetch_file(self._history, run_id, file, files, into)
-
-    def _mount(self, data: DataSource) -> Any:
-        from mnistkit.azureml.v1.data import mount
-
-        with self._lock:
-            one_at_a_time = self._mounting.setdefault(data.uri, threading.Lock())
-        with one_at_a_time:
-            return mount(self._connection.workspace, data, mode=self._submitter.mode)
-
-    def _forget_pending(self, run_id: str) -> None:
-        with self._lock:
-            self._pending.pop(run_id, None)
-            self._threads.pop(run_id, None)
-
-    def _finish(self) -> None:
-        """Wait until all submitted runs are in the workspace."""
-        with self._lock:
-            threads = list(self._threads.values())
-        for thread in threads:
-            thread.join()
-
-
-def _check(job: Job) -> None:
-    if isinstance(job, TrainingJob):
-        check_classifier(job.model.build())
-    else:
-        job.check()
-
-
-def _checked(run_id: str) -> str:
-    if not isinstance(run_id, str) or not _RUN_ID_PATTERN.fullmatch(run_id):
-        raise RunNotFoundError(f"{run_id!r:.120} isn't the id of a run: 'mnistkit runs list' shows them.")
-    return run_id
-
-
-_backends: weakref.WeakSet[AmlCompute] = weakref.WeakSet()
-
-
-def _finish_all() -> None:
-    for backend in tuple(_backends):
-        backend._finish()  # noqa: SLF001 - of this module
-
-
-# atexit is too late: the thread pools that the SDK sends with have ended by then.
-getattr(threading, "_register_atexit", atexit.register)(_finish_all)

@@ -7,12 +7,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
 
 from attrs import evolve, frozen
 
+from mnistkit.azureml.runs.history import History, StoredRun
 from mnistkit.azureml.runs.records import Result, read_record, state_of
-from mnistkit.azureml.v1.runs.history import History
 from mnistkit.errors import DataFormatError, MnistkitError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 
@@ -23,6 +22,7 @@ _DETAILS_SECONDS = 1.0  # for which metrics and files of a running run are reuse
 _RECORD_SECONDS = 0.25  # for which a record is reused: `Run.wait` polls more often than is good for a remote service
 _MAX_RUNS, _MAX_LOGS = 1024, 16
 _TAIL_LINES = 50
+_NO_REASON = "It failed, and Azure ML gives no reason; look at its log."
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +62,7 @@ class RunReader:
             at, recent = self._recent.get(run_id, (0.0, None))
         if recent is not None and time.monotonic() - at < _RECORD_SECONDS:
             return recent
-        record = self._read(self._history.look(run_id), patient=patient)
+        record = self._read(self._history.get(run_id), patient=patient)
         with self._lock:
             self._recent.pop(run_id, None)
             if not record.state.is_terminal:
@@ -74,12 +74,12 @@ class RunReader:
         with self._lock:
             self._recent.pop(run_id, None)
 
-    def listed(self, dto: Any) -> RunRecord | None:
-        """Return the record of a run whose data object was listed; None if it can't be read."""
+    def listed(self, run: StoredRun) -> RunRecord | None:
+        """Return the record of a run that was listed; None if it can't be read."""
         try:
-            return self._read(dto, patient=False)
+            return self._read(run, patient=False)
         except (MnistkitError, ValueError, KeyError, TypeError) as error:
-            _log.warning("Run %s is left out: %s", dto.run_id, error)
+            _log.warning("Run %s is left out: %s", run.id, error)
             return None
 
     def state(self, run_id: str) -> RunState:
@@ -88,7 +88,7 @@ class RunReader:
         Raises:
             RunNotFoundError: There is none.
         """
-        return state_of(self._history.look(run_id))
+        return state_of(self._history.get(run_id))
 
     def log(self, run_id: str) -> str:
         """Return the log so far: invalid bytes as backslash escapes, without an incomplete last character."""
@@ -109,36 +109,36 @@ class RunReader:
                 self._logs.popitem(last=False)
         return whole
 
-    def _read(self, dto: Any, *, patient: bool) -> RunRecord:
-        details = self._details_of(dto, patient=patient)
-        url = self._history.handle(dto.run_id).get_portal_url()
+    def _read(self, run: StoredRun, *, patient: bool) -> RunRecord:
+        details = self._details_of(run, patient=patient)
+        url = self._history.url(run.id)
         try:
             return read_record(
-                dto, points=details.points, files=details.files, error=details.error, log=details.log, url=url
+                run, points=details.points, files=details.files, error=details.error, log=details.log, url=url
             )
         except DataFormatError as error:
             raise RunNotFoundError(
-                f"Run {dto.run_id} is in the workspace, but mnistkit didn't submit it: {error}"
+                f"Run {run.id} is in the workspace, but mnistkit didn't submit it: {error}"
             ) from error
 
-    def _details_of(self, dto: Any, *, patient: bool) -> _Details:
+    def _details_of(self, run: StoredRun, *, patient: bool) -> _Details:
         with self._lock:
-            known = self._details.get(dto.run_id)
-        state = state_of(dto)
+            known = self._details.get(run.id)
+        state = state_of(run)
         if state in {RunState.QUEUED, RunState.PREPARING}:
             return _Details()
         if known and (known.is_final or (time.monotonic() - known.at < _DETAILS_SECONDS and not state.is_terminal)):
             return known
-        details = self._look(dto, state, patient=patient)
+        details = self._look(run, state, patient=patient)
         with self._lock:
-            self._details[dto.run_id] = details
+            self._details[run.id] = details
             while len(self._details) > _MAX_RUNS:
                 self._details.popitem(last=False)
         return details
 
-    def _look(self, dto: Any, state: RunState, *, patient: bool) -> _Details:
-        run_id = dto.run_id
-        result = Result.of(dto.properties or {}, f"run {run_id}") if state.is_terminal else None
+    def _look(self, run: StoredRun, state: RunState, *, patient: bool) -> _Details:
+        run_id = run.id
+        result = Result.of(run.properties, f"run {run_id}") if state.is_terminal else None
         expected = result.points if result else 0
         deadline = time.monotonic() + (_LATE_METRICS_SECONDS if patient else 0)
         points = self._history.points(run_id)
@@ -149,12 +149,8 @@ class RunReader:
             _log.warning("Run %s has logged %d metric points; Azure ML returns %d.", run_id, expected, len(points))
         details = _Details(tuple(points), tuple(self._history.files(run_id)), at=time.monotonic())
         if state is RunState.FAILED:
-            details = evolve(details, error=self._error(run_id), log=self._tail(run_id))
+            details = evolve(details, error=self._history.error(run_id) or _NO_REASON, log=self._tail(run_id))
         return evolve(details, is_final=state.is_terminal and len(points) >= expected)
-
-    def _error(self, run_id: str) -> str | None:
-        told = getattr(getattr(self._history.details(run_id).error, "error", None), "message", None)
-        return " ".join(str(told).split()) if told else "It failed, and Azure ML gives no reason; look at its log."
 
     def _tail(self, run_id: str) -> str:
         text = self._bytes(run_id).decode("utf-8", errors="backslashreplace")

@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import threading
-import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from mnistkit.azureml.calls import call
-from mnistkit.azureml.open_dataset import PinnedOpenDataset
+from mnistkit.azureml.runs.pending import RunSubmitter, duration_seconds
 from mnistkit.azureml.runs.records import end_properties, job_properties
-from mnistkit.azureml.runs.staging import needs_data, stage
 from mnistkit.azureml.v1._sdk import is_estimator_available, sdk
+from mnistkit.azureml.v1.data import mount
 from mnistkit.azureml.v1.environments import environment_of, registered
-from mnistkit.azureml.v1.runs.history import History
+from mnistkit.azureml.v1.history import SdkHistory
 from mnistkit.azureml.v1.workspace import Connection
-from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import MnistkitError, NotFoundError, RunNotFoundError, ServiceError
+from mnistkit.errors import NotFoundError, RunNotFoundError, ServiceError
 from mnistkit.jobs.job import Job, ScriptJob
-from mnistkit.runs.record import RunRecord, RunState, Transition
-from mnistkit.utils.clock import utc_now
-from mnistkit.utils.redaction import redacted
+from mnistkit.runs.record import RunRecord, RunState
 
-__all__ = ["Pending", "SubmitWith", "Submitter"]
+__all__ = ["SdkSubmitter", "SubmitWith"]
 
 SubmitWith = Literal["estimator", "script_run_config"]
 """The SDK's class that a run is submitted with: the tutorial's, or its successor."""
 
 _DATA_OPTION = "--data-folder"
-_ATTEMPT_SECONDS, _START_SECONDS = 60, 600
 _MAX_CONCURRENT = 4  # submissions: the SDK uploads a snapshot in each
-_NODE_MODULE = "mnistkit.azureml.v1.node"
 _log = logging.getLogger(__name__)
 
 
 @frozen
-class Submitter:
+class SdkSubmitter(RunSubmitter):
     """Submits jobs to one cluster of a workspace.
 
     Attributes:
@@ -57,7 +49,7 @@ class Submitter:
     """
 
     connection: Connection
-    history: History
+    history: SdkHistory
     target: Callable[[], Any]
     submit_with: SubmitWith
     mode: Literal["mount", "download"]
@@ -66,18 +58,17 @@ class Submitter:
     _slots: threading.Semaphore = field(factory=lambda: threading.Semaphore(_MAX_CONCURRENT), init=False)
     _environments: dict[str, Any] = field(factory=dict, init=False)
 
-    def duration(self, job: Job) -> int:
-        """Return the run's time limit in seconds: that of all attempts, with a minute for each and ten around them."""
-        if job.timeout is None:
-            return self.max_seconds
-        return int((job.timeout + _ATTEMPT_SECONDS) * (job.retries + 1)) + _START_SECONDS
+    @property
+    def module(self) -> str:
+        """The module that runs the job on the node."""
+        return "mnistkit.azureml.v1.node"
+
+    def mount(self, data: DataSource) -> Any:
+        """Return the SDK's input for data; see `mnistkit.azureml.v1.data.mount`."""
+        return mount(self.connection.workspace, data, mode=self.mode)
 
     def submit(self, record: RunRecord, folder: Path, entry: str, mounted: Any) -> None:
-        """Start a run; exactly one, however often the request has to be repeated.
-
-        Raises:
-            ServiceError: It wasn't started, as far as can be found out.
-        """
+        """Start a run; see `RunSubmitter.submit`. A second request with the same id is refused."""
         with self._slots:
             workspace, job = self.connection.workspace, record.job
             wanted = environment_of(job)
@@ -100,11 +91,7 @@ class Submitter:
             self._describe(run, record)
 
     def keep_ended(self, record: RunRecord, state: RunState, error: str | None, trace: str | None) -> None:
-        """Record in the workspace a run that was never submitted to the cluster, so that it can be found later.
-
-        Raises:
-            ServiceError: The workspace didn't take it.
-        """
+        """Record in the workspace a run that was never submitted; see `RunSubmitter.keep_ended`."""
         experiment = call(
             f"getting the experiment {record.experiment}", sdk().Experiment, self.connection.workspace,
             record.experiment, seconds=self.seconds,
@@ -136,7 +123,7 @@ class Submitter:
 
     def _configuration(self, job: Job, folder: Path, entry: str, environment: Any, mounted: Any) -> Any:
         """Return the SDK's description of the run."""
-        core, target, seconds = sdk(), self.target(), self.duration(job)
+        core, target, seconds = sdk(), self.target(), duration_seconds(job, self.max_seconds)
         own = job.environment.variables if isinstance(job, ScriptJob) and job.environment else {}
         if self.submit_with == "estimator" and _has_estimator():
             estimator = sdk("azureml.train.estimator").Estimator(
@@ -159,103 +146,6 @@ class Submitter:
             )
         config.run_config.environment_variables = {**(config.run_config.environment_variables or {}), **own}
         return config
-
-
-class Pending:
-    """A run that was submitted here and isn't in the workspace yet.
-
-    Attributes:
-        record: As it is now.
-    """
-
-    def __init__(self, record: RunRecord, data: DataSource, submitter: Submitter) -> None:
-        """Stage the job as it is now.
-
-        Raises:
-            StorageError: The disk is full.
-        """
-        self.record = record
-        self._data = data
-        self._submitter = submitter
-        self._lock = threading.Lock()
-        self._is_submitting = False
-        self._done = threading.Event()
-        self._folder = Path(tempfile.mkdtemp(prefix="mnistkit-"))
-        self._entry = ""
-        self._problem: Exception | None = None
-        try:
-            self._entry = stage(record.job, record.data, self._folder / "job", module=_NODE_MODULE, pins=_pins(data))
-        except (MnistkitError, OSError) as error:
-            self._problem = error
-
-    def start(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> threading.Thread:
-        """Start sending it, on a thread of its own.
-
-        Args:
-            mount: Makes the data available to the node, and returns the SDK's input for it.
-            gone: Called with the run's id when the workspace has the run.
-        """
-        thread = threading.Thread(target=self._run, args=(mount, gone), name=self.record.id, daemon=True)
-        thread.start()
-        return thread
-
-    def cancel(self) -> bool:
-        """Cancel it before it is submitted, else wait until it is; return True if it ended here."""
-        with self._lock:
-            if not self._is_submitting:
-                if not self.record.state.is_terminal:
-                    self._enter(RunState.CANCELED)
-                return True
-        self._done.wait()
-        return self.record.state.is_terminal
-
-    def _run(self, mount: Callable[[DataSource], Any], gone: Callable[[str], None]) -> None:
-        try:
-            self._send(mount)
-        except Exception as error:  # noqa: BLE001 - any error is the run's
-            line = redacted("".join(traceback.format_exception_only(error)).strip())
-            self._fail(line, redacted("".join(traceback.format_exception(error))))
-        kept = True
-        if self.record.state.is_terminal:
-            kept = self._keep()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._done.set()
-        if kept:
-            gone(self.record.id)
-
-    def _send(self, mount: Callable[[DataSource], Any]) -> None:
-        if self._problem is not None:
-            raise self._problem
-        mounted = mount(self._data) if needs_data(self.record.job) else None
-        with self._lock:
-            if self.record.state.is_terminal:
-                return
-            self._is_submitting = True
-        self._submitter.submit(self.record, self._folder / "job", self._entry, mounted)
-
-    def _fail(self, error: str, trace: str) -> None:
-        with self._lock:
-            if not self.record.state.is_terminal:
-                self.record = evolve(self.record, error=error, traceback=trace)
-                self._enter(RunState.FAILED)
-
-    def _keep(self) -> bool:
-        try:
-            self._submitter.keep_ended(self.record, self.record.state, self.record.error, self.record.traceback)
-        except MnistkitError as error:
-            record = self.record
-            _log.warning("Run %s is %s; the workspace couldn't record that: %s", record.id, record.state, error)
-            return False
-        return True
-
-    def _enter(self, state: RunState) -> None:
-        transition = Transition(state, max(utc_now(), self.record.transitions[-1].at))
-        self.record = evolve(self.record, transitions=(*self.record.transitions, transition))
-
-
-def _pins(data: DataSource) -> tuple[DatasetManifest, ...]:
-    """Return what the node must find mounted: it has neither this machine's settings nor the source's own pins."""
-    return data.accepted() if isinstance(data, PinnedOpenDataset) else ()
 
 
 @cache

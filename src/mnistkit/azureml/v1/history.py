@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.azureml.calls import call
+from mnistkit.azureml.runs.history import History, StoredRun
 from mnistkit.azureml.runs.records import PROPERTIES
 from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.errors import AuthenticationError, NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint
 
-__all__ = ["History"]
+__all__ = ["SdkHistory"]
 
 _SCALAR_KIND = "azureml.v1.scalar"
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/stdout.txt")
 _MAX_HANDLES = 512
 
 
-class History:
-    """Reads runs of the workspace. The SDK's handles are kept, as each costs two requests."""
+class SdkHistory(History):
+    """Reads runs of a workspace. The SDK's handles are kept, as each costs two requests."""
 
     def __init__(self, connection: Connection, seconds: float | None = None) -> None:
         self._connection = connection
@@ -56,17 +57,18 @@ class History:
                 del self._handles[next(iter(self._handles))]
             self._handles[handle.id] = handle
 
-    def look(self, run_id: str) -> Any:
-        """Return the present state of a run: the SDK's data object.
+    @property
+    def workspace_name(self) -> str:
+        """The workspace's name."""
+        return str(self._connection.workspace.name)
 
-        Raises:
-            RunNotFoundError: There is none.
-        """
+    def get(self, run_id: str) -> StoredRun:
+        """Return the present state of a run; see `History.get`."""
         handle = self.handle(run_id)
-        return self._call(f"getting the state of {run_id}", handle._client.run.get_run)  # noqa: SLF001 - the SDK's public calls mix several requests
+        return _stored(self._call(f"getting the state of {run_id}", handle._client.run.get_run))  # noqa: SLF001 - the SDK's public calls mix several requests
 
-    def all(self, experiment: str | None) -> list[Any]:
-        """Return the data objects of all runs that mnistkit submitted, or of those of one experiment."""
+    def list_runs(self, experiment: str | None) -> list[StoredRun]:
+        """Return all runs that mnistkit submitted; see `History.list_runs`."""
         core, workspace = sdk(), self._connection.workspace
         experiments = self._call("listing experiments", core.Experiment.list, workspace, experiment_name=experiment)
         found = []
@@ -76,7 +78,7 @@ class History:
             )
             for handle in handles:
                 self.keep(handle)
-            found += [handle._client.run_dto for handle in handles]  # noqa: SLF001 - what get_runs has just read
+            found += [_stored(handle._client.run_dto) for handle in handles]  # noqa: SLF001 - what get_runs has just read
         return found
 
     def points(self, run_id: str) -> list[MetricPoint]:
@@ -95,14 +97,18 @@ class History:
         handle = self.handle(run_id)
         return sorted(set(self._call(f"listing the files of {run_id}", handle.get_file_names)))
 
-    def details(self, run_id: str) -> Any:
-        """Return the run's details: the URLs of its logs, and the reason of a failure."""
-        handle = self.handle(run_id)
-        return self._call(f"getting details of {run_id}", handle._client.run.get_runstatus)  # noqa: SLF001 - Run.get_details looks at datasets too
+    def error(self, run_id: str) -> str | None:
+        """Return Azure's reason for a failure."""
+        told = getattr(getattr(self._details(run_id).error, "error", None), "message", None)
+        return " ".join(str(told).split()) if told else None
+
+    def url(self, run_id: str) -> str:
+        """Return the run's page in the studio; sends nothing."""
+        return str(self.handle(run_id).get_portal_url())
 
     def log(self, run_id: str, skip: int = 0) -> bytes:
         """Return the log so far, from byte ``skip`` on."""
-        urls: Mapping[str, str] = self.details(run_id).log_files or {}
+        urls: Mapping[str, str] = self._details(run_id).log_files or {}
         url = next((urls[name] for name in _LOG_NAMES if name in urls), None)
         return self._call(f"reading the log of {run_id}", _read, url, skip) if url else b""
 
@@ -115,12 +121,28 @@ class History:
         """Request the run's cancellation."""
         self._call(f"canceling {run_id}", self.handle(run_id).cancel)
 
+    def _details(self, run_id: str) -> Any:
+        handle = self.handle(run_id)
+        return self._call(f"getting details of {run_id}", handle._client.run.get_runstatus)  # noqa: SLF001 - Run.get_details looks at datasets too
+
     def _call(self, what: str, function: Any, *args: Any, **options: Any) -> Any:
         """Call it, and once more if the token had just expired: all calls here are idempotent."""
         try:
             return call(what, function, *args, seconds=self._seconds, **options)
         except AuthenticationError:
             return call(what, function, *args, seconds=self._seconds, **options)
+
+
+def _stored(dto: Any) -> StoredRun:
+    return StoredRun(
+        id=dto.run_id,
+        status=dto.status,
+        properties=dict(dto.properties or {}),
+        tags=dict(dto.tags or {}),
+        created_at=dto.created_utc,
+        started_at=dto.start_time_utc,
+        ended_at=dto.end_time_utc,
+    )
 
 
 def _point(name: str, value: Any) -> MetricPoint | None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mnistkit.azureml.node.layout import MANIFEST_FILE
+from mnistkit.azureml.runs.history import History
 from mnistkit.azureml.runs.records import Result
-from mnistkit.azureml.v1.runs.history import History
 from mnistkit.errors import DownloadError, NotFoundError, ServiceError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info
 
@@ -47,7 +47,7 @@ def fetch_file(history: History, run_id: str, file: str, files: Sequence[str], i
 
 def _expected(history: History, run_id: str) -> dict[str, FileInfo]:
     """Return the node's list of outputs; empty for a run that was killed before it wrote one."""
-    result = Result.of(history.look(run_id).properties or {}, f"run {run_id}")
+    result = Result.of(history.get(run_id).properties, f"run {run_id}")
     if result is None or result.manifest is None:
         return {}
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:

@@ -1,1 +1,0 @@
-"""Submitting jobs and reading runs through the SDK v1."""

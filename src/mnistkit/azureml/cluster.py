@@ -1,15 +1,19 @@
-"""A cluster's settings, checked before any call, and its status."""
+"""A cluster's settings, checked before any call, its status, and the wait until it is ready."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import time
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from mnistkit.errors import ConfigError, InvalidNameError, UsageError
+from mnistkit.azureml.failures import failure
+from mnistkit.errors import ConfigError, InvalidNameError, QuotaError, ServiceError, ServiceTimeoutError, UsageError
 
-__all__ = ["ClusterSettings", "ClusterStatus"]
+__all__ = ["ClusterSettings", "ClusterStatus", "check_size", "provisioning_error", "wait_until_ready"]
 
 _NAME_RULE = (
     "2 to 32 letters, digits and '-', beginning with a letter and not ending with '-', and none of its own names"
@@ -25,6 +29,10 @@ _VARIABLES = {
     "max_nodes": "AML_COMPUTE_CLUSTER_MAX_NODES",
 }
 _DEFAULTS = {"name": "cpu-cluster", "vm_size": "STANDARD_D2_V2", "min_nodes": "0", "max_nodes": "4"}
+
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.2, 5.0
+_MAX_SIZES = 8  # of machine types in a message
+_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -109,6 +117,62 @@ class ClusterStatus:
     min_nodes: int
     max_nodes: int
     errors: tuple[str, ...] = ()
+
+
+def wait_until_ready(
+    read_status: Callable[[], ClusterStatus], *, timeout: float, progress: Callable[[ClusterStatus], None] | None
+) -> ClusterStatus:
+    """Poll a cluster until it is provisioned and has its minimum of nodes.
+
+    Args:
+        read_status: Returns the present status.
+        timeout: Maximum number of seconds to wait.
+        progress: Called with the status whenever it changes; it is logged as well.
+
+    Raises:
+        ServiceError: Provisioning failed; `QuotaError` if the subscription has too little quota.
+        ServiceTimeoutError: It isn't ready in time; Azure continues.
+    """
+    deadline, shown, pause = time.monotonic() + timeout, None, _FIRST_PAUSE_SECONDS
+    while True:
+        status = read_status()
+        if status != shown:
+            shown = status
+            _log.info("cluster %s: %s, %d nodes", status.name, status.state, status.nodes)
+            if progress is not None:
+                progress(status)
+        if status.state == "Failed" or status.errors:
+            raise provisioning_error(status)
+        if status.state == "Succeeded" and status.nodes >= status.min_nodes:
+            return status
+        if time.monotonic() >= deadline:
+            raise ServiceTimeoutError(
+                f"The cluster {status.name} is still {status.state}, with {status.nodes} of {status.min_nodes} "
+                f"nodes after {timeout:g} s. Azure continues: wait longer, or look at it in the Azure portal."
+            )
+        time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+        pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
+
+
+def provisioning_error(status: ClusterStatus) -> ServiceError:
+    """Return the error for a cluster whose provisioning failed, with Azure's reasons."""
+    told = "; ".join(status.errors).rstrip(".") or "Azure gives no reason"
+    error = failure(RuntimeError(told), f"provisioning the cluster {status.name}")
+    kind = type(error) if isinstance(error, QuotaError) else ServiceError
+    return kind(
+        f"The cluster {status.name} is {status.state}: {told}. Delete it (AmlCompute.delete), and create another."
+    )
+
+
+def check_size(vm_size: str, known: Sequence[str], location: str) -> None:
+    """Refuse a machine type that the region doesn't have, before anything is created.
+
+    Raises:
+        UsageError: It isn't among the known ones.
+    """
+    if known and vm_size.lower() not in {name.lower() for name in known}:
+        some = ", ".join(sorted(known)[:_MAX_SIZES])
+        raise UsageError(f"vm_size={vm_size!r}: {location} has no such machine type; it has {some} and others.")
 
 
 def _variable(setting: str) -> str:

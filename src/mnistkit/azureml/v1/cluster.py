@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
 from mnistkit.azureml.calls import call
-from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
-from mnistkit.azureml.failures import failure
+from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus, check_size, provisioning_error, wait_until_ready
 from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.azureml.v1.workspace import Connection
-from mnistkit.errors import NotFoundError, QuotaError, ServiceError, ServiceTimeoutError, UsageError
+from mnistkit.errors import NotFoundError, UsageError
 
 __all__ = ["Cluster", "status_of"]
 
@@ -39,39 +37,20 @@ class Cluster:
             target = self._created()
         status = status_of(target)
         if status.state == "Failed":
-            raise _provisioning_failed(status)
+            raise provisioning_error(status)
         return target
 
     def ensure(self, *, timeout: float, progress: Callable[[ClusterStatus], None] | None) -> ClusterStatus:
-        """See `mnistkit.azureml.AmlCompute.ensure`."""
-        deadline = time.monotonic() + timeout
-        target, shown = self.target(), None
-        pause = 0.2
-        while True:
-            status = self._status(target)
-            if status != shown:
-                shown = status
-                _log.info("cluster %s: %s, %d nodes", status.name, status.state, status.nodes)
-                if progress is not None:
-                    progress(status)
-            if status.state == "Failed" or status.errors:
-                raise _provisioning_failed(status)
-            if status.state == "Succeeded" and status.nodes >= status.min_nodes:
-                return status
-            if time.monotonic() >= deadline:
-                raise ServiceTimeoutError(
-                    f"The cluster {status.name} is still {status.state}, with {status.nodes} of {status.min_nodes} "
-                    f"nodes after {timeout:g} s. Azure continues: wait longer, or look at it in the Azure portal."
-                )
-            time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-            pause = min(pause * 1.5, 5.0)
+        """Create the cluster if need be, and wait; see `mnistkit.azureml.AmlCompute.ensure`."""
+        target = self.target()
+        return wait_until_ready(lambda: self._status(target), timeout=timeout, progress=progress)
 
     def status(self) -> ClusterStatus:
-        """See `mnistkit.azureml.AmlCompute.status`."""
+        """Return the cluster's status; see `mnistkit.azureml.AmlCompute.status`."""
         return self._status(self._found())
 
     def delete(self) -> None:
-        """See `mnistkit.azureml.AmlCompute.delete`."""
+        """Delete the cluster; see `mnistkit.azureml.AmlCompute.delete`."""
         try:
             target = self._found()
             call(f"deleting the cluster {self.settings.name}", target.delete, seconds=self._seconds)
@@ -107,12 +86,7 @@ class Cluster:
         """Refuse a machine type that the region doesn't have, before anything is created."""
         sizes = sdk("azureml.core.compute").AmlCompute.supported_vmsizes
         known = [size["name"] for size in call("listing machine types", sizes, workspace, seconds=self._seconds)]
-        if known and self.settings.vm_size.lower() not in {name.lower() for name in known}:
-            close = ", ".join(sorted(known)[:8])
-            raise UsageError(
-                f"vm_size={self.settings.vm_size!r}: {workspace.location} has no such machine type; "
-                f"it has {close} and others."
-            )
+        check_size(self.settings.vm_size, known, workspace.location)
 
     def _status(self, target: Any) -> ClusterStatus:
         call(f"looking at the cluster {target.name}", target.refresh_state, seconds=self._seconds)
@@ -144,12 +118,3 @@ def _error(error: Any) -> str:
         error = error.get("error", error)
         return ": ".join(str(error[key]) for key in ("code", "message") if error.get(key)) or str(error)
     return str(getattr(error, "message", error))
-
-
-def _provisioning_failed(status: ClusterStatus) -> ServiceError:
-    told = "; ".join(status.errors).rstrip(".") or "Azure gives no reason"
-    error = failure(RuntimeError(told), f"provisioning the cluster {status.name}")
-    kind = type(error) if isinstance(error, QuotaError) else ServiceError
-    return kind(
-        f"The cluster {status.name} is {status.state}: {told}. Delete it (AmlCompute.delete), and create another."
-    )

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml.node import attempt, job
+from mnistkit.azureml.node import job
 from mnistkit.azureml.node.forwarding import RunWriter
 from mnistkit.azureml.v1._sdk import log_scalar, submitted_run
 
@@ -78,4 +78,6 @@ def _flush() -> None:
 
 
 if __name__ == "__main__":
+    from mnistkit.azureml.node import attempt  # the job's process doesn't need what it imports
+
     attempt.main(_flush)

@@ -17,7 +17,16 @@ from mnistkit.azureml.credentials import CredentialKind, service_principal
 from mnistkit.azureml.workspace import WorkspaceName
 from mnistkit.errors import MissingExtraError
 
-__all__ = ["credential", "function_credential", "ml_client", "pipeline_client", "sdk", "sdk_versions", "send"]
+__all__ = [
+    "credential",
+    "function_credential",
+    "ml_client",
+    "pipeline_client",
+    "sdk",
+    "sdk_versions",
+    "send",
+    "silence_uploads",
+]
 
 _CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 _NOISY_LOGGERS = ("azure", "msal", "opentelemetry")
@@ -132,6 +141,14 @@ def send(client: Any, method: str, path: str, *, body: Any = None, accepted: Seq
     return response.json() if response.content else None
 
 
+def silence_uploads() -> None:
+    """Keep the SDK from printing to standard error after each upload.
+
+    azure-ai-ml 1.35 prints a blank line with a colour code, whatever ``show_progress`` is.
+    """
+    sdk("azure.ai.ml._artifacts._blob_storage_helper").__dict__["print"] = _print_nothing
+
+
 @cache
 def _silence() -> None:
     """Hold back the SDK's log: each error is raised as well, and each experimental class would warn when it is used."""
@@ -151,6 +168,10 @@ def _unchanged_variable(name: str) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = before
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    """Replace the print of the SDK's uploads."""
 
 
 class _FunctionCredential:

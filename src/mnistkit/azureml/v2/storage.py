@@ -13,7 +13,7 @@ from attrs import frozen
 from mnistkit.azureml.calls import call
 from mnistkit.azureml.v2._sdk import sdk
 from mnistkit.azureml.v2.workspace import Connection
-from mnistkit.errors import ServiceError
+from mnistkit.errors import NotFoundError, ServiceError
 from mnistkit.utils.files import FileInfo
 
 __all__ = ["ARTIFACTS", "Place", "Storage", "parse_place"]
@@ -135,6 +135,19 @@ class Storage:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         return call(f"downloading {place.path.rpartition('/')[2]}", receive, seconds=_TRANSFER_SECONDS)
+
+    def read(self, place: Place, skip: int) -> bytes:
+        """Return the bytes of a file from ``skip`` on; none if it isn't there yet, or not longer."""
+        blob = self.container(place.datastore).get_blob_client(place.path)
+
+        def receive() -> bytes:
+            size = blob.get_blob_properties().size
+            return bytes(blob.download_blob(offset=skip, length=size - skip).readall()) if size > skip else b""
+
+        try:
+            return call(f"reading {place.path.rpartition('/')[2]}", receive)
+        except NotFoundError:
+            return b""
 
     def size(self, place: Place) -> int:
         """Return the number of bytes of a file, without reading it."""

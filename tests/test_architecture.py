@@ -41,16 +41,12 @@ SDKS = {
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
     "optuna": "sweeps.optimization",
+    "jinja2": "reports.page",
 }
 """By third-party package, the one module that imports it."""
 
 KNOWN = {
-    ("data.dataset", "runs.views"),
-    ("registry.version", "runs.views"),
-    ("runs.record", "runs.views"),
-    ("runs.run", "runs.views"),
     ("runs.run", "runs.following"),
-    ("sweeps.sweep", "reports"),
 }
 """Imports that are still to be removed."""
 

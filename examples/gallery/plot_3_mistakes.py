@@ -32,8 +32,8 @@ confusion(evaluation)
 confusion(evaluation, errors=True)
 
 # %%
-# The mistakes themselves, the surest first. Above each: what it was taken for, what it is, and how sure the classifier
-# was.
+# The mistakes themselves, those with the highest confidence first. Above each: the predicted class, the true class, and
+# the confidence.
 
 misclassified(run, data, n=20)
 

@@ -558,10 +558,12 @@ class Trainer:
         Raises:
             StorageError: It can't be written.
         """
-        from mnistkit.reports import default_name, run_report, write_report
+        from mnistkit.reports.run import run_report
+        from mnistkit.reports.sweep import sweep_report
+        from mnistkit.reports.writing import default_name, write_report
 
         if isinstance(of, Sweep):
-            return of.report(path)
+            return write_report(sweep_report(of), path or default_name(of.name))
         return write_report(run_report(of), path or default_name(of.id))
 
     def _classifier(self, model: Any) -> Any:

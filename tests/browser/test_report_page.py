@@ -75,7 +75,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "code" / "train.py").write_text(f"raise ValueError({'w' * 300!r})\n")
         script = ScriptJob(str(folder / "code"), "train.py", ("--" + "option" * 30,))
         trainer.report(trainer.submit(script).wait(), folder / "failed.html")
-        trainer.sweep(LogisticRegression(tol=0.1), {"C": [0.01, 1.0, -1.0]}, limit=200).report(folder / "sweep.html")
+        sweep = trainer.sweep(LogisticRegression(tol=0.1), {"C": [0.01, 1.0, -1.0]}, limit=200)
+        trainer.report(sweep, folder / "sweep.html")
         named = Trainer.local(data=f"idx:{_unwieldy(folder / 'named')}", home=folder / "home")
         named.report(named.train(LogisticRegression(tol=0.1)), folder / "named.html")
     return folder

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from mnistkit.runs.record import RunState
+from mnistkit.trainer import Trainer
+
 Program = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -195,3 +198,15 @@ def test_quiet_leaves_only_the_data(mnistkit: Program) -> None:
 
 def _broken() -> None:
     raise ZeroDivisionError("oops")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell is POSIX")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_failure(closed: str) -> None:
+    """With standard streams closed it trains as ever: their numbers aren't given to files that it opens."""
+    program = [sys.executable, "-m", "mnistkit", "train", "--data", "digits", "--no-register", "--tol", "0.1"]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *program], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (run,) = Trainer.local(data="digits").runs()
+    assert run.state is RunState.COMPLETED
+    assert ("accuracy" in done.stderr.decode()) == ("2>" not in closed)

@@ -38,8 +38,8 @@ def test_info_counts_images_and_classes(mnistkit: Program) -> None:
     assert found["sha256"] == digits.sha256
     assert [each["train"] for each in found["classes"]] == np.bincount(digits.train.labels).tolist()
     out = mnistkit("data", "info", "digits").out
-    assert "1437 images to train on, 360 to test on, 8x8, 10 classes" in out
-    assert out.splitlines()[-1].split() == ["9", "9", *(str(found["classes"][9][part]) for part in ("train", "test"))]
+    assert "1,437 to train on, 360 to test on" in out
+    assert out.splitlines()[-1].split() == ["9", *(str(found["classes"][9][part]) for part in ("train", "test"))]
 
 
 def test_show_draws_digits_side_by_side(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:

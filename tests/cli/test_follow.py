@@ -112,7 +112,10 @@ def test_interrupting_leaves_the_run(start: Start, gated_run: Run, verb: tuple[s
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
-    assert err == f"Interrupted: the run goes on. To stop it: mnistkit runs cancel {gated_run.id}\n"
+    assert (
+        err
+        == f"Interrupted: the run keeps running in the background. Stop it with: mnistkit runs cancel {gated_run.id}\n"
+    )
     assert gated_run.refresh().state is RunState.RUNNING
 
 
@@ -120,9 +123,9 @@ def test_show_has_a_time_for_each_state(mnistkit: Program, trained: Trainer) -> 
     """The states of a run have how long it was in each; JSON has the phases and attempts."""
     (run,) = trained.runs()
     out = mnistkit("runs", "show", "latest").out
-    section = out[out.index("states:\n") :].splitlines()[1:]
+    section = out[out.index("States:\n") :].splitlines()[2:]  # below the headings
     for line, phase in zip(section, run.record.phases, strict=False):
-        assert f"  {phase.state}  " in line
+        assert line.startswith(f"  {phase.state}  ")
         assert line.endswith(" s")
     found = mnistkit("runs", "show", "latest", "--json").json
     assert [phase["state"] for phase in found["phases"]] == [str(phase.state) for phase in run.record.phases]

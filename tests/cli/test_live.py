@@ -59,7 +59,7 @@ def test_a_sweep_has_a_row_per_run(screen: Screen) -> None:
     first, second, summary = screen(runs, waiting=4)
     assert first.endswith("20261123-120000-000001  Completed    0.0 s  accuracy 0.9123")
     assert second.endswith("20261123-120000-000002  Running      0.0 s  loss 0.5 (step 7)  line")
-    assert summary.strip() == "1 done, 1 going, 5 waiting"
+    assert summary.strip() == "1 finished, 1 running, 5 queued"
 
 
 def test_a_narrow_terminal_breaks_no_line(screen: Screen) -> None:
@@ -77,7 +77,7 @@ def test_a_low_terminal_shows_what_goes_on(screen: Screen) -> None:
     lines = screen(runs, lines=8)
     assert len(lines) == 6
     assert [number for number in range(23) if any(f"-{number:06} " in line for line in lines)] == [18, 19, 20, 21, 22]
-    assert lines[-1].strip() == "20 done, 3 going, 0 waiting"
+    assert lines[-1].strip() == "20 finished, 3 running, 0 queued"
 
 
 def test_large_logs_are_read_once() -> None:

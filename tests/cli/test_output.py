@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from mnistkit.cli import output
+from mnistkit.utils.summary import Summary, SummaryTable, Text
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 
@@ -55,3 +57,58 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
         '"2026-11-23T12:00:00+00:00"',
         "}",
     ]
+
+
+HOSTILE = "a\x1b[2J\x9b\u202eb"
+SHOWN = "a\\x1b[2J\\x9b\\u202eb"
+
+
+def test_nothing_steers_what_reads_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """Results, tables, summaries, notes and errors have control characters written out, not only on a terminal."""
+    output.say(HOSTILE)
+    output.print_table(("name", "n#"), [(HOSTILE, "1")])
+    output.print_summary(
+        Summary(
+            title=HOSTILE,
+            facts={"Name": HOSTILE},
+            tables=(SummaryTable(title=HOSTILE, columns=(HOSTILE,), rows=[(HOSTILE,)]),),
+            texts=(Text(title=HOSTILE, text=HOSTILE),),
+            note=HOSTILE,
+        )
+    )
+    output.note(HOSTILE)
+    output.complain(HOSTILE)
+    out, err = capsys.readouterr()
+    assert (out.count(SHOWN), err.count(SHOWN)) == (10, 2)
+    assert (out + err).isascii()
+
+
+def test_json_escapes_what_could_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """The document means the same, half a character included, and is printed without such characters; others stay."""
+    value = {f"{HOSTILE}\ud800": [HOSTILE, "é 数", "line\nbreak"]}
+    output.print_json(value)
+    out = capsys.readouterr().out
+    assert json.loads(out) == value
+    assert not set(out) & {"\x1b", "\x9b", "\u202e", "\ud800"}
+    assert "é 数" in out
+
+
+def test_a_summary_is_lines_of_names_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """State and facts are aligned, tables too, numbers to the right; a value's second line is no line of its own."""
+    output.print_summary(
+        Summary(
+            title="Run a",
+            state="Completed",
+            facts={"Tags": "x=1\nError: none", "Took": "2.0 s", "Empty": None},
+            tables=(
+                SummaryTable(title="Metrics", columns=("metric", "value#"), rows=[("a\nb", 0.5), ("accuracy", 10.25)]),
+                SummaryTable(title="Attempts", columns=("attempt",), rows=[]),
+            ),
+            texts=(Text(title="Traceback", text="one\n  two"), Text(title="Files", text="")),
+        )
+    )
+    assert capsys.readouterr().out == (
+        "Run a\nState: Completed\nTags:  x=1\n       Error: none\nTook:  2.0 s\n"
+        "Metrics:\n  metric    value\n  a\\nb        0.5\n  accuracy  10.25\n"
+        "Traceback:\n  one\n    two\n"
+    )

@@ -49,3 +49,10 @@ def test_halving_takes_the_mean() -> None:
     """Each pixel of the half is the mean of four; an odd last row or column is left out."""
     image = np.arange(15, dtype=np.uint8).reshape(3, 5)
     assert halved(image).tolist() == [[3, 5]]
+
+
+def test_captions_cannot_steer_the_terminal() -> None:
+    """Control characters and line breaks in a caption are written out: every image keeps its lines."""
+    lines = draw_rows([IMAGE], ["a\x1b[2J\nb"], _console())
+    assert lines[0].plain == "a\\x1b[2J b"
+    assert len(lines) == 4

@@ -34,5 +34,5 @@ def test_a_sweep_writes_its_report(mnistkit: Program) -> None:
     """With --report the page is written; a file that can't be is refused before anything is trained."""
     sweep = ("sweep", "--data", "digits", "--regularization", "1,10", "--no-register")
     assert "sweep.html" in mnistkit(*sweep, "--report", "sweep.html").err
-    assert "Every run" in Path("sweep.html").read_text(encoding="utf-8")
+    assert "All runs" in Path("sweep.html").read_text(encoding="utf-8")
     assert "--report" in mnistkit(*sweep, "--report", "nowhere/sweep.html", code=2).err

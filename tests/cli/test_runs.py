@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,8 +123,8 @@ def test_an_ambiguous_id_lists_its_runs(mnistkit: Program, trained: Trainer, fai
 def test_show_tells_why_a_run_failed(mnistkit: Program, failed_run: str) -> None:
     """A failed run is shown with its error and its traceback."""
     out = mnistkit("runs", "show", failed_run).out
-    assert "error:       ValueError: " in out
-    assert "traceback:" in out
+    assert re.search(r"^Error: +ValueError: ", out, re.MULTILINE)
+    assert "\nTraceback:\n" in out
     assert mnistkit("runs", "show", failed_run, "--json").json["state"] == "Failed"
 
 
@@ -151,7 +152,7 @@ def test_cancel_asks_a_run_to_stop(mnistkit: Program, endless_run: Run) -> None:
     """Cancel stops a run that goes on; once it has ended, cancel says so and does nothing."""
     assert mnistkit("runs", "cancel", "latest").out.startswith(f"{endless_run.id}\tCancel")
     assert endless_run.wait(DEADLINE).state is RunState.CANCELED
-    assert "had ended already" in mnistkit("runs", "cancel", "latest").err
+    assert "had finished already" in mnistkit("runs", "cancel", "latest").err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
@@ -169,11 +170,11 @@ def test_a_file_name_cannot_steer_the_terminal(start: Start, script_run: Callabl
 
 
 def test_a_metrics_name_makes_no_line_of_its_own(mnistkit: Program, script_run: Callable[[str], Run]) -> None:
-    """A line break in the name of a metric, or in a tag, is written out."""
+    """A line break in the name of a metric is written out, and what follows one in a tag is indented."""
     script = "import mnistkit; c = mnistkit.get_context(); c.log('a\\nstate: Failed', 1); c.tag('t', 'x\\ny')"
     shown = mnistkit("runs", "show", script_run(script).wait(DEADLINE).id).out
-    assert "  a\\nstate: Failed: 1\n" in shown
-    assert "  t=x\\ny\n" in shown
+    assert re.search(r"^  a\\nstate: Failed +1$", shown, re.MULTILINE)
+    assert re.search(r"^Tags: +t=x\n +y$", shown, re.MULTILINE)
 
 
 def test_download_takes_all_files_in_their_folders(mnistkit: Program, trained: Trainer, tmp_path: Path) -> None:
@@ -266,5 +267,5 @@ def test_show_tells_where_a_run_came_from(mnistkit: Program) -> None:
     assert found["provenance"]["command"][5] == "api_token=***"
     assert found["provenance"]["seed"] == 42
     assert found["fingerprint"]["whole"] == record.job.fingerprint.digest
-    assert "\n  command: mnistkit train --data digits --tag 'api_token=***' --json\n" in outcome.out
-    assert f"\n  whole {record.job.fingerprint.digest[:12]}\n" in outcome.out
+    assert re.search(r"\n  command +mnistkit train --data digits --tag 'api_token=\*\*\*' --json\n", outcome.out)
+    assert re.search(rf"\n  whole +{record.job.fingerprint.digest[:12]}\n", outcome.out)

@@ -23,7 +23,7 @@ from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError, StorageError, UsageError
 from mnistkit.utils import progress
 from mnistkit.utils.files import Path as WritingPath
-from mnistkit.utils.png import encode_grey
+from mnistkit.utils.markup import encode_grey
 
 Image = pytest.importorskip("PIL.Image", reason="the extra 'cli' isn't installed")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +124,19 @@ def test_what_a_job_put_in_place_of_its_files_is_not_read(
             path.symlink_to(secret if kind == "link" else tmp_path / "pipe")
     assert store.read_log(run_id, 0) == ""
     assert store.read(run_id).metrics == {}
+
+
+def test_closed_standard_streams_are_no_failure(tmp_path: Path) -> None:
+    """Where a program has no standard streams, runs in its process complete, and following one prints nothing."""
+    program = (
+        "import sys; sys.stdout = sys.stderr = None\n"
+        "from sklearn.dummy import DummyClassifier\n"
+        "from mnistkit import Trainer\n"
+        "trainer = Trainer.local(data='digits', home=sys.argv[1])\n"
+        "print('lost', flush=True)\n"
+        "run = trainer.submit(trainer.job(DummyClassifier())).watch()\n"
+        "sys.exit(str(run.state) != 'Completed')\n"
+    )
+    environment = {**os.environ, "MNISTKIT_COMPUTE": "in-process"}
+    command = [sys.executable, "-c", program, str(tmp_path / "home")]
+    assert subprocess.run(command, env=environment, timeout=120, check=False).returncode == 0

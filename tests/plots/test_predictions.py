@@ -97,7 +97,7 @@ def test_many_classes_have_no_numbers() -> None:
 
 
 def test_misclassified_are_the_wrong_ones(dataset: Dataset, model: Any) -> None:
-    """Only wrong ones are drawn, the surest first: inverted, in red what it was taken for, what it is, how sure."""
+    """Only wrong ones are drawn, the most confident first: inverted, in red both classes and the confidence."""
     predictions = predict(model, dataset.test)
     (wrong,) = np.nonzero(~predictions.right)
     assert predictions.confidence is not None
@@ -110,7 +110,7 @@ def test_misclassified_are_the_wrong_ones(dataset: Dataset, model: Any) -> None:
         assert axes.get_title() == f"{taken} not {truth}\n{predictions.confidence[index]:.0%}"
         assert axes.images[0].get_cmap().name == "gray"
         assert to_hex(axes.title.get_color()) == RED
-    assert figure.get_suptitle() == f"digits: {len(wrong)} of 300 test images misclassified, the surest 12"
+    assert figure.get_suptitle() == f"digits: {len(wrong)} of 300 test images misclassified, the 12 most confident"
 
 
 def test_no_mistake_is_a_sentence(dataset: Dataset) -> None:

@@ -119,6 +119,14 @@ def test_one_run_isnt_the_best_of_several() -> None:
     assert sweep_curve(halved()).axes[0].get_title() == "One run: accuracy 0.95 with C=1"
 
 
+def test_a_sweep_of_the_defaults_alone_has_nothing_to_draw() -> None:
+    """Without a parameter there is no axis for the metric; its learning curve is one line."""
+    with pytest.raises(UsageError, match="tried no parameter"):
+        sweep_curve(sweep(({}, 0.5)))
+    (line,) = learning_curve(sweep(({}, 0.5))).axes[0].get_lines()
+    assert line.get_label() == "defaults"
+
+
 def test_a_timeline_has_a_bar_for_each_state() -> None:
     """Bars begin when the state began, in seconds since the run was submitted, and say how long it took."""
     figure = timeline(run())

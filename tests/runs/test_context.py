@@ -50,6 +50,24 @@ def test_pictures_are_kept(context: RunContext) -> None:
     np.testing.assert_array_equal(np.asarray(image.open(path)), np.arange(64).reshape(8, 8))
 
 
+def test_shares_of_a_confusion_matrix_are_kept(context: RunContext) -> None:
+    """A normalized matrix is written as it is, numbers of numpy too; whole numbers are written as such."""
+    from sklearn.metrics import confusion_matrix
+
+    truth, predicted = [0, 0, 0, 0, 1], [0, 0, 0, 1, 1]
+    for normalize, expected in (("true", [[0.75, 0.25], [0, 1]]), (None, [[3, 1], [0, 1]])):
+        path = context.log_confusion_matrix("m", confusion_matrix(truth, predicted, normalize=normalize), ["a", "b"])
+        assert json.loads(path.read_text())["matrix"] == expected
+    assert "[3, 1]" in path.read_text()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1, "x", None, [1]])
+def test_what_is_no_count_is_refused(context: RunContext, value: object) -> None:
+    """NaN, as of a class without images, infinity, negative numbers and what is no number are errors."""
+    with pytest.raises(UsageError, match="neither a count nor a share"):
+        context.log_confusion_matrix("m", [[value]], ["a"])
+
+
 def test_bad_values_are_refused(context: RunContext) -> None:
     """A metric that is no number, a matrix that doesn't fit and a name that climbs out are errors."""
     with pytest.raises(UsageError, match="single number"):

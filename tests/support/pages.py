@@ -17,7 +17,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self._open: list[str] = []
-        self.feed(text)
+        self.feed(str(text))
         self.close()
         assert not self._open
 
@@ -40,6 +40,54 @@ class Page(HTMLParser):
             assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
             assert (attributes.get("href") or "https://").startswith(("https://", "http://"))
             assert "url(" not in (attributes.get("style") or "")
+
+
+REPORT_TAGS = TAGS | {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "header",
+    "nav",
+    "main",
+    "section",
+    "footer",
+    "dl",
+    "dt",
+}
+REPORT_TAGS |= {"dd", "h1", "h2", "h3", "p", "ul", "ol", "li", "code", "b", "small"}
+
+
+class Report(Page):
+    """A whole page: what is void in it has no end tag."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        super().handle_starttag(tag, attrs)
+        if tag == "meta":
+            self._open.pop()
+
+    def check(self) -> None:
+        """Fail if anything runs, loads or leads elsewhere, or is hard to reach for some."""
+        for tag, attributes in self.tags:
+            assert tag in REPORT_TAGS
+            assert not [name for name in attributes if name.startswith("on")]
+            assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
+            assert "url(" not in (attributes.get("style") or "")
+        links = [attributes["href"] for tag, attributes in self.tags if tag == "a" and "href" in attributes]
+        ids = [attributes["id"] for _, attributes in self.tags if "id" in attributes]
+        assert {link.removeprefix("#") for link in links if link and link.startswith("#")} <= set(ids)
+        assert all(link.startswith(("#", "https://", "http://")) for link in links if link)
+        assert len(ids) == len(set(ids))
+
+    def levels(self) -> list[int]:
+        """The levels of the headings, in order."""
+        return [int(tag[1]) for tag, _ in self.tags if tag in {"h1", "h2", "h3"}]
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        """An attribute of each element of a kind."""
+        return [attributes.get(name) or "" for each, attributes in self.tags if each == tag]
 
 
 HOSTILE = [

@@ -195,7 +195,7 @@ def test_a_notebook_gets_escaped_html() -> None:
     trial = Trial(params={evil: evil}, run=ended(0, None, FAILED, error=f"{evil}\x1b[0m"))
     page = Sweep(evil, [trial])._repr_html_()
     assert "<script" not in page
-    assert page.count(html.escape(evil)) == 4
+    assert page.count(html.escape(evil)) == 5
     assert "\x1b" not in page
     assert "<table" in page
 

@@ -193,7 +193,6 @@ def reports(run: Run, sweep: Sweep) -> None:
     trainer = Trainer.local()
     assert_type(trainer.report(run), Path)
     assert_type(trainer.report(sweep, "sweep.html"), Path)
-    assert_type(sweep.report(Path("sweep.html")), Path)
     assert_type(run_report(run, trainer.dataset()), str)
     assert_type(write_report(sweep_report(sweep), "sweep.html"), Path)
 

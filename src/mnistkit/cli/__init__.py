@@ -6,7 +6,9 @@ import atexit
 import contextlib
 import gc
 import io
+import os
 import sys
+from typing import TextIO
 
 __all__ = ["main"]
 
@@ -15,6 +17,9 @@ def main() -> None:
     """Run the program with the arguments of this process, and exit with its code."""
     gc.set_threshold(50_000)  # importing scikit-learn makes many objects, and no garbage
     atexit.register(gc.freeze)  # as the process ends, none of them need be looked for
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, _null_stream(number))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is
@@ -24,6 +29,23 @@ def main() -> None:
     except KeyboardInterrupt:  # before there was a command, which takes care of it
         sys.stderr.write("Interrupted: stopped.\n")
         raise SystemExit(130) from None
+
+
+def _null_stream(number: int) -> TextIO:
+    """Open the null device where a standard stream was closed, as by ``>&-``, and return it.
+
+    The descriptor itself is opened: else the next file that is opened would take its number, and what child processes
+    print would be written into that file.
+    """
+    try:
+        os.fstat(number)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor != number:
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.set_inheritable(number, True)  # noqa: FBT003 - its only form
+    return open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
 
 
 def _run() -> None:

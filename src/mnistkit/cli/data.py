@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import Command, JsonOption, examples
@@ -21,6 +22,7 @@ __all__ = ["app", "cached_datasets"]
 
 app = typer.Typer(help="Get datasets, and look at them.", no_args_is_help=True)
 
+_MAX_SIDE_PX = 16  # larger images are shown at half their size
 _MORE = (
     ("idx:FOLDER", "-", "your own four IDX files"),
     ("azureml:mnist_opendataset", "-", "MNIST of Azure's Open Datasets, mounted in jobs of a workspace"),
@@ -95,11 +97,9 @@ def info(uri: UriArgument = None, *, as_json: JsonOption = False) -> None:
             "folder": str(_folder(trainer)),
         })  # fmt: skip
         return
-    output.say(_summary(dataset))
-    output.print_facts({"version": dataset.version, "sha256": dataset.sha256, "folder": str(_folder(trainer))}, {})
-    output.say()
-    rows = [(str(label), name, str(train[label]), str(test[label])) for label, name in enumerate(dataset.class_names)]
-    output.print_table(("label#", "class", "train#", "test#"), rows)
+    summary = dataset.describe()
+    facts = {**summary.facts, "SHA-256": dataset.sha256, "Folder": str(_folder(trainer))}
+    output.print_summary(evolve(summary, facts=facts, note=""))
 
 
 @app.command(
@@ -117,15 +117,23 @@ def show(
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
     split: Annotated[Half, typer.Option(help="Which half of the dataset.")] = Half.TRAIN,
     plot: Annotated[
-        DataPlot, typer.Option(help="Single images, how many there are of each class, or the mean image of each.")
-    ] = DataPlot.SAMPLES,
+        DataPlot | None,
+        typer.Option(
+            help="Draw this figure: single images, how many there are of each class, or the mean image of each.",
+            show_default=False,
+        ),
+    ] = None,
     out: OutOption = None,
 ) -> None:
-    """Draw sample images with their labels, or what there is of each class."""
+    """Print sample images with their labels as characters; or draw them, or the classes, as a figure."""
     part: Literal["train", "test"] = "train" if split is Half.TRAIN else "test"
-    check_out(plot, out)
+    kind = DataPlot.SAMPLES if plot is None and out is not None else plot
+    check_out(kind, out)
     _, dataset = _load(uri)
-    plot_data(plot, dataset, out, n=n, seed=seed, split=part)
+    if kind is not None:
+        plot_data(kind, dataset, out, n=n, seed=seed, split=part)
+        return
+    _print_samples(dataset, part, n, seed)
 
 
 def cached_datasets() -> dict[str, tuple[str, int]]:
@@ -151,6 +159,20 @@ def _load(uri: str | None) -> tuple[Trainer, Dataset]:
 
     trainer = Trainer.from_config(data=uri)
     return trainer, fetched(trainer)
+
+
+def _print_samples(dataset: Dataset, part: Literal["train", "test"], n: int, seed: int) -> None:
+    import numpy as np
+
+    from mnistkit.cli.pictures import draw_rows, halved
+
+    split = dataset.train if part == "train" else dataset.test
+    chosen = np.random.default_rng(seed).permutation(len(split))[:n]
+    is_large = min(split.images.shape[1:]) > _MAX_SIDE_PX
+    images = [halved(split.images[i]) if is_large else split.images[i] for i in chosen]
+    console = output.console()
+    for line in draw_rows(images, [dataset.class_names[split.labels[i]] for i in chosen], console):
+        console.print(line, no_wrap=True, crop=False, overflow="ignore")
 
 
 def _folder(trainer: Trainer) -> Path:

@@ -1,4 +1,4 @@
-"""Pictures and arrays from files, as images that a model has learnt to read."""
+"""Images from image files and arrays, in the form that a model takes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageE
 
 __all__ = ["fitted_to", "read_images"]
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+_IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 _FORMATS = ("PNG", "JPEG", "BMP")
 
 
 def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read a picture, or a ``.npy`` file with one or more images.
+    """Read an image file, or a ``.npy`` file with one or more images.
 
     Args:
-        path: A ``.png`` or another picture of one digit; or ``.npy`` of ``(h, w)``, ``(n, h, w)`` or ``(n, h*w)``,
+        path: A ``.png`` or another image file of one digit; or ``.npy`` of ``(h, w)``, ``(n, h, w)`` or ``(n, h*w)``,
             as uint8 in 0..255 or floating in 0..1.
         shape: ``(h, w)`` of the model's images.
 
@@ -39,15 +39,15 @@ def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         if suffix == ".npy":
             return _checked(_read_array(path), shape, path)
-        if suffix in _PICTURES:
+        if suffix in _IMAGE_ENDINGS:
             return fitted_to(shape, read_grey(path, formats=_FORMATS), path)[None]
     except PermissionError as error:
         raise StorageError(f"Can't read {path}: {error.strerror}.") from error
-    raise UsageError(f"{path}: use a picture ({', '.join(_PICTURES)}) or a .npy file.")
+    raise UsageError(f"{path}: use a picture ({', '.join(_IMAGE_ENDINGS)}) or a .npy file.")
 
 
 def fitted_to(shape: tuple[int, int], picture: NDArray[np.uint8], source: object = "the picture") -> NDArray[np.uint8]:
-    """A picture of a digit as MNIST has them: bright on black, in a box, centred by its mass.
+    """Return an image of a digit in the form of MNIST: bright on black, in a box, centred by its mass.
 
     One that has the size already is taken as it is, but for the inversion of a light background. The box is 20/28
     of the size, as in LeCun et al., "Gradient-based learning applied to document recognition" (1998).

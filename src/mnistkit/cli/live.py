@@ -1,4 +1,4 @@
-"""Runs as they go on: rows that move on a terminal, plain lines elsewhere."""
+"""Progress of runs: rows that move on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from rich.text import Text
 
 from mnistkit.cli import output
 from mnistkit.runs.following import LogTail, StateNews
-from mnistkit.runs.record import RunState
+from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
-from mnistkit.runs.views import metrics_text, phases_text
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.text import safe
+from mnistkit.utils.text import duration, number, safe
 
 __all__ = ["active", "shown"]
 
-_LOG_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
-_AROUND = 3
-_NARROW = 80
-_SHORT_ID = 6
-_METRIC_WIDTH = 32
+_LOG_TIME_PATTERN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+_MARGIN_LINES = 3
+_NARROW_CHARS = 80
+_SHORT_ID_CHARS = 6
+_MAX_METRIC_CHARS = 32
 _STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 
 
 def active(runs: Sequence[Run]) -> list[Run]:
-    """Those that haven't ended, as of the last look."""
+    """Return the runs that haven't finished, as of the last poll."""
     return [run for run in runs if not run.state.is_terminal]
 
 
@@ -39,11 +38,11 @@ def shown(runs: Sequence[Run], waiting: Sized = ()) -> Iterator[Callable[[], Non
     """Show runs below whatever else is printed, while the block runs.
 
     Args:
-        runs: May grow meanwhile; whoever shows them looks at them again.
-        waiting: What isn't submitted yet.
+        runs: May grow meanwhile; the caller polls them.
+        waiting: Jobs that aren't submitted yet.
 
     Yields:
-        What shows them anew, to be called after each look.
+        A function that shows them anew, to be called after each poll.
     """
     if not output.is_live():
         yield _Lines(runs).update
@@ -62,14 +61,14 @@ def shown(runs: Sequence[Run], waiting: Sized = ()) -> Iterator[Callable[[], Non
 
 
 class _Lines:
-    """A note for each state that a run enters, from the one it is first seen in."""
+    """Prints a note for each state that a run enters, from the first one seen."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
         self._news: dict[str, StateNews] = {}
 
     def update(self) -> None:
-        """Say what is new."""
+        """Print new states."""
         for run in self._runs:
             news = self._news.setdefault(run.id, StateNews(known=run.record.transitions[:-1]))
             for line in news.lines(run.record):
@@ -86,7 +85,7 @@ class _Rows:
         self._spinner = Spinner("dots")
 
     def render(self) -> RenderableType:
-        """What to draw now."""
+        """Return the rows to draw now."""
         lines = self._one(self._runs[0]) if len(self._runs) == 1 and not self._waiting else self._many()
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
@@ -94,29 +93,31 @@ class _Rows:
         return self._spinner
 
     def _one(self, run: Run) -> list[Text]:
-        first = Text.assemble(_state(run, len(run.state.value)), f"  {_elapsed(run)}  ", safe(metrics_text(run.record)))
-        return [first, Text(phases_text(run.record), "dim"), Text(self._last_log_line(run), "dim")]
+        first = Text.assemble(_state(run, len(run.state.value)), f"  {_elapsed(run)}  ", safe(_metric(run.record)))
+        return [first, Text(_phases(run.record), "dim"), Text(self._last_log_line(run), "dim")]
 
     def _many(self) -> list[Text]:
-        going = [run for run in active(self._runs) if run.state is not RunState.QUEUED]
+        running = [run for run in active(self._runs) if run.state is not RunState.QUEUED]
         done = [run for run in self._runs if run.state.is_terminal]
         console = output.error_console()
-        room = max(console.height - _AROUND, 1)
-        kept = {run.id for run in (*going, *reversed(done))[:room]}
+        room = max(console.height - _MARGIN_LINES, 1)
+        kept = {run.id for run in (*running, *reversed(done))[:room]}
         rows = [run for run in self._runs if run.id in kept]
-        queued = len(self._runs) - len(going) - len(done) + len(self._waiting)
-        summary = f"{len(done)} done, {len(going)} going, {queued} waiting"
-        return [*self._table(rows, is_narrow=console.width < _NARROW), Text(summary, "dim")]
+        queued = len(self._runs) - len(running) - len(done) + len(self._waiting)
+        summary = f"{len(done)} finished, {len(running)} running, {queued} queued"
+        return [*self._table(rows, is_narrow=console.width < _NARROW_CHARS), Text(summary, "dim")]
 
     def _table(self, runs: Sequence[Run], *, is_narrow: bool) -> list[Text]:
         states = max((len(run.state.value) for run in runs), default=0)
-        metrics = [safe(metrics_text(run.record))[:_METRIC_WIDTH] for run in runs]
+        metrics = [safe(_metric(run.record))[:_MAX_METRIC_CHARS] for run in runs]
         width = max(map(len, metrics), default=0)
         rows = []
         for run, metric in zip(runs, metrics, strict=True):
             state = _state(run, states)
             if is_narrow:  # the metric before the time: the end may be cut off
-                rows.append(Text.assemble(f"{run.id[-_SHORT_ID:]} ", state, f" {metric:<{width}} {_elapsed(run):>7}"))
+                rows.append(
+                    Text.assemble(f"{run.id[-_SHORT_ID_CHARS:]} ", state, f" {metric:<{width}} {_elapsed(run):>7}")
+                )
             else:
                 log = "" if run.state.is_terminal else self._last_log_line(run)
                 rows.append(
@@ -127,7 +128,7 @@ class _Rows:
     def _last_log_line(self, run: Run) -> str:
         tail = self._tails.setdefault(run.id, LogTail(run))
         tail.read()
-        return _LOG_TIME.sub("", tail.last_line)
+        return _LOG_TIME_PATTERN.sub("", tail.last_line)
 
 
 def _state(run: Run, width: int) -> tuple[str, str]:
@@ -136,3 +137,19 @@ def _state(run: Run, width: int) -> tuple[str, str]:
 
 def _elapsed(run: Run) -> str:
     return output.duration(run.record.created_at, run.record.finished_at or utc_now())
+
+
+def _phases(record: RunRecord) -> str:
+    """Return the time in each state, in one line: ``Queued 0.1 s, Preparing 0.4 s, Running 12.3 s``."""
+    return ", ".join(f"{span.label} {duration(span.seconds)}" for span in record.describe().timeline)
+
+
+def _metric(record: RunRecord) -> str:
+    """Return the last metric, as ``objective 12345.6 (step 7)``; of a finished run its accuracy, if it has one."""
+    if record.state.is_terminal and "accuracy" in record.metrics:
+        return f"accuracy {record.metrics['accuracy']:.4f}"
+    if not record.points:
+        return ""
+    last = record.points[-1]
+    step = "" if last.step is None else f" (step {last.step})"
+    return f"{last.name} {number(last.value)}{step}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, Command, DataOption, JsonOption, TagOption, confirm, examples, parse_tags
@@ -95,15 +96,15 @@ def list_models(
 def show(
     ref: RefArgument,
     *,
-    plot: Annotated[ModelPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    plot: Annotated[ModelPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one version: its metrics, tags, files with their sha256, and what made it; or draw what it does.
+    """Show one version: its metrics, tags, files with their sha256, and its run; or draw a figure of it.
 
-    It is asked for the test images of the data that it was trained on, unless --data names others.
+    A figure is of the test images of the data that it was trained on, unless --data names others.
     """
     from mnistkit.registry.promotion import resolve_model
 
@@ -117,24 +118,9 @@ def show(
     if as_json:
         output.print_json({**model_json(model), "aliases": aliases})
         return
-    output.print_facts(
-        {
-            "model": model.id,
-            "aliases": ", ".join(aliases),
-            "created": output.local_time(model.created_at),
-            "format": model.format,
-            "description": model.description,
-            "run": model.run_id,
-            "digest": model.digest,
-            output.place_name(model.location): model.location,
-        },
-        {
-            "metrics": [f"{name}: {value:g}" for name, value in sorted(model.metrics.items())],
-            "tags": [f"{key}={value}" for key, value in model.tags.items()],
-            "files": [f"{file}  {info.size} bytes  sha256 {info.sha256}" for file, info in model.files.items()],
-            "versions": [f"{name} {version}" for name, version in model.versions.items()],
-        },
-    )
+    summary = model.describe()
+    facts = {"Aliases": ", ".join(aliases), **summary.facts}
+    output.print_summary(evolve(summary, facts=facts))
 
 
 @app.command(
@@ -346,7 +332,7 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
 
-    return Subject(load, fetch, n=n)
+    return Subject(model.id, load, fetch, n=n)
 
 
 def _summary(found: Verification) -> str:

@@ -1,4 +1,4 @@
-"""What people and programs see: data on standard output, notes and errors on standard error."""
+"""Output of commands: data on standard output, notes and errors on standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from mnistkit.utils import text as words
-from mnistkit.utils.text import safe
+from mnistkit.utils.summary import Summary
+from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
     "complain",
@@ -31,8 +32,8 @@ __all__ = [
     "metric",
     "note",
     "place_name",
-    "print_facts",
     "print_json",
+    "print_summary",
     "print_table",
     "safe",
     "say",
@@ -50,7 +51,7 @@ class _Console(Console):
 
 
 def configure(*, debug: bool, quiet: bool) -> None:
-    """Set what the global options say, and show the library's warnings as notes."""
+    """Apply the global options, and show the library's warnings as notes."""
     global _debug, _quiet
     _debug, _quiet = debug, quiet
     logger = logging.getLogger("mnistkit")
@@ -60,25 +61,25 @@ def configure(*, debug: bool, quiet: bool) -> None:
 
 
 def is_debug() -> bool:
-    """Whether tracebacks are wanted."""
+    """Return True if tracebacks are to be shown."""
     return _debug
 
 
 def is_live() -> bool:
-    """Whether progress may move: standard error is a terminal and nobody asked for less."""
+    """Return True if progress may move: standard error is a terminal, and no option or variable forbids it."""
     return error_console().is_terminal and not (
         _quiet or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     )
 
 
 def console() -> Console:
-    """The console on standard output. Text is taken literally: no markup."""
+    """Return the console on standard output. Text is taken literally: no markup."""
     return _Console(markup=False, emoji=False, highlight=False)
 
 
 @cache
 def error_console() -> Console:
-    """The console on standard error: one, so that notes stay above what moves."""
+    """Return the console on standard error: one, so that notes stay above what moves."""
     return _Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
@@ -88,23 +89,24 @@ def say(text: str = "", style: str = "") -> None:
     if out.is_terminal:
         out.print(Text(safe(text).expandtabs(), style), overflow="ignore", crop=False)
     else:
-        out.file.write(text + "\n")
+        out.file.write(f"{safe(text)}\n")
 
 
 def note(text: str) -> None:
-    """Tell people something on standard error, unless they want quiet."""
+    """Print a note on standard error, unless --quiet is set."""
     if not _quiet:
         _print_prose("", text, "")
 
 
 def complain(text: str, label: str = "Error") -> None:
-    """Print what went wrong."""
+    """Print an error."""
     _print_prose(f"{label}: ", text, "bold red")
 
 
 def print_json(value: object) -> None:
-    """Print a JSON document: times in ISO 8601 with their zone, what isn't finite as null."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print a JSON document: times in ISO 8601 with their zone, what isn't finite as null; safe to show."""
+    document = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(f"{json_safe(document)}\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None) -> None:
@@ -116,12 +118,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highli
         highlight: The row to set off, if any.
     """
     out = console()
-    headings = [column.rstrip("#") for column in columns]
+    headings = [column.removesuffix("#") for column in columns]
     if not out.is_terminal:
-        widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
-        for row in (headings, *rows):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            sys.stdout.write(line.rstrip() + "\n")
+        for line in _aligned([headings, *rows], [False] * len(headings)):
+            out.file.write(f"{line}\n")
         return
     from rich.table import Table
 
@@ -131,54 +131,83 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highli
         justify: Literal["left", "right"] = "right" if is_number else "left"
         table.add_column(heading, justify=justify, no_wrap=is_number or i == 0, overflow="ellipsis")
     for i, row in enumerate(rows):
-        table.add_row(*(safe(cell) for cell in row), style="bold green" if i == highlight else "")
+        table.add_row(*(safe(_one_line(cell)) for cell in row), style="bold green" if i == highlight else "")
     out.print(table)
 
 
-def print_facts(facts: Mapping[str, str | None], sections: Mapping[str, Sequence[str]]) -> None:
-    """Print values by name, then lists of lines under headings; what is empty is left out."""
-    for key, value in facts.items():
-        if value:
-            say(f"{key + ':':<13}{value}")
-    for title, lines in sections.items():
-        if lines:
-            say(f"{title}:")
-        for line in lines:
-            say("  " + line.replace("\n", "\\n"))  # a name with a line break makes no line of its own
+def print_summary(summary: Summary) -> None:
+    """Print what a value shows of itself: title, state and facts, then tables and texts below their titles."""
+    say(_one_line(summary.title))
+    facts = {"State": summary.state, **summary.facts} if summary.state else dict(summary.facts)
+    width = max(map(len, facts), default=0) + 2
+    for name, value in facts.items():
+        lines = shown(value).splitlines()
+        say(f"{name + ':':<{width}}" + f"\n{' ' * width}".join(lines))
+    for table in summary.tables:
+        if table.rows:
+            say(f"{table.title}:")
+            rows = [table.headings, *([shown(value) for value in row] for row in table.rows)]
+            for line in _aligned(rows, table.is_numeric):
+                say(f"  {line}")
+    for text in summary.texts:
+        if text.text:
+            say(f"{text.title}:")
+        for line in text.text.splitlines():
+            say(f"  {line}")
+    if summary.note:
+        say(summary.note)
 
 
 def local_time(time: datetime | None) -> str:
-    """A time as people here write it: ``2026-11-23 14:05:09``."""
+    """Return a time in the local zone: ``2026-11-23 14:05:09``."""
     return words.local_time(time) if time else "-"
 
 
 def place_name(place: str) -> str:
-    """What to call where something is kept: a folder, or, where that isn't on this machine, a url."""
+    """Return ``"url"`` for an address of the web, and ``"folder"`` for a path."""
     return "url" if "://" in place else "folder"
 
 
 def short_time(time: datetime) -> str:
-    """A time in a table: ``Nov 23 14:05``."""
+    """Return a time for a table: ``Nov 23 14:05``."""
     return f"{time.astimezone():%b %d %H:%M}"
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:
-    """The time between two: ``4.2 s``, ``3:05``, ``1:02:33``."""
+    """Return the time between two times: ``4.2 s``, ``3:05``, ``1:02:33``."""
     if start is None or end is None:
         return "-"
     return words.duration((end - start).total_seconds())
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:
-    """A metric as a cell: four digits, ``-`` if it is missing."""
+    """Return a metric as a cell: four digits, ``-`` if it is missing."""
     return f"{metrics[name]:.4f}" if name in metrics else "-"
+
+
+def _one_line(text: str) -> str:
+    """Return text with its line breaks written out: a name with one makes no row or line of its own."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _aligned(rows: Sequence[Sequence[str]], is_right: Sequence[bool]) -> list[str]:
+    """Return rows of cells as lines of aligned columns, control characters written out."""
+    cells = [[safe(_one_line(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_right, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
 
 
 def _print_prose(label: str, text: str, style: str) -> None:
     """Print on standard error: broken at words on a terminal, line by line elsewhere."""
     out = error_console()
     if not out.is_terminal:
-        out.file.write(f"{label}{text}\n")
+        out.file.write(f"{label}{safe(text)}\n")
         return
     lines = f"{label}{safe(text)}".splitlines()
     wrapped = [textwrap.fill(line, out.width, break_long_words=False, break_on_hyphens=False) for line in lines]

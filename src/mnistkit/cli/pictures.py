@@ -1,4 +1,4 @@
-"""Grey images drawn with characters."""
+"""Images drawn with characters."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from mnistkit.utils.text import safe
+
 __all__ = ["draw", "draw_rows", "halved"]
 
-_LIT = 96
-_BLOCKS = " ▀▄█"
-_ASCII = " '.:"
+_LIT_LEVEL = 96
+_BLOCK_CHARS = " ▀▄█"
+_ASCII_CHARS = " '.:"
 
 
 def draw(image: NDArray[np.uint8], console: Console) -> list[Text]:
-    """One image as lines of half blocks, two pixels above each other in a character.
+    """Return one image as lines of half blocks, two pixels above each other in a character.
 
     Args:
         image: ``(h, w) uint8``, 0 is background.
@@ -32,19 +34,20 @@ def draw(image: NDArray[np.uint8], console: Console) -> list[Text]:
         image = np.pad(image, ((0, 1), (0, 0)))
     if console.color_system in {"256", "truecolor"}:
         return [_grey_line(above, below) for above, below in zip(image[::2], image[1::2], strict=True)]
-    characters = _BLOCKS if console.encoding.lower().startswith("utf") else _ASCII
-    lit = (image > _LIT).astype(int)
+    characters = _BLOCK_CHARS if console.encoding.lower().startswith("utf") else _ASCII_CHARS
+    lit = (image > _LIT_LEVEL).astype(int)
     return [Text("".join(characters[i] for i in row)) for row in lit[::2] + 2 * lit[1::2]]
 
 
 def draw_rows(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], console: Console) -> list[Text]:
-    """Images with captions above them, side by side, in as many rows as the console's width needs.
+    """Return images with captions above them, side by side, in as many rows as the console's width needs.
 
     Args:
         images: All of one shape, ``(h, w) uint8``.
         captions: One per image.
         console: Where they will be shown.
     """
+    captions = [safe(caption.replace("\n", " ")) for caption in captions]
     width = max(images[0].shape[1], *map(cell_len, captions))
     per_row = max((console.width + 2) // (width + 2), 1)
     lines: list[Text] = []
@@ -62,7 +65,7 @@ def draw_rows(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], cons
 
 
 def halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image at half its size, by the mean of each 2x2 pixels: ``(h // 2, w // 2) uint8``."""
+    """Return the image at half its size, by the mean of each 2x2 pixels: ``(h // 2, w // 2) uint8``."""
     h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     mean: NDArray[np.uint8] = image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3)).astype(np.uint8)
     return mean

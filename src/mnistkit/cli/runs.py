@@ -1,12 +1,10 @@
-"""``mnistkit runs``: look at runs, stop them, take their files."""
+"""``mnistkit runs``: list, show, follow, cancel, copy and delete runs."""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,9 +25,9 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "find_run", "run_json"]
 
-_SHOWN = 20
+_MAX_ROWS = 20
 
-app = typer.Typer(help="Look at runs, stop them, take their files.", no_args_is_help=True)
+app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
@@ -40,7 +38,7 @@ RunArgument = Annotated[
 def list_runs(
     *,
     experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_SHOWN}.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_MAX_ROWS}.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first. JSON has all of them."""
@@ -48,7 +46,7 @@ def list_runs(
     if as_json:
         output.print_json([run_json(record) for record in records])
         return
-    shown = records if show_all else records[:_SHOWN]
+    shown = records if show_all else records[:_MAX_ROWS]
     if not records:
         output.note("There are no runs yet: 'mnistkit train' makes one.")
         return
@@ -70,12 +68,12 @@ def list_runs(
 def show(
     run: RunArgument,
     *,
-    plot: Annotated[RunPlot | None, typer.Option(help="Draw this instead.", show_default=False)] = None,
+    plot: Annotated[RunPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one run: its states, metrics, files, and why it failed; or draw how it went, and what its model does."""
+    """Show one run: its state, times, metrics, files and error; or draw a figure of it or of its model."""
     check_out(plot, out)
     found = find_run(_trainer(), run)
     if plot is not None:
@@ -92,16 +90,16 @@ def show(
         }
         output.print_json({**run_json(record), **details})
         return
-    output.print_facts(_facts(record), _sections(record))
+    output.print_summary(record.describe())
 
 
 @app.command(cls=Command, epilog=examples("mnistkit runs logs latest", "mnistkit runs logs latest --follow"))
 def logs(
     run: RunArgument,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
 ) -> None:
-    """Print what a run has written. Ctrl-C while following leaves the run going."""
+    """Print the log of a run. Ctrl-C while following doesn't stop the run."""
     found = find_run(_trainer(), run)
     is_terminal = output.console().is_terminal
     position = 0
@@ -123,7 +121,7 @@ def report(
         Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
     ] = None,
 ) -> None:
-    """Write all that is known of a run as one HTML file to share or print; it loads nothing."""
+    """Write a run as one HTML file to share or print; it loads nothing."""
     from mnistkit.cli.watch import showing_progress
 
     trainer = _trainer()
@@ -136,11 +134,11 @@ def report(
 def wait(
     run: RunArgument,
     *,
-    timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="Wait at most so long.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="The longest time to wait.")] = None,
 ) -> None:
-    """Wait until a run has ended. Exits with 0 if it completed, else with 1.
+    """Wait until a run has finished. Exits with 0 if it completed, else with 1.
 
-    Ctrl-C leaves the run going.
+    Ctrl-C doesn't stop the run.
     """
     from mnistkit.cli.watch import wait_for
 
@@ -155,12 +153,12 @@ def wait(
 
 @app.command(cls=Command, epilog=examples("mnistkit runs cancel latest"))
 def cancel(run: RunArgument) -> None:
-    """Ask a run to stop. Nothing happens to one that has ended."""
+    """Cancel a run. Nothing happens to a finished one."""
     found = find_run(_trainer(), run)
     had_ended = found.state.is_terminal
     found.cancel()
     if had_ended:
-        output.note(f"Run {found.id} had ended already.")
+        output.note(f"Run {found.id} had finished already.")
     output.say(f"{found.id}\t{found.state}")
 
 
@@ -192,7 +190,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
-    """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
+    """Delete a run with all its files, permanently. Registered models have files of their own and stay."""
     from mnistkit.runs.retention import DeletesRuns
 
     trainer = _trainer()
@@ -208,7 +206,7 @@ def delete(
     models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == run_id]
     if models and not force:
         raise RunStateError(
-            f"Run {run_id} made {', '.join(models)}: its log and metrics tell where that comes from. "
+            f"Run {run_id} made {', '.join(models)}: its log and metrics document that model. "
             "Delete the model first, or use --force to delete the run and keep the model."
         )
     confirm(f"Delete {what}?", yes=yes)
@@ -217,7 +215,7 @@ def delete(
 
 
 def find_run(trainer: Trainer, text: str) -> Run:
-    """The run that a person means: by id, by the beginning or end of one, or ``latest``.
+    """Return the run of this id, of the beginning or end of one, or the ``latest``.
 
     Raises:
         RunNotFoundError: None has such an id; lists recent ones.
@@ -244,7 +242,7 @@ def find_run(trainer: Trainer, text: str) -> Run:
 
 
 def run_json(record: RunRecord) -> dict[str, object]:
-    """A run as ``--json`` shows it."""
+    """Return a run as ``--json`` shows it."""
     return {
         "id": record.id,
         "experiment": record.experiment,
@@ -252,7 +250,7 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "created_at": record.created_at,
         "started_at": record.started_at,
         "finished_at": record.finished_at,
-        "job": _job_text(record),
+        "job": record.job.describe().title,
         "data": record.data,
         "metrics": record.metrics,
         "tags": record.tags,
@@ -269,11 +267,13 @@ def run_json(record: RunRecord) -> dict[str, object]:
 
 @contextmanager
 def _detaching(run_id: str) -> Iterator[None]:
-    """Ctrl-C ends the program, not the run; say how to end that."""
+    """On Ctrl-C, end the program but not the run, and print how to cancel the run."""
     try:
         yield
     except KeyboardInterrupt as error:
-        output.complain(f"the run goes on. To stop it: mnistkit runs cancel {run_id}", "Interrupted")
+        output.complain(
+            f"the run keeps running in the background. Stop it with: mnistkit runs cancel {run_id}", "Interrupted"
+        )
         raise typer.Exit(INTERRUPTED) from error
 
 
@@ -281,12 +281,6 @@ def _trainer() -> Trainer:
     from mnistkit.trainer import Trainer
 
     return Trainer.from_config()
-
-
-def _job_text(record: RunRecord) -> str:
-    from mnistkit.runs.views import job_text
-
-    return job_text(record.job)
 
 
 def _subject(run: Run, n: int) -> Subject:
@@ -301,7 +295,7 @@ def _subject(run: Run, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=run.record.data))
 
-    return Subject(load, fetch, run=run, n=n)
+    return Subject(run.id, load, fetch, run=run, n=n)
 
 
 def _row(record: RunRecord) -> tuple[str, ...]:
@@ -311,73 +305,12 @@ def _row(record: RunRecord) -> tuple[str, ...]:
         output.short_time(record.created_at),
         output.duration(record.created_at, record.finished_at),
         output.metric(record.metrics, "accuracy"),
-        _job_text(record),
+        record.job.describe().title,
         record.experiment,
     )
 
 
-def _facts(record: RunRecord) -> dict[str, str | None]:
-    return {
-        "run": record.id,
-        "state": str(record.state),
-        "experiment": record.experiment,
-        "job": _job_text(record),
-        "data": record.data,
-        "created": output.local_time(record.created_at),
-        "took": output.duration(record.created_at, record.finished_at),
-        output.place_name(record.url): record.url,
-        "error": record.error,
-    }
-
-
-def _states(record: RunRecord) -> list[str]:
-    """When it entered each state, and how long it was in it."""
-    from mnistkit.utils.text import duration
-
-    lines = []
-    for transition, phase in zip_longest(record.transitions, record.phases):
-        again = f" (attempt {phase.attempt})" if phase and phase.attempt > 1 else ""
-        took = f"  {duration(phase.seconds)}" if phase else ""
-        lines.append(f"{output.local_time(transition.at)}  {transition.state}{again}{took}")
-    return lines
-
-
-def _attempts(record: RunRecord) -> list[str]:
-    from mnistkit.runs.views import attempt_rows
-
-    return [f"{row[0]}: {', '.join(part for part in row[1:] if part)}" for row in attempt_rows(record)]
-
-
-def _sections(record: RunRecord) -> dict[str, list[str]]:
-    return {
-        "states": _states(record),
-        "attempts": _attempts(record),
-        "metrics": [f"{name}: {value:g}" for name, value in record.metrics.items()],
-        "tags": [f"{key}={value}" for key, value in record.tags.items()],
-        "files": list(record.files),
-        "versions": [f"{name} {version}" for name, version in record.versions.items()],
-        "submitted from": _origin(record),
-        "fingerprint": [f"{part} {digest[:12]}" for part, digest in (_fingerprint(record) or {}).items()],
-        "traceback": (record.traceback or "").rstrip().splitlines(),
-    }
-
-
 def _fingerprint(record: RunRecord) -> dict[str, str] | None:
-    """The digest of each part, and of the whole."""
+    """Return the digest of each part, and of the whole."""
     known = record.job.fingerprint
     return {**known.digests, "whole": known.digest} if known else None
-
-
-def _origin(record: RunRecord) -> list[str]:
-    """Where the run came from, as far as that is known."""
-    origin = record.provenance
-    if origin is None:
-        return []
-    changes = {None: "", True: ", with changes that aren't in it", False: ""}[origin.is_dirty]
-    lines = {
-        "commit": f"{origin.commit}{changes}" if origin.commit else "",
-        "command": shlex.join(origin.command),
-        "platform": origin.platform,
-        "seed": "" if origin.seed is None else str(origin.seed),
-    }
-    return [f"{name}: {value}" for name, value in lines.items() if value]

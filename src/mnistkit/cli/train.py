@@ -188,7 +188,7 @@ def sweep(
     if csv is not None:
         output.note(f"The table is in {runs.to_csv(csv)}.")
     if report is not None:
-        output.note(f"The report is in {runs.report(report)}.")
+        output.note(f"The report is in {trainer.report(runs, report)}.")
     try:
         best = runs.best("accuracy")
     except NotFoundError:

@@ -18,11 +18,15 @@ from mnistkit.data.layout import find_idx_files
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, read_manifest
 from mnistkit.errors import ChecksumError, DataFormatError, UsageError
 from mnistkit.utils.files import FileInfo, mapped, sha256_hex
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Summary, SummaryTable, Thumbnail
 
 __all__ = ["Dataset", "Split"]
 
 
 _MAX_BYTES = 2**30
+_MAX_THUMBNAILS = 20
+_MAX_THUMBNAIL_PX = 64
 _THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
 
@@ -181,11 +185,40 @@ class Dataset:
             digest.update(encode_idx(array))
         return digest.hexdigest()
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows: sizes, and an image of each class."""
-        from mnistkit.runs.views import dataset_html
+    def describe(self) -> Summary:
+        """Return its sizes, how many images each class has, and an image of each of the first classes."""
+        height, width = self.train.images.shape[1:]
+        names = self.class_names
+        train, test = (np.bincount(split.labels, minlength=len(names)).tolist() for split in (self.train, self.test))
+        left_out = len(names) - _MAX_THUMBNAILS
+        return Summary(
+            title=f"Dataset {self.name}",
+            facts={
+                "Images": f"{len(self.train):,} to train on, {len(self.test):,} to test on",
+                "Size": f"{height} × {width} pixels, 8 bit grey",  # noqa: RUF001 - the sign for sizes
+                "Classes": str(len(names)),
+                "Version": self.version,
+                "Loads by": self.uri,
+            },
+            images=tuple(
+                _thumbnail(self, label, train[label])
+                for label in range(min(len(names), _MAX_THUMBNAILS))
+                if train[label]
+            ),
+            tables=(
+                SummaryTable(
+                    title="Images of each class",
+                    columns=("class", "to train on#", "to test on#"),
+                    rows=zip(names, train, test, strict=False),
+                    is_folded=True,
+                ),
+            ),
+            note=f"and {left_out} more classes" if left_out > 0 else "",
+        )
 
-        return dataset_html(self)
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
     def __repr__(self) -> str:
         """What a prompt shows: sizes, not pixels."""
@@ -312,3 +345,13 @@ def _stratified(labels: NDArray[np.uint8], limit: int, seed: int) -> NDArray[np.
         members = order[labels[order] == label]
         quantile[members] = (np.arange(len(members)) + 0.5) / len(members)
     return np.sort(order[np.argsort(quantile[order], kind="stable")[:limit]])
+
+
+def _thumbnail(dataset: Dataset, label: int, count: int) -> Thumbnail:
+    """Return the first training image of a class, dark on white; of a large one every so many pixels."""
+    image = dataset.train.images[int((dataset.train.labels == label).argmax())]
+    step = max(-(-max(image.shape) // _MAX_THUMBNAIL_PX), 1)
+    small = 255 - image[::step, ::step]
+    height, width = small.shape
+    caption = f"{dataset.class_names[label]} ({count:,})"
+    return Thumbnail(caption=caption, pixels=small.tobytes(), width=width, height=height)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.scores import predict, quantile, wilson_interval
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Summary, SummaryTable
 
 __all__ = ["Comparison", "compare", "mcnemar"]
 
@@ -81,8 +83,40 @@ class Comparison:
         """The same by the exact conditional test, which errs on the safe side."""
         return mcnemar(self.only_first, self.only_second, exact=True)
 
+    def describe(self) -> Summary:
+        """Return the two accuracies, their difference, and which of the two is better."""
+        first, second = self.names
+        low, high = self.interval()
+        scores = zip(self.names, self.accuracies, self.intervals(), strict=True)
+        counts = {
+            "both right": self.both_right,
+            f"only {first} right": self.only_first,
+            f"only {second} right": self.only_second,
+            "both wrong": self.both_wrong,
+        }
+        return Summary(
+            title=f"Comparison of {first} and {second}",
+            facts={
+                "Result": str(self),
+                "Difference": f"{self.difference:+.2%}, 95% interval {low:+.2%} to {high:+.2%}",
+                "p": self.p_value,
+            },
+            tables=(
+                SummaryTable(
+                    title="Accuracy",
+                    columns=("classifier", "accuracy#", "95% interval#"),
+                    rows=[(name, f"{share:.2%}", f"{a:.2%} to {b:.2%}") for name, share, (a, b) in scores],
+                ),
+                SummaryTable(title="Test images", columns=("predictions", "images#"), rows=counts.items()),
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
+
     def __str__(self) -> str:
-        """The result in words."""
+        """Return the result in words."""
         first, second = self.names
         counts = f"Of {self.n} images, {second} alone reads {self.only_second} right, {first} alone {self.only_first}."
         if not self.only_first + self.only_second:

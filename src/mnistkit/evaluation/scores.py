@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Cell, Summary, SummaryTable
 
 __all__ = [
     "EVALUATION_FILE",
@@ -24,6 +26,12 @@ __all__ = [
     "score",
     "wilson_interval",
 ]
+
+EVALUATION_FILE = "evaluation.json"
+"""The name of the file, among a run's outputs, that holds its evaluation as JSON."""
+
+_MAX_MISTAKES = 10
+_SCORES = ("class", "recall#", "its 95% interval#", "precision#", "F1#", "test images#")
 
 
 @frozen(kw_only=True)
@@ -66,6 +74,36 @@ class Evaluation:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The lowest and highest accuracy that go well with these answers; see `wilson_interval`."""
         return wilson_interval(round(self.accuracy * self.n), self.n, confidence)
+
+    def describe(self) -> Summary:
+        """Return accuracy, the scores of each class, the most frequent mistakes, and the confusion matrix."""
+        low, high = self.interval()
+        wrong = self.n - round(self.accuracy * self.n)
+        names = [each.name for each in self.classes]
+        counts = ("true class", *(f"{name}#" for name in names))
+        confusion: list[tuple[Cell, ...]] = [(name, *row) for name, row in zip(names, self.confusion, strict=True)]
+        return Summary(
+            title="Evaluation",
+            facts={
+                "Accuracy": f"{self.accuracy:.2%}",
+                "95% interval": f"{low:.2%} to {high:.2%}",
+                "Wrong predictions": f"{wrong:,} of {self.n:,} images",
+                "Log loss": self.log_loss,
+            },
+            tables=(
+                SummaryTable(title="Scores of each class", columns=_SCORES, rows=map(_class_row, self.classes)),
+                SummaryTable(
+                    title="Most frequent mistakes",
+                    columns=("true class", "predicted class", "images#", "share of the true class#"),
+                    rows=_mistakes(names, np.array(self.confusion)),
+                ),
+                SummaryTable(title="Confusion matrix", columns=counts, rows=confusion, is_folded=True),
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
 
 @frozen(kw_only=True, eq=False)
@@ -185,6 +223,22 @@ def quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
+def _class_row(each: ClassScore) -> tuple[str, ...]:
+    span = ""
+    if each.support:
+        low, high = wilson_interval(round(each.recall * each.support), each.support)
+        span = f"{low:.1%} to {high:.1%}"
+    return each.name, f"{each.recall:.1%}", span, f"{each.precision:.1%}", f"{each.f1:.1%}", f"{each.support:,}"
+
+
+def _mistakes(names: Sequence[str], counts: NDArray[np.int64]) -> list[tuple[str, ...]]:
+    """Return the pairs of classes that are confused most often: true class, predicted class, images, share."""
+    errors = counts * ~np.eye(len(counts), dtype=bool)
+    order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_MISTAKES]
+    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, errors.shape), strict=True) if errors[i, j]]
+    return [(names[i], names[j], f"{errors[i, j]:,}", f"{errors[i, j] / counts[i].sum():.1%}") for i, j in pairs]
+
+
 def _class_names(data: Dataset | Split, model: Any) -> Sequence[str]:
     if isinstance(data, Dataset):
         return data.class_names
@@ -213,6 +267,3 @@ def _predict(
     if not hasattr(model, "predict_proba") or not np.array_equal(model.classes_, labels):
         return predicted, None
     return predicted, float(log_loss(y, model.predict_proba(X), labels=labels))
-
-
-EVALUATION_FILE = "evaluation.json"

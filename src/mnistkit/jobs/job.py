@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal, SupportsIndex, cast, get_args
@@ -16,6 +17,8 @@ from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.fingerprint import Fingerprint
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.names import check_file, check_name
+from mnistkit.utils.summary import Cell, Summary
+from mnistkit.utils.text import duration
 
 __all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrainingJob"]
 
@@ -142,6 +145,17 @@ class TrainingJob:
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
     kind: Literal["training"] = field(default="training", repr=False)
 
+    def describe(self) -> Summary:
+        """Return what it trains, and how: the title is the classifier in one line."""
+        facts: dict[str, Cell] = {
+            "Classifier": str(self.model),
+            "Class": self.model.type,
+            "Seed": str(self.seed),
+            "Training images": "all" if self.limit is None else f"at most {self.limit:,}, each class in proportion",
+            "Model format": self.model_format,
+        }
+        return Summary(title=str(self.model), facts=facts | _limits(self))
+
 
 @frozen
 class ScriptJob:
@@ -175,6 +189,18 @@ class ScriptJob:
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False, kw_only=True)
     kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
 
+    def describe(self) -> Summary:
+        """Return what it runs: the title is the script with its arguments, in one line."""
+        needed = self.environment
+        facts: dict[str, Cell] = {
+            "Script": self.entry_script,
+            "Folder": self.source_directory,
+            "Arguments": shlex.join(self.arguments),
+            "Environment": needed.name if needed else None,
+            "Variables": ", ".join(needed.variables) if needed else None,
+        }
+        return Summary(title=" ".join((self.entry_script, *self.arguments)), facts=facts | _limits(self))
+
     def check(self) -> None:
         """Make sure that the folder and the script are there.
 
@@ -193,3 +219,10 @@ class ScriptJob:
 
 Job = TrainingJob | ScriptJob
 """What a backend can run."""
+
+
+def _limits(job: Job) -> dict[str, Cell]:
+    return {
+        "Time limit": None if job.timeout is None else f"{duration(job.timeout)} an attempt",
+        "Attempts": f"up to {job.retries + 1}" if job.retries else None,
+    }

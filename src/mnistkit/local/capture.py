@@ -23,17 +23,20 @@ _active = 0
 class _ByThread(io.TextIOBase):
     """Stands for a standard stream: writes to the run's log in a run's thread, to the stream elsewhere."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream  # None where the standard stream was closed
 
     def write(self, text: str) -> int:
-        return _sink.get(self.stream).write(text)
+        target = _sink.get(self.stream)
+        return len(text) if target is None else target.write(text)
 
     def flush(self) -> None:
-        _sink.get(self.stream).flush()
+        target = _sink.get(self.stream)
+        if target is not None:
+            target.flush()
 
     def isatty(self) -> bool:
-        return _sink.get(None) is None and self.stream.isatty()
+        return _sink.get(None) is None and self.stream is not None and self.stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -1,4 +1,4 @@
-"""What all plots share: figures, axes, grids of images, colours."""
+"""Parts of all plots: figures, axes, grids of images, colours."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ FORMATS: Final = (".png", ".svg", ".pdf")
 
 _MAX_COLUMNS = 10
 _INCHES = 0.8
-_MAX_POINTS = 13.0
-_LETTERS_PER_LINE = 12
-_SIZE = (6.4, 4.4)
-_INSIDE = 8
-_BESIDE_LINES = 20
-_BESIDE_LETTERS = 26
-_LONG = 3
-_MANY = 15
+_MAX_FONT_POINTS = 13.0
+_CAPTION_LINE_CHARS = 12
+_SIZE_INCHES = (6.4, 4.4)
+_MAX_INSIDE_LINES = 8
+_MAX_BESIDE_LINES = 20
+_BESIDE_LINE_CHARS = 26
+_MAX_LEVEL_CHARS = 3
+_MANY_CLASSES = 15
 
 
 class Grid:
@@ -91,7 +91,7 @@ class Grid:
         lines = max(text.count("\n") + 1 for text in self._titles)
         longest = max(len(line) for text in self._titles for line in text.split("\n"))
         # A letter is about 0.6 of its size wide, and a line 1.35 of it high.
-        self._points = min(_MAX_POINTS - 3 * bool(title), _INCHES * 72 / (0.6 * max(longest, 1)))
+        self._points = min(_MAX_FONT_POINTS - 3 * bool(title), _INCHES * 72 / (0.6 * max(longest, 1)))
         high = _INCHES * min(max(shape[0] / shape[1], 0.5), 2)
         height = self._rows * (high + 0.02 + lines * self._points * 1.35 / 72) + (0.34 if title else 0)
         width = max(self._columns * _INCHES, len(title) * 0.1 if title else 0) + extra
@@ -100,7 +100,7 @@ class Grid:
             self.figure.suptitle(plain(title), fontsize=12)
 
     def __iter__(self) -> Iterator[Axes]:
-        """An axes per image, titled."""
+        """Yield an axes per image, titled."""
         for position, title in enumerate(self._titles, start=1):
             axes = self.figure.add_subplot(self._rows, self._columns, position)
             axes.set_title(plain(title), fontsize=self._points, pad=2)
@@ -108,8 +108,8 @@ class Grid:
             yield axes
 
 
-def axes_of(ax: Axes | None, size: tuple[float, float] = _SIZE) -> Axes:
-    """The axes to draw into: the caller's, or those of a new Figure of so many inches."""
+def axes_of(ax: Axes | None, size: tuple[float, float] = _SIZE_INCHES) -> Axes:
+    """Return the axes to draw into: the caller's, or those of a new Figure of that many inches."""
     if ax is not None:
         return ax
     axes = _new_figure(*size).add_subplot()
@@ -118,7 +118,7 @@ def axes_of(ax: Axes | None, size: tuple[float, float] = _SIZE) -> Axes:
 
 
 def drawn_on(axes: Axes) -> Any:
-    """The Figure (or SubFigure of the caller's) that axes belong to."""
+    """Return the Figure (or the caller's SubFigure) that the axes belong to."""
     return axes.figure
 
 
@@ -131,13 +131,13 @@ def tick_classes(axis: Any, names: Sequence[str], *, turned: bool = False, least
         turned: Whether long names are written upwards.
         least: The size below which the letters of many classes don't shrink.
     """
-    points = 10 if len(names) <= _MANY else max(10 * _MANY / len(names), least)
-    upwards = turned and max(map(len, names)) > _LONG
+    points = 10 if len(names) <= _MANY_CLASSES else max(10 * _MANY_CLASSES / len(names), least)
+    upwards = turned and max(map(len, names)) > _MAX_LEVEL_CHARS
     axis.set_ticks(range(len(names)), [plain(name) for name in names], fontsize=points, rotation=90 if upwards else 0)
 
 
 def key(axes: Axes, *, points: float = 10, first: Sequence[Any] = ()) -> None:
-    """Say what each line of the axes is: few inside, more beside them, and only some if there are very many.
+    """Name each line of the axes in a legend: a few inside, more beside them, only some of very many.
 
     Args:
         axes: Their lines have labels.
@@ -145,14 +145,14 @@ def key(axes: Axes, *, points: float = 10, first: Sequence[Any] = ()) -> None:
         first: The lines to name if there isn't room for all; then come those that were drawn first.
     """
     drawn, labels = axes.get_legend_handles_labels()
-    if len(drawn) <= _INSIDE:
+    if len(drawn) <= _MAX_INSIDE_LINES:
         axes.legend(frameon=False, fontsize=points)
         return
     order = {id(line): position for position, line in enumerate(first)}
-    texts = {id(line): textwrap.fill(label, _BESIDE_LETTERS) for line, label in zip(drawn, labels, strict=True)}
+    texts = {id(line): textwrap.fill(label, _BESIDE_LINE_CHARS) for line, label in zip(drawn, labels, strict=True)}
     ranked = sorted(drawn, key=lambda line: order.get(id(line), len(order)))
     heights = accumulate(texts[id(line)].count("\n") + 1 for line in ranked)
-    named = {id(line) for line, height in zip(ranked, heights, strict=True) if height <= _BESIDE_LINES}
+    named = {id(line) for line, height in zip(ranked, heights, strict=True) if height <= _MAX_BESIDE_LINES}
     shown = [line for line in drawn if id(line) in named]
     axes.legend(
         shown,
@@ -167,12 +167,12 @@ def key(axes: Axes, *, points: float = 10, first: Sequence[Any] = ()) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as matplotlib draws it literally: a dollar would begin a formula."""
+    """Return text as matplotlib draws it literally: a dollar would begin a formula."""
     return safe(text).replace("$", r"\$")
 
 
 def format_of(path: Path) -> str:
-    """The ending of a picture's name, in lower case.
+    """Return the ending of a picture's name, in lower case.
 
     Raises:
         UsageError: It isn't one of `FORMATS`.
@@ -207,11 +207,11 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _broken(text: str) -> str:
-    return textwrap.fill(text, _LETTERS_PER_LINE)
+    return textwrap.fill(text, _CAPTION_LINE_CHARS)
 
 
 def _new_figure(width: float, height: float, *, tight: bool = False) -> Figure:
-    """An empty Figure of that many inches."""
+    """Return an empty Figure of that many inches."""
     try:
         import matplotlib.figure  # noqa: F401 - whether it is there
     except ImportError as error:

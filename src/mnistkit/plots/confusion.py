@@ -1,4 +1,4 @@
-"""A picture of which classes are taken for which."""
+"""Figures of a confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:  # an optional dependency
 
 __all__ = ["confusion", "error_shares"]
 
-_MOST_NUMBERS = 16
-_MIDDLE = 0.179  # as far in contrast from black as from white
+_MAX_CLASSES_WITH_NUMBERS = 16
+_MIDDLE_LUMINANCE = 0.179  # as far in contrast from black as from white
 
 
 def confusion(evaluation: Evaluation, *, errors: bool = False, ax: Axes | None = None) -> Figure:
-    """Draw how often each class was taken for each: counts, or the errors alone.
+    """Draw how often each class was predicted as each: counts, or the errors alone.
 
     Args:
         evaluation: Such as `mnistkit.evaluate` returns.
-        errors: Draw which share of a class's images was taken for which other class, in percent, with the diagonal, the
-            right answers, left blank: so the mistakes show, however good the classifier is.
+        errors: Draw the share of each true class that was predicted as each other class, in percent, with the
+            diagonal, the right predictions, left blank: the mistakes show, however good the classifier is.
         ax: Where to draw; None for a new Figure.
 
     Returns:
@@ -50,7 +50,7 @@ def confusion(evaluation: Evaluation, *, errors: bool = False, ax: Axes | None =
         image = _matrix(axes, values, "Blues", 0.4)  # so that the few errors aren't all as good as white
         title, scale = f"Confusion of {evaluation.n:,} images, accuracy {evaluation.accuracy:.2%}", "images"
         texts = _texts(values, "{:.0f}", 1)
-    if len(names) <= _MOST_NUMBERS:
+    if len(names) <= _MAX_CLASSES_WITH_NUMBERS:
         _write(axes, image, values, texts)
     tick_classes(axes.xaxis, names, turned=True)
     tick_classes(axes.yaxis, names)
@@ -61,7 +61,7 @@ def confusion(evaluation: Evaluation, *, errors: bool = False, ax: Axes | None =
 
 
 def error_shares(evaluation: Evaluation) -> NDArray[np.float64]:
-    """Which share of each class, by row, was taken for which other one: ``(k, k)`` in 0..1, NaN on the diagonal."""
+    """Return the share of each class, by row, predicted as another: ``(k, k)`` in 0..1, NaN on the diagonal."""
     counts = np.array(evaluation.confusion, dtype=float)
     shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, np.nan)
@@ -69,7 +69,7 @@ def error_shares(evaluation: Evaluation) -> NDArray[np.float64]:
 
 
 def _matrix(axes: Axes, values: NDArray[np.float64], colours: str, power: float) -> Any:
-    """A matrix in colours from white; NaN is left blank, with a stroke through it."""
+    """Draw a matrix in colours from white; NaN is left blank, with a stroke through it."""
     from matplotlib.colors import PowerNorm
 
     highest = np.nanmax(values, initial=0) or 1
@@ -88,11 +88,11 @@ def _write(axes: Axes, image: Any, values: NDArray[np.float64], texts: list[list
     """Write each value into its cell, dark on light or light on dark."""
     for (row, column), value in np.ndenumerate(values):
         if texts[row][column]:
-            colour = "white" if _luminance(image.cmap(image.norm(value))) < _MIDDLE else "black"
+            colour = "white" if _luminance(image.cmap(image.norm(value))) < _MIDDLE_LUMINANCE else "black"
             axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=8, color=colour)
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """How bright a colour is, 0 to 1, as the Web Content Accessibility Guidelines 2.2 define it."""
+    """Return the relative luminance of a colour, 0 to 1, as WCAG 2.2 defines it."""
     red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in colour[:3])  # noqa: PLR2004 - sRGB's formula
     return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)

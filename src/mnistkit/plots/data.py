@@ -1,4 +1,4 @@
-"""Pictures of datasets."""
+"""Figures of datasets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:  # an optional dependency
 __all__ = ["class_balance", "mean_images", "sample_grid", "split_of"]
 
 _WORDS = {"train": "training", "test": "test"}
-_FEW = 15
-_INCHES_OF_FEW = 0.36
-_INCHES_OF_MANY = 0.26
-_POINTS = 8
+_FEW_CLASSES = 15
+_FEW_INCHES_PER_CLASS = 0.36
+_MANY_INCHES_PER_CLASS = 0.26
+_FONT_POINTS = 8
 
 
 def sample_grid(
@@ -103,7 +103,9 @@ def class_balance(dataset: Dataset, *, ax: Axes | None = None) -> Figure:
         MissingExtraError: matplotlib isn't installed.
     """
     names = dataset.class_names
-    inches = _INCHES_OF_FEW if len(names) <= _FEW else _INCHES_OF_MANY  # of height, for each class
+    inches = (
+        _FEW_INCHES_PER_CLASS if len(names) <= _FEW_CLASSES else _MANY_INCHES_PER_CLASS
+    )  # of height, for each class
     axes = axes_of(ax, (6.4, 1.2 + inches * len(names)))
     positions = np.arange(len(names))
     highest = 0.0
@@ -122,13 +124,13 @@ def class_balance(dataset: Dataset, *, ax: Axes | None = None) -> Figure:
             hatch=hatch,
             label=f"{len(split):,} {_WORDS[word]} images",
         )
-        texts = axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=_POINTS)
+        texts = axes.bar_label(bars, [f"{count:,}" for count in counts], padding=3, fontsize=_FONT_POINTS)
         for text in texts:  # the line behind shall not cross it out
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     axes.axvline(100 / len(names), color=GREY, linestyle="--", linewidth=1, label="all classes equal", zorder=0)
     axes.set_xlim(0, highest * 1.15)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    tick_classes(axes.yaxis, names, least=_POINTS if ax is None else 4)
+    tick_classes(axes.yaxis, names, least=_FONT_POINTS if ax is None else 4)
     axes.tick_params(axis="y", length=0)
     axes.set(xlabel="share of the images (%)", ylabel="class", title=plain(f"{dataset.name}: images of each class"))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.48 / (inches * len(names))), ncols=3, frameon=False)
@@ -137,7 +139,7 @@ def class_balance(dataset: Dataset, *, ax: Axes | None = None) -> Figure:
 
 
 def split_of(dataset: Dataset, name: str) -> Split:
-    """A split by its name.
+    """Return a split by its name.
 
     Raises:
         UnknownNameError: There is no such split.

@@ -1,4 +1,4 @@
-"""The Figure that the plots return. Imports matplotlib, unlike `mnistkit.plots.canvas`."""
+"""Figures that plots return. Imports matplotlib, unlike `mnistkit.plots.canvas`."""
 
 from __future__ import annotations
 

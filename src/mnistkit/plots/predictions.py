@@ -1,4 +1,4 @@
-"""Pictures of what a classifier answers, and how sure it is."""
+"""Figures of a classifier's predictions and their confidence."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def misclassified(
     split: Literal["train", "test"] = "test",
     figure: Figure | SubFigure | None = None,
 ) -> Figure:
-    """Draw the images that a classifier gets wrong, the surest mistakes first: inverted, with a red text above.
+    """Draw misclassified images, those with the highest confidence first: inverted, with a red text above.
 
-    The text is what the image was taken for, what it is, and how sure the classifier was, where it says so:
+    The text is the predicted class, the true class, and the confidence, where the classifier gives one:
     ``5 not 6`` and ``97%``.
 
     Args:
         model: A run, or a fitted classifier of ``(n, h*w)`` float32 in 0..1.
-        dataset: What to ask it for; None for the data of the run.
-        n: How many at most.
+        dataset: The images to predict; None for the data of the run.
+        n: The maximum number of images.
         split: ``"train"`` or ``"test"``.
         figure: Where to draw; None for a new one.
 
@@ -58,9 +58,10 @@ def misclassified(
     predictions = predict(classifier, split_of(dataset, split))
     wrong = wrong_first(predictions)
     count = len(wrong)
-    shown = f", the {'surest' if predictions.confidence is not None else 'first'} {n}" if n < count else ""
+    order = f", the first {n}" if predictions.confidence is None else f", the {n} most confident"
+    shown = order if n < count else ""
     title = f"{dataset.name}: {count:,} of {len(predictions.right):,} {split} images misclassified{shown}"
-    return _answered(dataset, split, predictions, wrong[:n], title=title, figure=figure)
+    return _drawn(dataset, split, predictions, wrong[:n], title=title, figure=figure)
 
 
 def prediction_grid(
@@ -72,7 +73,7 @@ def prediction_grid(
     split: Literal["train", "test"] = "test",
     figure: Figure | SubFigure | None = None,
 ) -> Figure:
-    """Draw randomly chosen images with what a classifier takes them for above; wrong ones are inverted, the text red.
+    """Draw randomly chosen images, the predictions above them; misclassified ones are inverted, with a red text.
 
     Args:
         model: As in `misclassified`.
@@ -98,17 +99,17 @@ def prediction_grid(
     chosen = np.random.default_rng(seed).permutation(len(predictions.right))[:n]
     right = int(predictions.right[chosen].sum())
     title = f"{dataset.name}: {right} of {len(chosen)} {split} images right"
-    return _answered(dataset, split, predictions, chosen, title=title, figure=figure)
+    return _drawn(dataset, split, predictions, chosen, title=title, figure=figure)
 
 
 def reliability(model: Any, dataset: Dataset | None = None, *, bins: int = 10, ax: Axes | None = None) -> Figure:
-    """Draw how often a classifier is right against how sure it says it is, with 95% intervals.
+    """Draw the accuracy of a classifier against its confidence, with 95% intervals.
 
-    Above the diagonal it is too modest, below it too sure. The grey bars are the shares of its answers.
+    Above the diagonal it is underconfident, below it overconfident. The grey bars are the shares of its predictions.
 
     Args:
         model: A run, or a fitted classifier with ``predict_proba``.
-        dataset: What to ask it for: its test split; None for the data of the run.
+        dataset: Its test images are predicted; None for the data of the run.
         bins: How many bins of confidence there are between 0 and 1.
         ax: Where to draw; None for a new Figure.
 
@@ -126,17 +127,19 @@ def reliability(model: Any, dataset: Dataset | None = None, *, bins: int = 10, a
     axes = axes_of(ax, (5.4, 5.6))
     lows = [100 * each.low for each in found.bins]
     shares = [100 * each.n / found.n for each in found.bins]
-    axes.bar(lows, shares, width=100 / bins, align="edge", color="#dddddd", edgecolor="white", label="share of answers")
-    axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="as sure as right")
+    axes.bar(
+        lows, shares, width=100 / bins, align="edge", color="#dddddd", edgecolor="white", label="share of predictions"
+    )
+    axes.plot([0, 100], [0, 100], color=GREY, linestyle="--", linewidth=1, label="calibrated")
     x, y = ([100 * getattr(each, name) for each in found.bins] for name in ("confidence", "accuracy"))
     ends = [each.interval() for each in found.bins]
     spans = [
         [max(value - 100 * low, 0) for value, (low, _) in zip(y, ends, strict=True)],
         [max(100 * high - value, 0) for value, (_, high) in zip(y, ends, strict=True)],
     ]
-    axes.errorbar(x, y, spans, color=BLUE, marker="o", linewidth=1.5, capsize=3, label="right answers, 95% interval")
+    axes.errorbar(x, y, spans, color=BLUE, marker="o", linewidth=1.5, capsize=3, label="accuracy, 95% interval")
     axes.set(xlim=(0, 100), ylim=(0, 102), aspect="equal")
-    axes.set(xlabel="confidence in the answer (%)", ylabel="right answers (%)")
+    axes.set(xlabel="confidence (%)", ylabel="accuracy (%)")
     axes.set_title(plain(f"{dataset.name}: confidence is off by {100 * found.error:.1f} points on average"))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=8, frameon=False)
     figure: Figure = drawn_on(axes)
@@ -144,7 +147,7 @@ def reliability(model: Any, dataset: Dataset | None = None, *, bins: int = 10, a
 
 
 def wrong_first(predictions: Predictions) -> NDArray[np.int64]:
-    """The positions of the wrong answers: the surest first, or in order where there is no confidence."""
+    """Return the positions of wrong predictions, the highest confidence first; in order if there is none."""
     (wrong,) = np.nonzero(~predictions.right)
     if predictions.confidence is None:
         return wrong
@@ -152,9 +155,9 @@ def wrong_first(predictions: Predictions) -> NDArray[np.int64]:
 
 
 def caption(names: Sequence[str], predictions: Predictions, index: int) -> str:
-    """What to write above an image: its class or ``5 not 6``, and in a line below how sure that is: ``97%``."""
-    taken, is_right = int(predictions.predicted[index]), predictions.right[index]
-    text = names[taken] if 0 <= taken < len(names) else str(taken)
+    """Return the text above an image: its class or ``5 not 6``, and the confidence in a line below: ``97%``."""
+    predicted, is_right = int(predictions.predicted[index]), predictions.right[index]
+    text = names[predicted] if 0 <= predicted < len(names) else str(predicted)
     if not is_right:
         text += f" not {names[predictions.truth[index]]}"
     if predictions.confidence is None:
@@ -163,7 +166,7 @@ def caption(names: Sequence[str], predictions: Predictions, index: int) -> str:
     return f"{text}\n{'>99%' if percent == '100%' else percent}"
 
 
-def _answered(
+def _drawn(
     dataset: Dataset,
     split: Literal["train", "test"],
     predictions: Predictions,
@@ -172,7 +175,7 @@ def _answered(
     title: str,
     figure: Figure | SubFigure | None,
 ) -> Figure:
-    """Images with what they were taken for; wrong ones inverted."""
+    """Draw images with their predictions; misclassified ones are inverted."""
     images = split_of(dataset, split).images
     captions = [caption(dataset.class_names, predictions, index) for index in chosen] or [""]
     grid = Grid(captions, figure=figure, title=title, shape=images.shape[1:])

@@ -1,4 +1,4 @@
-"""Pictures of runs: how long they took, and what came of a sweep."""
+"""Figures of runs: how long they took, and what came of a sweep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
-from mnistkit.errors import NotFoundError, UnknownNameError
+from mnistkit.errors import NotFoundError, UnknownNameError, UsageError
 from mnistkit.plots.canvas import BLUE, COLOURS, GREY, MARKS, RED, axes_of, drawn_on, key, plain
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # an optional dependency, and what asks for its report with t
 
 __all__ = ["learning_curve", "sweep_curve", "timeline"]
 
-_DECADE = 10
-_LETTERS = 60
+_MIN_LOG_RATIO = 10
+_TITLE_LINE_CHARS = 60
 
 
 def sweep_curve(
@@ -52,6 +52,7 @@ def sweep_curve(
     Raises:
         MissingExtraError: matplotlib isn't installed.
         UnknownNameError: The sweep didn't try that parameter; lists those that it did.
+        UsageError: The sweep tried no parameter at all.
         NotFoundError: No completed run has a finite value of the metric.
     """
     last = max((trial.rung or 0 for trial in sweep.trials), default=0)
@@ -83,7 +84,7 @@ def sweep_curve(
         label="best",
     )
     among = f"Best of {len(found)} runs: " if len(found) > 1 else "One run: "
-    title = textwrap.fill(f"{among}{metric} {value:.4g} with {setting}", _LETTERS)
+    title = textwrap.fill(f"{among}{metric} {value:.4g} with {setting}", _TITLE_LINE_CHARS)
     axes.set(xlabel=plain(param), ylabel=plain(metric), title=plain(title))
     axes.grid(visible=True, color="#e6e6e6", linewidth=0.7)
     key(axes, first=[ring])
@@ -118,13 +119,13 @@ def learning_curve(sweep: Sweep, metric: str = "accuracy", *, ax: Axes | None = 
     axes = axes_of(ax)
     longest = max(map(len, lines.values()))
     for (label, points), colour, mark in zip(lines.items(), cycle(COLOURS), cycle(MARKS), strict=False):
-        goes_on = len(points) == longest
+        is_open = len(points) == longest
         axes.plot(
             *zip(*points, strict=True),
-            color=colour if goes_on else GREY,
+            color=colour if is_open else GREY,
             marker=mark,
             markersize=5,
-            linewidth=1.6 if goes_on else 0.8,
+            linewidth=1.6 if is_open else 0.8,
             label=plain(label),
         )
     axes.set_xticks(list(rungs), list(rungs.values()))
@@ -137,10 +138,10 @@ def learning_curve(sweep: Sweep, metric: str = "accuracy", *, ax: Axes | None = 
 
 
 def timeline(run: Run | RunRecord, *, ax: Axes | None = None) -> Figure:
-    """Draw how long a run was in each state.
+    """Draw the time that a run was in each state.
 
     Args:
-        run: A run, as of its last look, or its record.
+        run: A run, as of its last poll, or its record.
         ax: Where to draw; None for a new Figure.
 
     Returns:
@@ -155,10 +156,10 @@ def timeline(run: Run | RunRecord, *, ax: Axes | None = None) -> Figure:
     axes = axes_of(ax, (6.4, 1.3 + 0.36 * max(len(phases), 1)))
     for position, phase in enumerate(phases):
         left = (phase.started_at - start).total_seconds()
-        goes_on = phase.ended_at is None
-        style = {"color": "white", "edgecolor": BLUE, "hatch": "////"} if goes_on else {"color": BLUE}
+        is_open = phase.ended_at is None
+        style = {"color": "white", "edgecolor": BLUE, "hatch": "////"} if is_open else {"color": BLUE}
         (bar,) = axes.barh(position, phase.seconds, left=left, height=0.6, **style)  # type: ignore[arg-type]
-        more = " so far" if goes_on else ""
+        more = " so far" if is_open else ""
         end = bar.get_x() + bar.get_width()
         axes.annotate(
             f"{duration(phase.seconds)}{more}", (end, position), (4, 0), textcoords="offset points", va="center"
@@ -192,13 +193,17 @@ def _measured(trials: _Trials, metric: str) -> list[tuple[Mapping[str, Any], flo
 
 
 def _varying(trials: _Trials) -> list[str]:
-    """The parameters that have more than one value, or all if none has."""
+    """Return the parameters that have more than one value, or all if none has."""
     names = list(dict.fromkeys(name for params, _ in trials for name in params))
     return [name for name in names if len({_key(params.get(name)) for params, _ in trials}) > 1] or names
 
 
 def _param(trials: _Trials, param: str | None) -> str:
     names = list(dict.fromkeys(name for params, _ in trials for name in params))
+    if not names:
+        raise UsageError(
+            "The sweep tried no parameter, only the defaults: there is nothing to draw the metric against."
+        )
     if param is None:
         return _varying(trials)[0]
     if param not in names:
@@ -207,9 +212,9 @@ def _param(trials: _Trials, param: str | None) -> str:
 
 
 def _positions(axes: Axes, tried: Sequence[Any]) -> dict[Any, float]:
-    """Where each value goes along the x axis, which is made to fit."""
+    """Return the position of each value along the x axis, and fit the axis to them."""
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in tried):
-        if min(tried) > 0 and max(tried) / min(tried) >= _DECADE:
+        if min(tried) > 0 and max(tried) / min(tried) >= _MIN_LOG_RATIO:
             axes.set_xscale("log")
         elif all(isinstance(value, int) for value in tried):
             axes.locator_params(axis="x", integer=True)
@@ -220,11 +225,11 @@ def _positions(axes: Axes, tried: Sequence[Any]) -> dict[Any, float]:
 
 
 def _setting(params: Mapping[str, Any], names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={_text(params.get(name))}" for name in names)
+    return ", ".join(f"{name}={_text(params.get(name))}" for name in names) or "defaults"
 
 
 def _key(value: Any) -> Any:
-    """The value itself if it is a number, else its text: parameters may be anything."""
+    """Return the value itself if it is a number, else its text: parameters may be anything."""
     return value if isinstance(value, (int, float)) else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of what a linear classifier has learnt."""
+"""Figures of the weights of a linear classifier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # an optional dependency
 
 __all__ = ["weight_images", "weights"]
 
-_SHOWN = 0.995  # of the weights are on the scale: a single extreme one would pale all others
+_SHOWN_SHARE = 0.995  # of the weights are on the scale: a single extreme one would pale all others
 
 
 def weights(model: Any, dataset: Dataset | None = None, *, figure: Figure | SubFigure | None = None) -> Figure:
@@ -45,7 +45,7 @@ def weights(model: Any, dataset: Dataset | None = None, *, figure: Figure | SubF
         NotFoundError: The run left no model.
     """
     images, names = weight_images(model, dataset)
-    most = float(np.quantile(np.abs(images), _SHOWN)) or float(np.abs(images).max()) or 1.0
+    most = float(np.quantile(np.abs(images), _SHOWN_SHARE)) or float(np.abs(images).max()) or 1.0
     title = "What speaks for each class (red) and against it (blue)"
     grid = Grid(names, figure=figure, title=title, shape=(images.shape[1], images.shape[2]), extra=0.8)
     drawn = list(grid)
@@ -60,7 +60,7 @@ def weights(model: Any, dataset: Dataset | None = None, *, figure: Figure | SubF
 
 
 def weight_images(model: Any, dataset: Dataset | None = None) -> tuple[NDArray[np.float64], list[str]]:
-    """The weights themselves.
+    """Return the weights themselves.
 
     Args:
         model: As in `weights`.

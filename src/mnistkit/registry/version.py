@@ -10,7 +10,10 @@ from attrs import field, frozen
 
 from mnistkit.errors import InvalidNameError
 from mnistkit.utils.files import FileInfo
+from mnistkit.utils.markup import render
 from mnistkit.utils.names import check_name
+from mnistkit.utils.summary import Summary, SummaryTable
+from mnistkit.utils.text import local_time
 
 __all__ = ["Assignment", "ModelRef", "ModelVersion"]
 
@@ -60,11 +63,32 @@ class ModelVersion:
         """What identifies it within its registry: `id`, which in a workspace is Azure's."""
         return self.id
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from mnistkit.runs.views import model_html
+    def describe(self) -> Summary:
+        """Return where it comes from, what it was measured to do, and its files."""
+        files = [(name, f"{info.size:,} bytes", info.sha256) for name, info in sorted(self.files.items())]
+        return Summary(
+            title=f"Model {self.id}",
+            facts={
+                "Description": self.description,
+                "Registered": local_time(self.created_at),
+                "Format": self.format,
+                "Run": self.run_id,
+                "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
+                "Digest": self.digest,
+                "Kept in": self.location,
+            },
+            tables=(
+                SummaryTable(title="Metrics", columns=("metric", "value#"), rows=self.metrics.items()),
+                SummaryTable(title="Files", columns=("file", "size#", "sha256"), rows=files, is_folded=True),
+                SummaryTable(
+                    title="Versions", columns=("library", "version"), rows=self.versions.items(), is_folded=True
+                ),
+            ),
+        )
 
-        return model_html(self)
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,6 @@
-"""Reports: a run or a sweep as one HTML file that loads nothing and runs nothing.
+"""Reports: a run or a sweep as one HTML file that loads nothing and runs nothing. Needs the extra ``plot``.
 
-A report never fails for what is missing (the data, the model, figures): it names it, and why.
+A report never fails because something is missing (the data, the model, matplotlib): it says what, and why.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can still be found out about a run: each thing, or why it is missing."""
+"""The data of a report: each part of a run, or why it is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
@@ -17,25 +17,25 @@ from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, Predictions, predict
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.record import RunState
+from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
-from mnistkit.utils.redaction import redacted
+from mnistkit.utils.redaction import redacted, redacted_arguments
 
-__all__ = ["Findings", "Missing", "find"]
+__all__ = ["Missing", "RunData", "gather", "masked"]
 
-_MOST_PICTURES = 6
-_MOST_BYTES = 400_000
-_LOG_LINES = 60
-_LOG_READ = 200_000
-_LOG_SHOWN = 20_000
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_PICTURES = 6
+_MAX_PICTURE_BYTES = 400_000
+_MAX_LOG_LINES = 60
+_MAX_LOG_CHARS = 20_000
+_LOG_TAIL_CHARS = 200_000
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 T = TypeVar("T")
 
 
 @frozen
 class Missing:
-    """Something that can't be had.
+    """Something that a report can't show.
 
     Attributes:
         why: In a sentence or two.
@@ -45,18 +45,20 @@ class Missing:
 
 
 @frozen(kw_only=True)
-class Findings:
-    """All that a report tells of a run besides its record.
+class RunData:
+    """All that a report shows of a run.
 
     Attributes:
-        evaluation: What the run itself found on the test images.
+        record: The run's record, without secrets.
+        evaluation: The evaluation that the run itself wrote.
         dataset: Its data, as it is now.
-        predictions: What its model takes each test image for.
-        data_changed: Whether the data isn't what it was when the run was submitted; None if that isn't known.
+        predictions: What its model predicts for each test image.
+        data_changed: True if the data isn't what it was when the run was submitted; None if that isn't known.
         pictures: PNG files that it left, by name: a few, small ones.
-        log: The end of its log, without secrets, if it ended badly; else empty.
+        log: The end of its log, without secrets, if it failed or was canceled; else empty.
     """
 
+    record: RunRecord
     evaluation: Evaluation | Missing
     dataset: Dataset | Missing
     predictions: Predictions | Missing
@@ -65,23 +67,41 @@ class Findings:
     log: str
 
 
-def find(run: Run, dataset: Dataset | None = None) -> Findings:
-    """Look for all that is left of a run. Nothing is unpickled, and nothing that is gone is an error.
+def gather(run: Run, dataset: Dataset | None = None) -> RunData:
+    """Collect all that is left of a run. Nothing is unpickled, and nothing that is gone is an error.
 
     Args:
-        run: As of its last look.
+        run: As of its last poll.
         dataset: Its data, if it is at hand; else it is loaded, and fetched if need be.
     """
     evaluation = _or_missing(lambda: _checked(run_evaluation(run)))
     data = _or_missing(lambda: run_dataset(run) if dataset is None else dataset)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELED}
-    return Findings(
+    return RunData(
+        record=masked(run.record),
         evaluation=_of_a_script(run, evaluation),
         dataset=data,
         predictions=_predictions(run, data),
         data_changed=_data_changed(run),
         pictures=_pictures(run),
         log=_log(run) if ended_badly else "",
+    )
+
+
+def masked(record: RunRecord) -> RunRecord:
+    """Return the record without what looks like a secret, in arguments, tags, errors, tracebacks and addresses."""
+    job = record.job
+    if isinstance(job, ScriptJob):
+        job = evolve(job, arguments=redacted_arguments(job.arguments))
+    return evolve(
+        record,
+        job=job,
+        data=redacted(record.data),
+        tags={key: redacted(value) for key, value in record.tags.items()},
+        error=redacted(record.error) if record.error else record.error,
+        traceback=redacted(record.traceback) if record.traceback else record.traceback,
+        attempts=tuple(evolve(each, error=each.error and redacted(each.error)) for each in record.attempts),
+        url=redacted(record.url),
     )
 
 
@@ -95,7 +115,7 @@ def _or_missing(look: Callable[[], T]) -> T | Missing:
 
 
 def _checked(evaluation: Evaluation) -> Evaluation:
-    """What a run says of itself, if it can be: anybody may have written the file."""
+    """Return the evaluation if it can be true: a run's script may have written anything into the file."""
     n, classes = len(evaluation.classes), evaluation.classes
     shares = [evaluation.accuracy, *(share for each in classes for share in (each.recall, each.precision, each.f1))]
     adds_up = (
@@ -115,10 +135,10 @@ def _of_a_script(run: Run, evaluation: Evaluation | Missing) -> Evaluation | Mis
     has_none = f"outputs/{EVALUATION_FILE}" not in run.files
     if isinstance(evaluation, Missing) and has_none and isinstance(run.record.job, ScriptJob):
         return Missing(
-            "The run was a script, which left no outputs/evaluation.json: the metrics that it logged are all."
+            "The run was a script, which left no outputs/evaluation.json: only the metrics that it logged are known."
         )
     if isinstance(evaluation, Missing) and run.state is not RunState.COMPLETED:
-        return Missing(f"The run is {run.state}: it didn't come to judge a model.")
+        return Missing(f"The run is {run.state}: it evaluated no model.")
     return evaluation
 
 
@@ -127,13 +147,13 @@ def _predictions(run: Run, dataset: Dataset | Missing) -> Predictions | Missing:
         return Missing("They need the data, which is missing.")
     if run.state is not RunState.COMPLETED:
         return Missing(f"They need a model, and the run is {run.state}.")
-    return _or_missing(lambda: _asked(run, dataset))
+    return _or_missing(lambda: _predicted(run, dataset))
 
 
-def _asked(run: Run, dataset: Dataset) -> Predictions:
+def _predicted(run: Run, dataset: Dataset) -> Predictions:
     found = predict(run_model(run), dataset.test)
     if not np.isin(found.predicted, np.arange(len(dataset.class_names))).all():
-        raise DataFormatError("The model answers with classes that the data doesn't have.")
+        raise DataFormatError("The model predicts classes that the data doesn't have.")
     return found
 
 
@@ -151,12 +171,12 @@ def _data_changed(run: Run) -> bool | None:
 
 
 def _pictures(run: Run) -> dict[str, bytes]:
-    """The first few PNG files among the outputs that are small enough to be part of a page."""
+    """Return the first few PNG files among the outputs that are small enough to be part of a page."""
     found: dict[str, bytes] = {}
     names = [file for file in run.files if file.startswith("outputs/") and file.lower().endswith(".png")]
-    for name in names[: 2 * _MOST_PICTURES]:
+    for name in names[: 2 * _MAX_PICTURES]:
         data = _or_missing(lambda name=name: _downloaded(run, name))  # type: ignore[misc]
-        if isinstance(data, bytes) and data.startswith(_SIGNATURE) and len(found) < _MOST_PICTURES:
+        if isinstance(data, bytes) and data.startswith(_PNG_SIGNATURE) and len(found) < _MAX_PICTURES:
             found[name] = data
     return found
 
@@ -164,11 +184,11 @@ def _pictures(run: Run) -> dict[str, bytes]:
 def _downloaded(run: Run, file: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         path = Path(run.download(file, folder))
-        return path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
+        return path.read_bytes() if path.stat().st_size <= _MAX_PICTURE_BYTES else b""
 
 
 def _log(run: Run) -> str:
     text = _or_missing(run.logs)
     if isinstance(text, Missing):
         return ""
-    return "\n".join(redacted(text[-_LOG_READ:]).splitlines()[-_LOG_LINES:])[-_LOG_SHOWN:]
+    return "\n".join(redacted(text[-_LOG_TAIL_CHARS:]).splitlines()[-_MAX_LOG_LINES:])[-_MAX_LOG_CHARS:]

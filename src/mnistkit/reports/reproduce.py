@@ -1,4 +1,4 @@
-"""How to make a run again, as far as what is known of it goes."""
+"""Steps that reproduce a run, as far as its record goes."""
 
 from __future__ import annotations
 
@@ -7,47 +7,37 @@ import shlex
 from pathlib import PurePath
 
 from mnistkit.jobs.job import TrainingJob
-from mnistkit.reports.page import note, paragraph, preformatted
+from mnistkit.reports.page import Section
 from mnistkit.runs.record import RunRecord
-from mnistkit.utils.markup import Markup
 from mnistkit.utils.redaction import redacted_arguments
 
-__all__ = ["program", "reproduction"]
+__all__ = ["program", "reproduce_section"]
 
-_WIDTH = 100
+_MAX_LINE_CHARS = 100
 
 
-def reproduction(record: RunRecord) -> list[Markup]:
-    """The code, the libraries and the program, step by step."""
+def reproduce_section(record: RunRecord) -> Section:
+    """Return the code, the libraries and the program, step by step."""
     origin = record.provenance
     versions = dict(record.versions or (origin.versions if origin else {}))
     python = versions.pop("python", "")
-    parts = []
-    if origin and origin.commit:
-        parts += [paragraph("Take the code as it was."), preformatted(f"git checkout {origin.commit}", "Commands")]
-        if origin.is_dirty:
-            parts.append(note("There were changes that aren't in that commit."))
-    if versions:
-        pins = " ".join(f"{name}=={version}" for name, version in sorted(versions.items()))
-        parts += [
-            paragraph(f"Install the libraries{f', with Python {python}' if python else ''}."),
-            preformatted(f"python -m pip install {pins}", "Commands"),
-        ]
-    parts += [paragraph("Run it again from Python."), preformatted(program(record), "Python program", is_program=True)]
-    if origin and origin.command:
-        name = PurePath(origin.command[0]).name
-        words = ["python", name] if name.endswith(".py") else [name]
-        command = shlex.join(redacted_arguments([*words, *origin.command[1:]]))
-        parts += [paragraph("It was submitted by this command."), preformatted(command, "Commands")]
-    return parts
+    values = {
+        "commit": origin.commit if origin else None,
+        "is_dirty": origin is not None and origin.is_dirty,
+        "python": python,
+        "pins": " ".join(f"{name}=={version}" for name, version in sorted(versions.items())),
+        "program": program(record),
+        "command": _command(origin.command) if origin and origin.command else "",
+    }
+    return Section("How to reproduce", "reproduce.html", values)
 
 
 def program(record: RunRecord) -> str:
-    """A Python program that submits the same job on the same data."""
+    """Return a Python program that submits the same job on the same data."""
     job = record.job
     trainer = f"trainer = Trainer.local(data={record.data!r}, experiment={job.experiment!r})"
     if isinstance(job, TrainingJob):
-        params = pprint.pformat(dict(job.model.params), width=_WIDTH, sort_dicts=True)
+        params = pprint.pformat(dict(job.model.params), width=_MAX_LINE_CHARS, sort_dicts=True)
         options = {"seed": job.seed, "limit": job.limit, "model_format": job.model_format}
         shown = ", ".join(f"{name}={value!r}" for name, value in options.items() if value is not None)
         return (
@@ -64,3 +54,10 @@ def program(record: RunRecord) -> str:
         "run = trainer.submit(job).wait()\n"
         "print(run.state, run.metrics)\n"
     )
+
+
+def _command(command: tuple[str, ...]) -> str:
+    """Return the command line without the folder of its program, and without secrets."""
+    name = PurePath(command[0]).name
+    words = ["python", name] if name.endswith(".py") else [name]
+    return shlex.join(redacted_arguments([*words, *command[1:]]))

@@ -1,158 +1,127 @@
-"""How good a run's model is, in a report: metrics, classes, confusion, mistakes."""
+"""The results of a run in a report: metrics, classes, confusion, misclassified images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnistkit import plots
-from mnistkit.evaluation.scores import Evaluation, wilson_interval
-from mnistkit.reports import page
-from mnistkit.reports.data import Findings, Missing
+from mnistkit.evaluation.scores import Evaluation
+from mnistkit.reports.data import Missing, RunData
 from mnistkit.reports.drawing import drawn
-from mnistkit.reports.images import mistakes
+from mnistkit.reports.images import has_long_names, misclassified_images
+from mnistkit.reports.page import Figure, Section
 from mnistkit.runs.record import RunRecord
-from mnistkit.utils.markup import Markup
+from mnistkit.utils.summary import Summary, SummaryTable
 from mnistkit.utils.text import number
 
-__all__ = ["interval", "misclassified", "results", "wrong"]
+__all__ = ["misclassified_section", "n_wrong", "results_section"]
 
-_MISTAKES = 40
-_PAIRS = 10
-_MOST_CELLS = 16
-
-
-def results(record: RunRecord, findings: Findings) -> list[object]:
-    """What it was measured to do, and which classes it mistakes for which."""
-    evaluation = findings.evaluation
-    parts: list[object] = [_metrics(record, evaluation)]
-    if isinstance(evaluation, Missing):
-        parts.append(page.missing("how good the model is, class by class", evaluation.why))
-    else:
-        meaning = (
-            "Recall: the share of a class that is recognised. Precision: the share of answers naming it that are right."
-        )
-        parts += [page.subheading("Class by class"), page.paragraph(meaning), _classes(evaluation)]
-        parts += _confusion(evaluation)
-    if findings.pictures:
-        parts.append(page.subheading("Pictures that the run left"))
-        for name, data in findings.pictures.items():
-            alt = f"The picture {name}, which the run left; what it shows isn't known"
-            parts.append(page.figure(data, _size(data), alt=alt, caption=name))
-    return parts
+_MAX_MISTAKES = 40
+_MAX_MATRIX_CLASSES = 16
+_MAX_PICTURE_PX = 900
+_SAYS_WORST = 3
 
 
-def misclassified(findings: Findings) -> list[object]:
-    """The images that its model gets wrong, asked again."""
-    predictions, dataset = findings.predictions, findings.dataset
-    if isinstance(predictions, Missing) or isinstance(dataset, Missing):
-        why = predictions.why if isinstance(predictions, Missing) else "The data is missing."
-        return [page.missing("the misclassified images", why)]
+def results_section(data: RunData) -> Section:
+    """Return what the run was measured to do, and which classes its model confuses."""
+    evaluation = data.evaluation
+    values = {
+        "metrics": _metrics(data.record, evaluation),
+        "pictures": [_picture(name, png) for name, png in data.pictures.items()],
+        "evaluation": evaluation,
+    }
+    if isinstance(evaluation, Evaluation):
+        summary = evaluation.describe()
+        values |= {"evaluation": summary, "confusion": _confusion(evaluation, summary), "shades": _shades(evaluation)}
+    return Section("Results", "results.html", values)
+
+
+def misclassified_section(data: RunData) -> Section:
+    """Return the test images that the run's model, loaded again, gets wrong."""
+    title, template = "Misclassified images", "misclassified.html"
+    predictions, dataset, evaluation = data.predictions, data.dataset, data.evaluation
+    if isinstance(predictions, Missing):
+        return Section(title, template, {"missing": predictions})
+    if isinstance(dataset, Missing):
+        return Section(title, template, {"missing": dataset})
     count, n = int((~predictions.right).sum()), len(predictions.right)
-    if not count:
-        return [page.paragraph(f"None of the {n:,} test images is misclassified.")]
-    parts: list[object] = []
-    evaluation = findings.evaluation
-    if isinstance(evaluation, Evaluation) and (evaluation.n, wrong(evaluation)) != (n, count):
-        parts.append(
-            page.note(
-                f"Asked again, the model gets {count:,} of {n:,} wrong; the run counted {wrong(evaluation):,} of "
-                f"{evaluation.n:,}. The data or the libraries have changed since."
-            )
+    values = {
+        "missing": None,
+        "warning": "",
+        "text": f"None of the {n:,} test images is misclassified.",
+        "images": misclassified_images(dataset, predictions, _MAX_MISTAKES),
+        "is_wide": has_long_names(dataset, per_caption=2),
+    }
+    if count:
+        order = "in their order" if predictions.confidence is None else "those with the highest confidence first"
+        shown = f"{_MAX_MISTAKES} of them are shown" if count > _MAX_MISTAKES else "All are shown"
+        confidence = "" if predictions.confidence is None else " The percentage is the confidence of the prediction."
+        values["text"] = (
+            f"{count:,} of the {n:,} test images are misclassified ({count / n:.2%}). {shown}, {order}. "
+            f"Red: the predicted class. After it: the true class.{confidence}"
         )
-    which = "the surest mistakes first" if predictions.confidence is not None else "in their order"
-    shown = f" {_MISTAKES} of them are shown, {which}." if count > _MISTAKES else f" Here they are, {which}."
-    sure = " The percentage is how sure the model was." if predictions.confidence is not None else ""
-    what = "In red what the model took each for, then what it is."
-    text = f"{count:,} of the {n:,} test images are misclassified ({count / n:.2%}).{shown} {what}{sure}"
-    return [*parts, page.paragraph(text), mistakes(dataset, predictions, _MISTAKES)]
+    if isinstance(evaluation, Evaluation) and (evaluation.n, n_wrong(evaluation)) != (n, count):
+        values["warning"] = (
+            f"Now the model predicts {count:,} of {n:,} images wrongly; during the run it was {n_wrong(evaluation):,} "
+            f"of {evaluation.n:,}. The data or the libraries have changed since."
+        )
+    return Section(title, template, values)
 
 
-def wrong(evaluation: Evaluation) -> int:
-    """How many answers were wrong."""
+def n_wrong(evaluation: Evaluation) -> int:
+    """Return the number of wrong predictions."""
     return evaluation.n - round(evaluation.accuracy * evaluation.n)
 
 
-def interval(evaluation: Evaluation) -> str:
-    """The accuracy's 95% interval in words."""
+def _metrics(record: RunRecord, evaluation: Evaluation | Missing) -> SummaryTable:
+    logged = Counter(point.name for point in record.points)
+    rows = [(name, number(value), logged[name]) for name, value in record.metrics.items()]
+    if isinstance(evaluation, Missing):
+        return SummaryTable(title="Metrics", columns=("metric", "last value#", "times logged#"), rows=rows)
     low, high = evaluation.interval()
-    return f"{low:.2%} to {high:.2%}"
+    intervals = {"accuracy": f"{low:.4f} to {high:.4f}"}
+    return SummaryTable(
+        title="Metrics",
+        columns=("metric", "last value#", "95% interval#", "times logged#"),
+        rows=[(name, value, intervals.get(name, ""), times) for name, value, times in rows],
+    )
 
 
-def _metrics(record: RunRecord, evaluation: Evaluation | Missing) -> Markup:
-    if not record.metrics:
-        return page.missing("metrics", "The run logged none.")
-    logged: dict[str, int] = {}
-    for point in record.points:
-        logged[point.name] = logged.get(point.name, 0) + 1
-    intervals: Mapping[str, str] = {} if isinstance(evaluation, Missing) else {"accuracy": _as_logged(evaluation)}
-    columns = ("metric", "last value#", *(["95% interval#"] if intervals else []), "times logged#")
-    rows = [
-        (name, number(value), *([intervals.get(name, "")] if intervals else []), logged[name])
-        for name, value in record.metrics.items()
-    ]
-    return page.table(columns, rows, caption="Metrics")
-
-
-def _as_logged(evaluation: Evaluation) -> str:
-    low, high = evaluation.interval()
-    return f"{low:.4f} to {high:.4f}"
-
-
-def _classes(evaluation: Evaluation) -> Markup:
-    rows = []
-    for each in evaluation.classes:
-        low, high = wilson_interval(round(each.recall * each.support), each.support) if each.support else (0.0, 1.0)
-        spans = f"{low:.1%} to {high:.1%}" if each.support else ""
-        rows.append(
-            (each.name, f"{each.recall:.1%}", spans, f"{each.precision:.1%}", f"{each.f1:.1%}", f"{each.support:,}")
-        )
-    columns = ("class", "recall#", "its 95% interval#", "precision#", "F1#", "test images#")
-    return page.table(columns, rows, caption="Scores of each class")
-
-
-def _confusion(evaluation: Evaluation) -> list[object]:
-    names = [each.name for each in evaluation.classes]
-    counts = np.array(evaluation.confusion)
-    pairs = _pairs(counts)
-    worst = "; ".join(f"{names[i]} taken for {names[j]}, {counts[i, j]} times" for i, j in pairs[:3])
+def _confusion(evaluation: Evaluation, summary: Summary) -> Figure | Missing:
+    worst = summary.table("Most frequent mistakes").rows[:_SAYS_WORST]
+    fields = "; ".join(f"{truth} predicted as {predicted}, {count} times" for truth, predicted, count, _ in worst)
     alt = (
-        f"A matrix with true classes as rows and predicted ones as columns, in percent of each row, the right answers "
-        f"left blank; the darkest fields: {worst}." if pairs else "A matrix without any error."
-    )  # fmt: skip
-    rows = [(names[i], names[j], f"{counts[i, j]:,}", f"{counts[i, j] / counts[i].sum():.1%}") for i, j in pairs]
-    return [
-        page.subheading("What was taken for what"),
-        drawn(
-            lambda: plots.confusion(evaluation, errors=True),
-            alt=alt,
-            caption="Which share of each class was taken for which other one. The right answers are left blank.",
-        ),
-        page.table(
-            ("it is", "taken for", "times#", "of the class#"), rows, caption=f"The {len(rows)} most frequent mistakes"
-        ),
-        page.unfolded("All counts, as a table", _matrix(names, counts)) if len(names) <= _MOST_CELLS else "",
-    ]
+        "A matrix with true classes as rows and predicted ones as columns, in percent of each row, the right "
+        f"predictions left blank; the darkest fields: {fields}."
+        if worst
+        else "A matrix with true classes as rows and predicted ones as columns, without any error."
+    )
+    return drawn(
+        lambda: plots.confusion(evaluation, errors=True),
+        alt=alt,
+        caption="The share of each true class that was predicted as another one. Right predictions are left blank.",
+    )
 
 
-def _pairs(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
-    errors = counts * ~np.eye(len(counts), dtype=bool)
-    order = np.argsort(-errors, axis=None, kind="stable")[:_PAIRS]
-    return [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, errors.shape), strict=True) if errors[i, j]]
+def _shades(evaluation: Evaluation) -> list[list[float]]:
+    """Return how dark each cell of the matrix is, 0 to 1; nothing if it has too many classes to be read."""
+    if len(evaluation.classes) > _MAX_MATRIX_CLASSES:
+        return []
+    counts = np.array(evaluation.confusion)
+    shades: list[list[float]] = np.sqrt(counts / max(int(counts.max()), 1)).round(2).tolist()
+    return shades
 
 
-def _matrix(names: list[str], counts: NDArray[np.int64]) -> Markup:
-    shades = np.sqrt(counts / max(int(counts.max()), 1)).tolist()
-    rows = [(name, *row) for name, row in zip(names, counts.tolist(), strict=True)]
-    columns = ("class#", *(f"{name}#" for name in names))
-    caption = "Rows are true classes, columns predicted ones; the darker, the more."
-    return page.table(columns, rows, caption=caption, shades=shades, row_heading="it is")
-
-
-def _size(png: bytes) -> tuple[int, int]:
-    """Width and height, as the PNG's header says, within what a page has room for."""
+def _picture(name: str, png: bytes) -> Figure:
+    """Return a file that the run left; its size is what the PNG's header says, within what a page has room for."""
     width, height = (max(int.from_bytes(png[i : i + 4], "big"), 1) for i in (16, 20))
-    scale = min(1.0, 900 / width, 900 / height)
-    return max(round(width * scale), 1), max(round(height * scale), 1)
+    scale = min(1.0, _MAX_PICTURE_PX / width, _MAX_PICTURE_PX / height)
+    return Figure(
+        png=png,
+        width=max(round(width * scale), 1),
+        height=max(round(height * scale), 1),
+        alt=f"The picture {name}, which the run left; what it shows isn't known",
+        caption=name,
+    )

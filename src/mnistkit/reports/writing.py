@@ -1,4 +1,4 @@
-"""Where a report goes."""
+"""Files of reports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mnistkit.utils.files import write_atomically
 
 __all__ = ["default_name", "write_report"]
 
-_LONGEST = 80
+_MAX_NAME_CHARS = 80
 
 
 def default_name(name: str) -> str:
-    """The file for the report of a run or sweep of that name, whatever is in it: ``report-NAME.html``."""
-    return f"report-{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:_LONGEST]}.html"
+    """Return the file for the report of a run or sweep of any name: ``report-NAME.html``."""
+    return f"report-{re.sub(r'[^A-Za-z0-9._-]+', '_', name)[:_MAX_NAME_CHARS]}.html"
 
 
 def write_report(html: str, path: str | os.PathLike[str]) -> Path:

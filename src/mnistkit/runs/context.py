@@ -103,13 +103,14 @@ class RunContext(ABC):
 
         Args:
             name: Without the ending.
-            matrix: ``(n, n)`` counts: rows are true classes, columns predicted ones.
+            matrix: ``(n, n)`` counts, or shares as of ``confusion_matrix(normalize="true")``: rows are true classes,
+                columns predicted ones.
             labels: The n class names.
 
         Raises:
-            UsageError: The sizes don't fit.
+            UsageError: The sizes don't fit, or a value is none: not a number, not finite, or below 0.
         """
-        rows = [[int(count) for count in row] for row in matrix]
+        rows = [[_count_or_share(name, value) for value in row] for row in matrix]
         if any(len(row) != len(labels) for row in rows) or len(rows) != len(labels):
             raise UsageError(f"log_confusion_matrix({name!r}): {len(labels)} labels need as many rows and columns.")
         path = self._file(f"{name}.json")
@@ -229,6 +230,19 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"log({name!r}, {value!r:.80}): a metric is a single number.") from error
+
+
+def _count_or_share(name: str, value: Any) -> float:
+    """Return a whole number as an int, so that counts are written as such, and any other as a float."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise UsageError(
+            f"log_confusion_matrix({name!r}): {value!r:.80} is neither a count nor a share: use 0 or more."
+        )
+    return int(number) if number.is_integer() else number
 
 
 def _append(path: Path, item: dict[str, object]) -> None:

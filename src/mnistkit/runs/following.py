@@ -10,7 +10,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mnistkit.runs.views import run_html
+import attrs
+
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Text
 from mnistkit.utils.text import duration, number, safe
 
 if TYPE_CHECKING:  # a run offers to be watched
@@ -113,6 +116,8 @@ class _Lines(Progress):
         states, log = self._news.lines(self._run.record), self._tail.read()
         has_ended = self._run.state.is_terminal
         lines = [*states[:-1], *log, *states[-1:]] if has_ended else [*states, *log]
+        if sys.stdout is None:  # it was closed
+            return
         encoding = sys.stdout.encoding or "utf-8"
         for line in lines:
             sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
@@ -130,8 +135,10 @@ class _Cell(Progress):
     def update(self) -> None:
         """Replace what the cell shows."""
         self._tail.read()
-        html = run_html(self._run.record, log="\n".join(self._tail.last))
-        shown = {"text/html": str(html), "text/plain": repr(self._run)}
+        summary = self._run.record.describe()
+        log = Text(title="End of its log", text="\n".join(self._tail.last), is_folded=False)
+        html = render(attrs.evolve(summary, texts=(*summary.texts, log)))
+        shown = {"text/html": html, "text/plain": repr(self._run)}
         if self._handle is None:
             self._handle = importlib.import_module("IPython.display").display(shown, raw=True, display_id=True)
         else:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import zip_longest
 
 from attrs import field, frozen
 
 from mnistkit.jobs.job import Job, RetryCause
 from mnistkit.jobs.provenance import Provenance
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Cell, Span, Summary, SummaryTable, Text
+from mnistkit.utils.text import duration, local_time
 
 __all__ = ["Attempt", "MetricPoint", "Phase", "RunRecord", "RunState", "Transition", "phases"]
+
+_MAX_TRACEBACK_CHARS = 20_000
+_DIGEST_CHARS = 12
 
 
 class RunState(str, enum.Enum):
@@ -155,11 +163,36 @@ class RunRecord:
         """The last value of each metric."""
         return {point.name: point.value for point in self.points}
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from mnistkit.runs.views import run_html
+    def describe(self) -> Summary:
+        """Return its state, what it runs, its times, metrics, attempts and files."""
+        ended = self.finished_at
+        return Summary(
+            title=f"Run {self.id}",
+            state=str(self.state),
+            facts={
+                "Error": self.error,
+                **self.job.describe().facts,
+                "Data": self.data,
+                "Experiment": self.experiment,
+                "Created": local_time(self.created_at),
+                "Took": duration((ended - self.created_at).total_seconds()) if ended else None,
+                "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
+                "Kept in": self.url,
+            },
+            timeline=tuple(Span(_label(phase), phase.seconds, str(phase.state)) for phase in self.phases),
+            tables=_tables(self),
+            texts=(
+                Text(title="Traceback", text=(self.traceback or "").strip()[-_MAX_TRACEBACK_CHARS:]),
+                Text(
+                    title=f"Files ({len(self.files):,})",
+                    text="\n".join(name.replace("\n", "\\n") for name in self.files),
+                ),
+            ),
+        )
 
-        return run_html(self)
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
 
 _WAY = ("Queued", "Preparing", "Running", "Finalizing")
@@ -209,3 +242,61 @@ def _phases(transitions: Sequence[Transition]) -> Iterator[Phase]:
             reached = position
         end = ends[index] if index < len(ends) else None
         yield Phase(state=state, started_at=transition.at, ended_at=end, attempt=attempt)
+
+
+def _label(phase: Phase) -> str:
+    return str(phase.state) if phase.attempt == 1 else f"{phase.state} (attempt {phase.attempt})"
+
+
+def _tables(record: RunRecord) -> tuple[SummaryTable, ...]:
+    states = [
+        (
+            _label(phase) if phase else str(entered.state),
+            local_time(entered.at),
+            duration(phase.seconds) if phase else "",
+        )
+        for entered, phase in zip_longest(record.transitions, record.phases)
+    ]
+    known = record.job.fingerprint
+    digests = {**known.digests, "whole": known.digest} if known else {}
+    tables: tuple[tuple[str, tuple[str, ...], Iterable[tuple[Cell, ...]], bool], ...] = (
+        ("Metrics", ("metric", "value#"), record.metrics.items(), False),
+        ("Attempts", ("attempt#", "ended by", "took#", "process", "error"), _attempts(record), False),
+        ("States", ("state", "entered", "took#"), states, True),
+        ("Submitted from", ("what", "value"), _origin(record.provenance), True),
+        ("Versions", ("library", "version"), record.versions.items(), True),
+        ("Fingerprint", ("part", "sha256"), [(part, digest[:_DIGEST_CHARS]) for part, digest in digests.items()], True),
+    )
+    return tuple(
+        SummaryTable(title=title, columns=columns, rows=rows, is_folded=is_folded)
+        for title, columns, rows, is_folded in tables
+    )
+
+
+def _attempts(record: RunRecord) -> list[tuple[str, ...]]:
+    """Return a row per attempt; none for a single one, which the run's own state and error describe."""
+    if len(record.attempts) + (not record.state.is_terminal) < 2:  # noqa: PLR2004 - several
+        return []
+    return [
+        (
+            str(index),
+            attempt.cause or "its end",
+            duration((attempt.ended_at - attempt.started_at).total_seconds()),
+            attempt.signal or ("" if attempt.exit_code is None else f"exit code {attempt.exit_code}"),
+            attempt.error or "",
+        )
+        for index, attempt in enumerate(record.attempts, start=1)
+    ]
+
+
+def _origin(origin: Provenance | None) -> list[tuple[str, str]]:
+    if origin is None:
+        return []
+    changes = ", with changes that aren't in it" if origin.is_dirty else ""
+    lines = {
+        "commit": f"{origin.commit}{changes}" if origin.commit else "",
+        "command": shlex.join(origin.command),
+        "platform": origin.platform,
+        "seed": "" if origin.seed is None else str(origin.seed),
+    }
+    return [(name, value) for name, value in lines.items() if value]

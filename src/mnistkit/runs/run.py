@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, overload
 
+import attrs
+
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
+from mnistkit.utils.markup import render
 
 __all__ = ["Run", "best_run"]
 
@@ -192,10 +195,9 @@ class Run:
                     yield text
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from mnistkit.runs.views import run_html
-
-        return run_html(self._record, footnote="" if self.state.is_terminal else "As of the last look.")
+        """Return what a notebook shows."""
+        note = "" if self.state.is_terminal else "As of the last poll."
+        return render(attrs.evolve(self._record.describe(), note=note))
 
     def __repr__(self) -> str:
         metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())

@@ -19,8 +19,9 @@ from mnistkit.errors import MissingExtraError, NotFoundError, StorageError
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run, best_run
-from mnistkit.utils import markup
 from mnistkit.utils.files import write_atomically
+from mnistkit.utils.markup import render
+from mnistkit.utils.summary import Cell, Summary, SummaryTable
 from mnistkit.utils.text import number, safe
 
 if TYPE_CHECKING:  # an optional dependency
@@ -140,21 +141,6 @@ class Sweep(Sequence[Run]):
         document = {"sweep": self.name, "runs": [_plain(row) for row in self.table()]}
         return _written(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write all that is known of the sweep and its best run as one HTML file, and return where it is.
-
-        The file stands alone: it loads nothing. What can't be had any more is said to be missing in it.
-
-        Args:
-            path: The file; None for ``report-NAME.html`` in the working directory. One that is there is replaced.
-
-        Raises:
-            StorageError: It can't be written.
-        """
-        from mnistkit.reports import default_name, sweep_report, write_report
-
-        return write_report(sweep_report(self), path or default_name(self.name))
-
     def to_pandas(self) -> pd.DataFrame:
         """`table` as a pandas DataFrame, a row per run, with the columns of `to_csv`.
 
@@ -179,12 +165,22 @@ class Sweep(Sequence[Run]):
         more = [f"... and {len(self) - _SHOWN} more: .table() has all"] if len(self) > _SHOWN else []
         return "\n".join([f"Sweep({self.name!r}: {self._summary()})", *lines, *more])
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows: a row per run, at most 20."""
+    def describe(self) -> Summary:
+        """Return a row per run, at most 20, the best one highlighted."""
         columns, rows, best = self._shown()
-        more = f", the first {_SHOWN} of which are shown" if len(self) > _SHOWN else ""
-        caption = f"Sweep {self.name}: {self._summary()}{more}"
-        return markup.table(columns, rows, caption=caption, highlight=best)
+        more = f"the first {_SHOWN} of {len(self)} runs; .table() has all" if len(self) > _SHOWN else ""
+        numeric = [any(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
+        table = SummaryTable(
+            title="Runs",
+            columns=tuple(f"{name}#" if is_number else name for name, is_number in zip(columns, numeric, strict=True)),
+            rows=[[_summary_cell(value) for value in row] for row in rows],
+            highlight=best,
+        )
+        return Summary(title=f"Sweep {self.name}", facts={"Runs": self._summary()}, tables=(table,), note=more)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
     def _summary(self) -> str:
         states = Counter(str(run.state) for run in self)
@@ -229,6 +225,11 @@ def _row(trial: Trial) -> dict[str, Any]:
         "error": record.error,
         "reused": trial.reused,
     }
+
+
+def _summary_cell(value: object) -> Cell:
+    """Return numbers as they are, and anything else that a parameter may be as text."""
+    return value if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)) else str(value)
 
 
 def _cell(value: object) -> str:

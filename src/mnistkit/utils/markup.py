@@ -1,192 +1,200 @@
-"""HTML for notebooks: small parts that escape whatever they are given.
+"""HTML of summaries for notebooks, and what all HTML of this package needs: escaping and small PNG images.
 
-Styles are inline, colours are inherited or readable on light and dark alike, and nothing is loaded or run: the parts
-show the same in every notebook program, also in one that strips scripts and style sheets.
+Styles are inline, colours are inherited or readable on light and dark alike, and nothing is loaded or run: a summary
+looks the same in every notebook program, also in one that strips scripts and style sheets.
 """
 
 from __future__ import annotations
 
 import base64
-import html
+import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+import markupsafe
+from markupsafe import Markup
 
-from mnistkit.utils.png import encode_grey
-from mnistkit.utils.text import duration, number, safe
+from mnistkit.utils.summary import Cell, Span, Summary, SummaryTable, Text, Thumbnail
+from mnistkit.utils.text import duration, safe, shown
 
-__all__ = ["Markup", "Segment", "block", "details", "dot", "escape", "facts", "link", "picture", "preformatted"]
-__all__ += ["table", "timeline"]
+__all__ = ["STATE_COLOURS", "encode_grey", "escape", "link", "render", "state", "timeline"]
 
-_LINE = "1px solid rgba(128,128,128,.35)"
-_CELL = f"padding:.15em .8em .15em 0;vertical-align:top;border-bottom:{_LINE};overflow-wrap:anywhere"
-_PLAIN = "background:none;border:none"
+STATE_COLOURS = {
+    "Queued": "#8a8a8a",
+    "Preparing": "#b7791f",
+    "Running": "#3b82c4",
+    "Finalizing": "#9a6dd7",
+    "CancelRequested": "#d1651f",
+    "Completed": "#2e8b57",
+    "Failed": "#d6453d",
+    "Canceled": "#8a8a8a",
+}
+"""In CSS, by the state of a run. Each has a contrast of at least 3:1 on white and on black."""
+
+_NO_COLOUR = "#8a8a8a"
+_MAX_OPEN_ROWS = 20
+_IMAGE_WIDTH_PX = 40
+_LINE = Markup("1px solid rgba(128,128,128,.35)")
+_CELL = Markup("padding:.15em .8em .15em 0;vertical-align:top;border-bottom:{};overflow-wrap:{}")
+_FACT = _CELL.format(_LINE, "anywhere")
+_TEXT = _CELL.format(_LINE, "break-word;text-align:left")
+_NUMBER = _CELL.format(_LINE, "normal;text-align:right;white-space:nowrap")
+_PLAIN = Markup("background:none;border:none")
+_PRE = Markup(
+    "white-space:pre-wrap;overflow-wrap:anywhere;max-height:24em;overflow:auto;margin:.2em 0;padding:.4em;"
+    "border:{};background:none;color:inherit;font-family:monospace"
+).format(_LINE)
 
 
-class Markup(str):
-    """Text that is HTML already: `escape` leaves it as it is."""
-
-    __slots__ = ()
-
-
-@frozen
-class Segment:
-    """One part of a time line.
-
-    Attributes:
-        label: What went on.
-        seconds: How long.
-        colour: In CSS; never a user's text.
-    """
-
-    label: str
-    seconds: float
-    colour: str
+def render(summary: Summary) -> str:
+    """Return a summary as HTML for a notebook: one group that screen readers call by its title."""
+    title = Markup("<strong>{}</strong>").format(escape(summary.title))
+    parts = (
+        Markup("{} &nbsp; {}").format(title, state(summary.state)) if summary.state else title,
+        timeline(summary.timeline),
+        _facts(summary.facts),
+        _joined(map(_image, summary.images)),
+        *map(_folding_table, summary.tables),
+        *map(_text, summary.texts),
+        escape(summary.note),
+    )
+    inner = _joined(Markup('<div style="margin:.3em 0">{}</div>').format(part) for part in parts if part)
+    group = Markup('<div role="group" aria-label="{}" style="max-width:60em">{}</div>')
+    return str(group.format(escape(summary.title), inner))
 
 
 def escape(value: object) -> Markup:
-    """``value`` as HTML: its text with ``<``, ``&``, quotes and control characters written out.
+    """Return a value as HTML text: ``<``, ``&``, quotes and control characters are written out.
 
     Args:
-        value: `Markup` stays as it is; a float gets six digits; None is a dash.
+        value: Markup stays as it is; a float gets six digits; None is a dash.
     """
-    if isinstance(value, Markup):
-        return value
-    if value is None:
-        return Markup("-")
-    text = number(value) if isinstance(value, float) else str(value)
-    return Markup(html.escape(safe(text)))
-
-
-def block(*parts: object, label: str) -> Markup:
-    """Parts below each other, as a group that screen readers call ``label``; empty ones are left out."""
-    inner = "".join(f'<div style="margin:.3em 0">{escape(part)}</div>' for part in parts if part)
-    return Markup(f'<div role="group" aria-label="{escape(label)}" style="max-width:60em">{inner}</div>')
-
-
-def dot(label: str, colour: str) -> Markup:
-    """``label`` with a coloured dot before it; the meaning is in the words."""
-    return Markup(f'<span aria-hidden="true" style="color:{colour}">&#9679;</span> {escape(label)}')
+    return value if isinstance(value, Markup) else markupsafe.escape(safe(shown(value)))
 
 
 def link(url: str) -> Markup:
-    """A link if ``url`` is one of the web, else its text: ``javascript:`` and the like are never links."""
+    """Return a link if ``url`` is one of the web, else its text: ``javascript:`` and the like are never links."""
     text = escape(url)
-    if not url.startswith(("https://", "http://")):
+    if not url.startswith(("https://", "http://")) or any(map(str.isspace, url)):
         return text
-    return Markup(f'<a href="{text}" target="_blank" rel="noopener noreferrer">{text}</a>')
+    return Markup('<a href="{0}" target="_blank" rel="noopener noreferrer">{0}</a>').format(text)
 
 
-def facts(items: Mapping[str, object]) -> Markup:
-    """Values by name, a row each; what is None or empty is left out."""
-    rows = "".join(
-        f'<tr style="{_PLAIN}"><th scope="row" style="{_CELL};text-align:left;font-weight:600;white-space:nowrap">'
-        f'{escape(name)}</th><td style="{_CELL};text-align:left">{escape(value)}</td></tr>'
-        for name, value in items.items()
-        if value is not None and value != ""
+def state(word: str) -> Markup:
+    """Return the word of a state with a coloured dot before it; the meaning is in the word."""
+    colour = STATE_COLOURS.get(word, _NO_COLOUR)
+    return Markup('<span aria-hidden="true" style="color:{}">&#9679;</span> {}').format(colour, escape(word))
+
+
+def timeline(spans: Sequence[Span]) -> Markup:
+    """Return a stacked bar, its parts as wide as they are long, with the same in words below."""
+    if not spans:
+        return Markup()
+    total = sum(span.seconds for span in spans) or 1.0
+    words = [f"{span.label} {duration(span.seconds)}" for span in spans]
+    colours = [STATE_COLOURS.get(span.state, _NO_COLOUR) for span in spans]
+    bars = _joined(
+        Markup('<span style="flex:{:.4f} 1 0;min-width:3px;background:{}"></span>').format(
+            max(span.seconds, 0) / total, colour
+        )
+        for span, colour in zip(spans, colours, strict=True)
     )
-    return Markup(f'<table style="border-collapse:collapse;{_PLAIN};margin:0">{rows}</table>') if rows else Markup()
+    legend = _joined(
+        Markup(
+            '<span style="white-space:nowrap"><span aria-hidden="true" style="color:{}">&#9679;</span> {}</span>'
+        ).format(colour, escape(text))
+        for text, colour in zip(words, colours, strict=True)
+    )
+    return Markup(
+        '<div role="img" aria-label="Time line: {}" style="display:flex;gap:1px;height:.7em;max-width:40em;'
+        'border-radius:.2em;overflow:hidden">{}</div>'
+        '<div aria-hidden="true" style="display:flex;flex-wrap:wrap;gap:0 1.2em">{}</div>'
+    ).format(escape(", ".join(words)), bars, legend)
 
 
-def table(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    *,
-    caption: str = "",
-    highlight: int | None = None,
-) -> Markup:
-    """A table; columns with numbers are aligned to the right.
+def encode_grey(pixels: bytes, width: int, height: int) -> bytes:
+    """Return an 8 bit grey PNG, as https://www.w3.org/TR/png-3/ has it: signature, IHDR, IDAT, IEND.
 
     Args:
-        columns: The headings.
-        rows: A value per column; see `escape`. The first names its row.
-        caption: What the table shows.
-        highlight: The index of the row to set off, if any.
-    """
-    rows = tuple(rows)
-    sides = ["right" if any(_is_number(row[i]) for row in rows) else "left" for i in range(len(columns))]
-    head = "".join(
-        f'<th scope="col" style="{_CELL};text-align:{side}">{escape(column)}</th>'
-        for column, side in zip(columns, sides, strict=True)
-    )
-    body = "".join(_row(row, sides, is_best=index == highlight) for index, row in enumerate(rows))
-    title = f'<caption style="text-align:left;caption-side:top;color:inherit">{escape(caption)}</caption>'
-    return Markup(
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;{_PLAIN};margin:0">'
-        f'{title if caption else ""}<thead style="{_PLAIN}"><tr style="{_PLAIN}">{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def timeline(segments: Sequence[Segment]) -> Markup:
-    """A stacked bar, its parts as wide as they took, with the same in words below."""
-    if not segments:
-        return Markup()
-    total = sum(segment.seconds for segment in segments) or 1.0
-    words = [f"{segment.label} {duration(segment.seconds)}" for segment in segments]
-    bars = "".join(
-        f'<span style="flex:{max(s.seconds, 0) / total:.4f} 1 0;min-width:3px;background:{s.colour}"></span>'
-        for s in segments
-    )
-    legend = "".join(
-        f'<span style="white-space:nowrap">{dot(text, segment.colour)}</span>'
-        for text, segment in zip(words, segments, strict=True)
-    )
-    return Markup(
-        f'<div role="img" aria-label="Time line: {escape(", ".join(words))}" style="display:flex;gap:1px;height:.7em;'
-        f'max-width:40em;border-radius:.2em;overflow:hidden">{bars}</div>'
-        f'<div aria-hidden="true" style="display:flex;flex-wrap:wrap;gap:0 1.2em">{legend}</div>'
-    )
-
-
-def details(summary: str, body: object, *, is_open: bool = False) -> Markup:
-    """Something to unfold; nothing if ``body`` is empty."""
-    inner = escape(body)
-    if not inner:
-        return Markup()
-    opened = " open" if is_open else ""
-    return Markup(f'<details{opened}><summary style="cursor:pointer">{escape(summary)}</summary>{inner}</details>')
-
-
-def preformatted(text: str) -> Markup:
-    """Lines as they are: a log, a traceback."""
-    if not text:
-        return Markup()
-    return Markup(
-        '<pre style="white-space:pre-wrap;overflow-wrap:anywhere;max-height:24em;overflow:auto;margin:.2em 0;'
-        f'padding:.4em;border:{_LINE};background:none;color:inherit;font-family:monospace">{escape(text)}</pre>'
-    )
-
-
-def picture(pixels: bytes, width: int, height: int, *, caption: str) -> Markup:
-    """A small grey picture with a caption below it, its pixels within the page.
-
-    Args:
-        pixels: ``height * width`` bytes, row by row, 0 is black.
+        pixels: ``height * width`` bytes, row by row; 0 is black.
         width: In pixels.
         height: In pixels.
-        caption: Shown below it, and read out for it.
     """
-    source = base64.b64encode(encode_grey(pixels, width, height)).decode()
-    text = escape(caption)
-    image = (
-        f'<img src="data:image/png;base64,{source}" alt="" width="40" height="{round(40 * height / width) or 1}" '
-        'style="image-rendering:pixelated;display:block;margin:auto;border-radius:.15em">'
+    lines = b"".join(b"\0" + pixels[i * width : (i + 1) * width] for i in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def _joined(parts: Iterable[Markup]) -> Markup:
+    return Markup().join(parts)
+
+
+def _facts(facts: Mapping[str, Cell]) -> Markup:
+    row = Markup(
+        '<tr style="{plain}"><th scope="row" style="{cell};text-align:left;font-weight:600;white-space:nowrap">{name}'
+        '</th><td style="{cell};text-align:left;white-space:pre-line">{value}</td></tr>'
+    )
+    rows = [
+        row.format(plain=_PLAIN, cell=_FACT, name=escape(name), value=link(shown(value)))
+        for name, value in facts.items()
+    ]
+    table = Markup('<table style="border-collapse:collapse;{};margin:0">{}</table>')
+    return table.format(_PLAIN, _joined(rows)) if rows else Markup()
+
+
+def _folding_table(table: SummaryTable) -> Markup:
+    if not table.rows:
+        return Markup()
+    if table.is_folded or len(table.rows) > _MAX_OPEN_ROWS:
+        return _details(f"{table.title} ({len(table.rows):,})", _table(table, caption=""), is_open=False)
+    return _table(table, caption=table.title)
+
+
+def _table(table: SummaryTable, *, caption: str) -> Markup:
+    styles = [_NUMBER if is_number else _TEXT for is_number in table.is_numeric]
+    heads = _joined(
+        Markup('<th scope="col" style="{}">{}</th>').format(style, escape(heading))
+        for heading, style in zip(table.headings, styles, strict=True)
+    )
+    rows = _joined(_row(row, styles, is_best=index == table.highlight) for index, row in enumerate(table.rows))
+    title = Markup('<caption style="text-align:left;caption-side:top;color:inherit">{}</caption>')
+    return Markup(
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;{plain};margin:0">{title}'
+        '<thead style="{plain}"><tr style="{plain}">{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    ).format(plain=_PLAIN, title=title.format(escape(caption)) if caption else "", heads=heads, rows=rows)
+
+
+def _row(values: Sequence[Cell], styles: Sequence[Markup], *, is_best: bool) -> Markup:
+    weight = "600" if is_best else "400"
+    cells = [Markup("{};font-weight:{}").format(style, weight) for style in styles]
+    first, *others = zip(cells, map(escape, values), strict=True)
+    heading = Markup('<th scope="row" style="{}">{}</th>').format(*first)
+    rest = _joined(Markup('<td style="{}">{}</td>').format(*cell) for cell in others)
+    return Markup('<tr style="{}">{}{}</tr>').format(_PLAIN, heading, rest)
+
+
+def _text(text: Text) -> Markup:
+    if not text.text:
+        return Markup()
+    lines = Markup('<pre style="{}">{}</pre>').format(_PRE, escape(text.text))
+    return _details(text.title, lines, is_open=not text.is_folded)
+
+
+def _details(title: str, body: Markup, *, is_open: bool) -> Markup:
+    return Markup('<details{}><summary style="cursor:pointer">{}</summary>{}</details>').format(
+        Markup(" open") if is_open else "", escape(title), body
+    )
+
+
+def _image(image: Thumbnail) -> Markup:
+    source = base64.b64encode(encode_grey(image.pixels, image.width, image.height)).decode()
+    height = round(_IMAGE_WIDTH_PX * image.height / image.width) or 1
     return Markup(
         '<figure style="display:inline-block;margin:0 .6em .4em 0;text-align:center;vertical-align:top;max-width:8em">'
-        f'{image}<figcaption style="font-size:.85em;overflow-wrap:anywhere">{text}</figcaption></figure>'
-    )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _row(values: Sequence[object], sides: Sequence[str], *, is_best: bool) -> str:
-    cells = []
-    for column, (value, side) in enumerate(zip(values, sides, strict=True)):
-        style = f"{_CELL};text-align:{side};font-weight:{'600' if is_best else '400'}"
-        tag = 'th scope="row"' if column == 0 else "td"
-        cells.append(f'<{tag} style="{style}">{escape(value)}</{tag[:2]}>')
-    return f'<tr style="{_PLAIN}">{"".join(cells)}</tr>'
+        '<img src="data:image/png;base64,{}" alt="" width="{}" height="{}" style="image-rendering:pixelated;'
+        'display:block;margin:auto;border-radius:.15em">'
+        '<figcaption style="font-size:.85em;overflow-wrap:anywhere">{}</figcaption></figure>'
+    ).format(source, _IMAGE_WIDTH_PX, height, escape(image.caption))

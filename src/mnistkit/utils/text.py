@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-__all__ = ["duration", "local_time", "number", "safe"]
+__all__ = ["duration", "json_safe", "local_time", "number", "safe", "shown"]
 
 # Control characters, those that reorder what follows them, and halves of characters: they could rewrite what a
 # terminal or a page shows, or can't be encoded.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_MINUTE = 60
+_MINUTE_SECONDS = 60
 
 
 def safe(text: str) -> str:
-    """``text`` with control characters written out, so that it can't steer a terminal or reorder a page.
+    """Return ``text`` with control characters written out, so that it can't steer a terminal or reorder a page.
 
     Newlines and tabs stay; a carriage return becomes a newline.
     """
@@ -22,22 +22,34 @@ def safe(text: str) -> str:
     return _UNSAFE.sub(lambda match: _written_out(match[0]), text)
 
 
+def json_safe(document: str) -> str:
+    """Return a JSON document with the characters that `safe` writes out as escapes of JSON: it means the same."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
+
+
 def duration(seconds: float) -> str:
-    """A time span: ``4.2 s``, ``3:05``, ``1:02:33``; never below 0."""
+    """Return a time span as text: ``4.2 s``, ``3:05``, ``1:02:33``; never below 0."""
     seconds = max(seconds, 0.0)
-    if seconds < _MINUTE:
+    if seconds < _MINUTE_SECONDS:
         return f"{seconds:.1f} s"
     return str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
 
 
 def number(value: float) -> str:
-    """A metric's value with six digits: ``0.9264``, ``12345.6``, ``nan``."""
+    """Return a metric's value with six digits: ``0.9264``, ``12345.6``, ``nan``."""
     return f"{value:.6g}"
 
 
 def local_time(time: datetime) -> str:
-    """A time as people here write it: ``2026-11-23 14:05:09``."""
+    """Return a time in the local zone: ``2026-11-23 14:05:09``."""
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def shown(value: object) -> str:
+    """Return a value as people read it: a float with six digits, None as a dash, anything else as its ``str``."""
+    if value is None:
+        return "-"
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _written_out(character: str) -> str:

@@ -9,7 +9,7 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.folders import folder_names, new_folder
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.utils import progress
-from mnistkit.utils.png import encode_grey
+from mnistkit.utils.markup import encode_grey
 
 __all__ = ["export_pictures"]
 

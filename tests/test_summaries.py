@@ -1,4 +1,4 @@
-"""What notebooks show of the values."""
+"""Summaries of values, and how notebooks and terminals show them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.evaluation.comparison import Comparison
+from mnistkit.evaluation.scores import ClassScore, Evaluation
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.registry.version import ModelVersion
-from mnistkit.runs import views
 from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
 from mnistkit.runs.run import Run
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
-from mnistkit.utils.markup import safe
+from mnistkit.utils.markup import render, state
+from mnistkit.utils.summary import Text
+from mnistkit.utils.text import safe
 from support.pages import HOSTILE, Page
 
 NOW = utc_now() - timedelta(seconds=100)
@@ -62,9 +66,11 @@ def test_nothing_in_a_run_becomes_markup(text: str) -> None:
         attempts=(attempt, attempt),
         url=text,
     )
-    page = Page(views.run_html(hostile, log=text, footnote=text))
+    summary = hostile.describe()
+    log = Text(title="Log", text=text, is_folded=False)
+    page = Page(render(evolve(summary, texts=(*summary.texts, log), note=text)))
     page.check()
-    assert page.text.count(safe(text)) >= 16
+    assert page.text.count(safe(text)) >= 14
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -86,13 +92,13 @@ def test_a_run_shows_state_times_metrics_and_job() -> None:
     for words in ("Run run-1", "Completed", "Running 1.0 s", "accuracy", "0.97", "nan", "SVC()"):
         assert words in page.text
     assert "attempt" not in page.text
-    assert "last look" not in page.text
+    assert "last poll" not in page.text
 
 
 def test_a_handle_says_that_it_may_have_gone_on() -> None:
-    """The view of a run that hasn't ended says that it is as of the last look; making it looks at nothing."""
+    """The view of a run that hasn't ended says that it is as of the last poll; making it looks at nothing."""
     run = Run(InProcessCompute("there is no such folder"), record(*WAY[:3]))
-    assert "As of the last look" in run._repr_html_()
+    assert "As of the last poll" in run._repr_html_()
 
 
 def test_attempts_are_a_table() -> None:
@@ -100,21 +106,21 @@ def test_attempts_are_a_table() -> None:
     first = Attempt(started_at=NOW, ended_at=NOW + timedelta(seconds=5), cause="killed", signal="SIGSEGV")
     second = Attempt(started_at=NOW, ended_at=NOW + timedelta(seconds=65))
     run = record("Queued", "Preparing", "Running", "Preparing", "Running", "Completed", attempts=(first, second))
-    assert views.attempt_rows(run) == [
+    assert run.describe().table("Attempts").rows == (
         ("1", "killed", "5.0 s", "SIGSEGV", ""),
         ("2", "its end", "1:05", "", ""),
-    ]
+    )
     assert "Preparing (attempt 2) 1.0 s" in Page(run._repr_html_()).text
     assert "SIGSEGV" in Page(run._repr_html_()).text
-    assert views.attempt_rows(record(*WAY[:3], "Failed", attempts=(first,))) == []
-    assert len(views.attempt_rows(record(*WAY[:3], attempts=(first,)))) == 1
+    assert record(*WAY[:3], "Failed", attempts=(first,)).describe().table("Attempts").rows == ()
+    assert len(record(*WAY[:3], attempts=(first,)).describe().table("Attempts").rows) == 1
 
 
 def test_many_metrics_are_folded() -> None:
     """More metrics than one wants to scroll through are there to unfold."""
     few, many = (record(*WAY, points=points(**{f"m{i}": 0.5 for i in range(n)})) for n in (20, 21))
-    assert "<details" not in few._repr_html_()
-    assert "Metrics: 21" in many._repr_html_()
+    assert ">Metrics</caption>" in few._repr_html_()
+    assert ">Metrics (21)</summary>" in many._repr_html_()
 
 
 def test_a_dataset_shows_an_image_of_each_class() -> None:
@@ -146,27 +152,58 @@ def test_a_model_shows_where_it_comes_from() -> None:
         assert words in text
 
 
-def test_the_last_metric_is_one_line() -> None:
-    """While a run goes on its last point is shown with its step; once it has ended its accuracy."""
-    logged = points(accuracy=0.5, objective=12345.67)
-    assert views.metrics_text(record(*WAY[:3], points=logged)) == "objective 12345.7 (step 1)"
-    assert views.metrics_text(record(*WAY, points=logged)) == "accuracy 0.5000"
-    assert views.metrics_text(record(*WAY, points=points(loss=1))) == "loss 1 (step 0)"
-    assert views.metrics_text(record(*WAY)) == ""
-
-
-def test_the_phases_are_one_line() -> None:
-    """Each state with its time, the second attempt's marked."""
-    assert views.phases_text(record(*WAY)) == "Queued 1.0 s, Preparing 1.0 s, Running 1.0 s"
-
-
-@pytest.mark.parametrize("state", list(RunState))
-def test_state_colours_are_seen_on_light_and_dark(state: RunState) -> None:
+@pytest.mark.parametrize("word", list(RunState))
+def test_state_colours_are_seen_on_light_and_dark(word: RunState) -> None:
     """Each state has a colour with a contrast of at least 3:1 to white and to black (WCAG 2.2, 1.4.11)."""
-    found = re.search(r"color:#(\w{6})", views.state_html(state))
+    found = re.search(r"color:#(\w{6})", state(str(word)))
     assert found
     channels = [int(found[1][i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
     assert 1.05 / (luminance + 0.05) >= 3
     assert (luminance + 0.05) / 0.05 >= 3
+
+
+def test_an_evaluation_shows_scores_and_mistakes() -> None:
+    """Accuracy with its interval, a row per class, the most frequent mistakes first, and the matrix to unfold."""
+    scores = tuple(
+        ClassScore(name=name, precision=0.5, recall=recall, f1=0.5, support=10)
+        for name, recall in (("cat", 0.6), ("dog", 0.9))
+    )
+    evaluation = Evaluation(accuracy=0.75, n=20, classes=scores, confusion=((6, 4), (1, 9)), log_loss=0.5)
+    summary = evaluation.describe()
+    assert summary.facts["Accuracy"] == "75.00%"
+    assert summary.facts["Wrong predictions"] == "5 of 20 images"
+    assert summary.table("Most frequent mistakes").rows == (("cat", "dog", "4", "40.0%"), ("dog", "cat", "1", "10.0%"))
+    assert summary.table("Confusion matrix").rows == (("cat", 6, 4), ("dog", 1, 9))
+    Page(evaluation._repr_html_()).check()
+
+
+def test_a_comparison_shows_which_is_better() -> None:
+    """The result in words, the difference, both accuracies with their intervals, and the counts."""
+    compared = Comparison(names=("old", "new"), both_right=80, only_first=2, only_second=15, both_wrong=3)
+    summary = compared.describe()
+    assert summary.facts["Result"] == str(compared)
+    assert str(summary.facts["Difference"]).startswith("+13.00%")
+    assert [row[:2] for row in summary.table("Accuracy").rows] == [("old", "82.00%"), ("new", "95.00%")]
+    assert dict(summary.table("Test images").rows)["only new right"] == 15
+    Page(compared._repr_html_()).check()
+
+
+def test_notebook_and_terminal_show_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names and values of facts, and the titles of tables, are the same in both, in the same order."""
+    output = pytest.importorskip("mnistkit.cli.output", reason="the extra 'cli' isn't installed")
+    run = record(*WAY[:3], "Failed", points=points(loss=0.25), error="it broke", tags={"a": "b"}, url="/runs/1")
+    model = ModelVersion(
+        name="mnist", version=3, created_at=NOW, format="skops", files={"model.skops": FileInfo(12345, "ab" * 32)},
+        digest="cd" * 32, metrics={"accuracy": 0.92}, run_id="run-1", versions={"numpy": "2.0"},
+    )  # fmt: skip
+    for value in (run, model):
+        summary = value.describe()
+        output.print_summary(summary)
+        for shown in (capsys.readouterr().out, Page(value._repr_html_()).text):
+            words = [*summary.facts, *(table.title for table in summary.tables if table.rows)]
+            values = [str(value) for value in summary.facts.values()]
+            assert all(value in shown for value in values)
+            positions = [shown.index(word) for word in words if word not in {"Class", "Run", "Data"}]
+            assert positions == sorted(positions)

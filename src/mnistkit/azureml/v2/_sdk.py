@@ -40,8 +40,8 @@ def sdk(module: str = "azure.ai.ml") -> ModuleType:
     Raises:
         MissingExtraError: The extra isn't installed.
     """
-    _silence()
     try:
+        _silence()
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
@@ -132,7 +132,7 @@ def send(client: Any, method: str, path: str, *, body: Any = None, accepted: Seq
         body: To send as JSON.
         accepted: The statuses of success; any other raises ``azure.core.exceptions.HttpResponseError``.
     """
-    request = sdk("azure.core.rest").HttpRequest(method, path, json=body)
+    request = sdk("azure.core.rest").HttpRequest(method, client.format_url(path), json=body)
     response = client.send_request(request)
     if response.status_code not in accepted:
         exceptions = sdk("azure.core.exceptions")
@@ -151,7 +151,12 @@ def silence_uploads() -> None:
 
 @cache
 def _silence() -> None:
-    """Hold back the SDK's log: each error is raised as well, and each experimental class would warn when it is used."""
+    """Hold back the SDK's log: each error is raised as well, and each experimental class warns when it is used.
+
+    azure-ai-ml 1.35 gives its own logger the level INFO and a handler to standard error when it is imported.
+    """
+    importlib.import_module("azure.ai.ml")
+    logging.getLogger("azure.ai.ml").setLevel(logging.CRITICAL)
     for name in _NOISY_LOGGERS:
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:

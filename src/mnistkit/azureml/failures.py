@@ -108,10 +108,10 @@ def status_of(error: BaseException) -> int | None:
 def message_of(error: BaseException) -> str:
     """Return the message of the service, or else of the SDK: one line, without secrets."""
     for each in chain(error):
-        error_body = getattr(each, "error", None)  # in azure-core the error itself, in msrest a wrapper of it
-        for holder in (getattr(error_body, "error", None), error_body):
-            if told := getattr(holder, "message", None):
-                return _line(str(told))
+        body = getattr(each, "error", None)  # in azure-core the error itself, in msrest a wrapper of it
+        told = getattr(body, "message", None) or getattr(getattr(body, "error", None), "message", None)
+        if told:
+            return _line(str(told))
     return _line(_unreached(_text(error)))
 
 

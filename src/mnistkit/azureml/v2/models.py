@@ -149,7 +149,7 @@ class WorkspaceModels(ModelStore):
             found = call(f"listing the versions of {name}", lambda: list(models.list(name=name)))
         except NotFoundError:
             return []
-        stored = [_stored(each) for each in found if _has_number(each)]
+        stored = [_stored(each) for each in found if each.name == name and _has_number(each)]  # case counts for us
         return sorted(stored, key=lambda model: model.version)
 
     def _claim(self, name: str, number: int, model: Any) -> StoredModel | None:

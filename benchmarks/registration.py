@@ -23,6 +23,7 @@ from attrs import frozen
 from harness import Result, timed
 
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.info import ModelInfo
 
 __all__ = ["results"]
 
@@ -147,7 +148,7 @@ def _folder(folder: Path) -> Register:
     if not files.exists():
         files.mkdir()
         (files / "model.bin").write_bytes(bytes(_MODEL_BYTES))
-    return lambda: registry.register(_NAME, files, format="files")
+    return lambda: registry.register(_NAME, files, ModelInfo(format="files"))
 
 
 def _mlflow(folder: Path) -> Register:

@@ -45,9 +45,7 @@ SDKS = {
 }
 """By third-party package, the one module that imports it."""
 
-KNOWN = {
-    ("runs.run", "runs.following"),
-}
+KNOWN: set[tuple[str, str]] = set()
 """Imports that are still to be removed."""
 
 

@@ -18,9 +18,11 @@ from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.plugins import compute_backend, data_source, model_registry
+from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.verification import verify_models
 from mnistkit.registry.version import ModelRef
 from mnistkit.runs.context import FolderContext
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.testing.model_registry import HOSTILE_NAMES
@@ -62,9 +64,9 @@ def random_texts(count: int) -> Iterator[str]:
 
 
 @pytest.fixture(params=[InProcessCompute, ProcessCompute], ids=lambda kind: kind.__name__)
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoredRuns:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> FolderBackend:
     """Each backend of this machine."""
-    kind: type[StoredRuns] = request.param
+    kind: type[FolderBackend] = request.param
     return kind(tmp_path / "root" / "home")
 
 
@@ -100,7 +102,7 @@ def names_by_parameter(folder: Path) -> dict[str, Callable[[str], object]]:
     registry = FolderRegistry(folder / "models")
     (folder / "model").mkdir(parents=True)
     (folder / "model" / "file").touch()
-    registry.register("digits", folder / "model", format="files")
+    registry.register("digits", folder / "model", ModelInfo(format="files"))
     compute = InProcessCompute(folder / "home")
     return {
         "experiment of a training job": lambda name: TrainingJob(model=SPEC, experiment=name),
@@ -110,13 +112,13 @@ def names_by_parameter(folder: Path) -> dict[str, Callable[[str], object]]:
         "run id of cancel": compute.cancel,
         "run id of logs": compute.logs,
         "run id of download": lambda name: compute.download(name, "logs/std_log.txt", folder / "into"),
-        "model name of register": lambda name: registry.register(name, folder / "model", format="files"),
+        "model name of register": lambda name: registry.register(name, folder / "model", ModelInfo(format="files")),
         "model name of get": registry.get,
         "model name of versions": registry.versions,
         "model name of delete": lambda name: registry.delete(name, 1),
         "model name of aliases": registry.aliases,
         "model name of assign": lambda name: registry.assign(name, "production", 1),
-        "model name of verify": lambda name: registry.verify(name, 1),
+        "model name of verify": lambda name: verify_models(registry, name, 1),
         "alias": lambda name: registry.assign("digits", name, 1),
         "model reference": lambda name: ModelRef.parse(f"{name}:1"),
         "alias in a reference": lambda name: ModelRef.parse(f"digits@{name}"),
@@ -198,7 +200,7 @@ HOSTILE_FILES = (
 )
 
 
-def test_only_a_runs_own_files_are_handed_out(backend: StoredRuns, tiny_mnist: DataSource, root: Path) -> None:
+def test_only_a_runs_own_files_are_handed_out(backend: FolderBackend, tiny_mnist: DataSource, root: Path) -> None:
     """A download gives the listed files of a run and nothing else, whatever name is asked for."""
     script = root / "script"
     script.mkdir()

@@ -43,7 +43,7 @@ def test_an_unknown_name_lists_the_valid_ones(tmp_path: Path) -> None:
 
 
 PLUGIN = """
-from mnistkit.local.data import FolderSource
+from mnistkit.data.folders import FolderSource
 class Source(FolderSource): ...
 def make(uri):
     return Source.from_uri("idx:" + uri.partition(":")[2])

@@ -122,7 +122,7 @@ def everything(backend: ComputeBackend, data: DataSource, script: Path) -> list[
         ScriptJob(str(script), "train.py", (0, DATA_FOLDER)),
         ScriptJob(str(script), "train.py", (3,)),
     ]
-    met += [environment, trainer.explain(again), *(trainer.explain(job) for job in jobs)]
+    met += [environment, trainer.explain_reuse(again), *(trainer.explain_reuse(job) for job in jobs)]
     lost = Trainer(data=unreachable(), compute=backend, models=trainer.models)
     runs = [trainer.submit(job).wait() for job in jobs] + [lost.submit(again).wait()]
     expected = [RunState.FAILED, RunState.COMPLETED, RunState.FAILED, RunState.FAILED]

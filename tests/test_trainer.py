@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,9 @@ from mnistkit.errors import (
     UnknownNameError,
     UsageError,
 )
-from mnistkit.interfaces import DataSource
+from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
+from mnistkit.local import FolderRegistry, InProcessCompute, ProcessCompute
 from mnistkit.runs.context import get_context
 from mnistkit.runs.record import RunState
 
@@ -201,7 +205,7 @@ def test_nothing_but_this_machine_is_needed(trainer: Trainer) -> None:
 INTERRUPTED = """
 import sys
 from mnistkit import Trainer
-from mnistkit.local.data import DigitsSource
+from mnistkit.data.folders import DigitsSource
 sys.path.insert(0, sys.argv[2])
 from slow_classifier import Slow
 try:
@@ -248,3 +252,20 @@ def test_an_interrupted_training_is_canceled(tmp_path: Path) -> None:
     assert output == "interrupted\n"
     [run] = trainer.runs()
     assert run.state is RunState.CANCELED
+
+
+@pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute])
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])  # noqa: S301 - of our own making
+def test_trainers_runs_and_sweeps_copy(
+    backend: Callable[[Path], ComputeBackend], again: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    """A trainer, a run and a sweep are of use after copying and pickling: they read the same runs."""
+    compute = backend(tmp_path / "home")
+    trainer = Trainer(data="digits", compute=compute, models=FolderRegistry(tmp_path / "home"))
+    sweep = trainer.sweep(LogisticRegression(max_iter=5), {"C": [1, 2]}, limit=50)
+    other = again(trainer)
+    assert [run.id for run in other.runs()] == [run.id for run in trainer.runs()]
+    assert again(sweep[0]).refresh().record == sweep[0].record
+    copied = again(sweep)
+    assert (copied.name, copied.params, copied.best().id) == (sweep.name, sweep.params, sweep.best().id)
+    assert other.train(LogisticRegression(max_iter=5), limit=50).state is RunState.COMPLETED

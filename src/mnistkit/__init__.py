@@ -13,6 +13,7 @@ import lazy_loader
 _public_name, _, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "config": ["Config"],
         "data.dataset": ["Dataset", "Split"],
         "data.source": ["DataSource"],
         "errors": ["MnistkitError"],
@@ -24,6 +25,7 @@ _public_name, _, __all__ = lazy_loader.attach(
         "jobs.provenance": ["Provenance"],
         "jobs.spec": ["ModelSpec"],
         "models.persistence": ["save_model"],
+        "plugins": ["load_dataset"],
         "registry.export": ["export_model"],
         "registry.loading": ["load_model"],
         "registry.promotion": ["promote", "resolve_model", "rollback"],
@@ -34,11 +36,11 @@ _public_name, _, __all__ = lazy_loader.attach(
         "runs.backend": ["ComputeBackend"],
         "runs.context": ["RunContext", "get_context"],
         "runs.record": ["RunRecord", "RunState"],
-        "runs.reuse": ["Explanation"],
+        "runs.reuse": ["ReuseDecision"],
         "runs.run": ["Run", "best_run"],
         "sweeps.search": ["Halving"],
         "sweeps.sweep": ["Sweep"],
-        "trainer": ["Trainer", "load_dataset"],
+        "trainer": ["Trainer"],
     },
 )
 __all__ += ["__version__"]

@@ -1,3 +1,4 @@
+from mnistkit.config import Config as Config
 from mnistkit.data.dataset import Dataset as Dataset
 from mnistkit.data.dataset import Split as Split
 from mnistkit.data.source import DataSource as DataSource
@@ -14,6 +15,7 @@ from mnistkit.jobs.job import TrainingJob as TrainingJob
 from mnistkit.jobs.provenance import Provenance as Provenance
 from mnistkit.jobs.spec import ModelSpec as ModelSpec
 from mnistkit.models.persistence import save_model as save_model
+from mnistkit.plugins import load_dataset as load_dataset
 from mnistkit.registry.export import export_model as export_model
 from mnistkit.registry.loading import load_model as load_model
 from mnistkit.registry.promotion import promote as promote
@@ -29,13 +31,12 @@ from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
 from mnistkit.runs.record import RunRecord as RunRecord
 from mnistkit.runs.record import RunState as RunState
-from mnistkit.runs.reuse import Explanation as Explanation
+from mnistkit.runs.reuse import ReuseDecision as ReuseDecision
 from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
 from mnistkit.sweeps.search import Halving as Halving
 from mnistkit.sweeps.sweep import Sweep as Sweep
 from mnistkit.trainer import Trainer as Trainer
-from mnistkit.trainer import load_dataset as load_dataset
 
 __version__: str
 
@@ -44,11 +45,11 @@ __all__ = [
     "Assignment",
     "Comparison",
     "ComputeBackend",
+    "Config",
     "DataSource",
     "Dataset",
     "Environment",
     "Evaluation",
-    "Explanation",
     "Fingerprint",
     "Halving",
     "MnistkitError",
@@ -56,6 +57,7 @@ __all__ = [
     "ModelSpec",
     "ModelVersion",
     "Provenance",
+    "ReuseDecision",
     "Run",
     "RunContext",
     "RunRecord",

@@ -1,4 +1,4 @@
-"""``mnistkit.toml`` or ``[tool.mnistkit]`` in ``pyproject.toml``: a project's defaults."""
+"""Configuration: ``mnistkit.toml``, ``[tool.mnistkit]`` in ``pyproject.toml``, and the environment variables."""
 
 from __future__ import annotations
 
@@ -38,21 +38,26 @@ PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
 """The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
 
+_NOT_IN_FILES = frozenset({"file", "data_options"})
+
+
 @frozen(kw_only=True)
 class Config:
     """A project's defaults.
 
     Attributes:
-        data: The dataset's uri.
-        experiment: What groups runs.
-        home: Where runs and models are kept; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
+        data: The dataset's uri, or a `mnistkit.DataSource`; in files a uri.
+        data_options: Options of the data source, such as the workspace that it is in; not in files.
+        experiment: The experiment that groups the runs.
+        home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
         model: The name to register models under.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
         file: Where this was read from; None for the built-in defaults.
     """
 
-    data: str = "mnist"
+    data: Any = "mnist"
+    data_options: Mapping[str, Any] = field(factory=dict)
     experiment: str = "sklearn-mnist"
     home: str | None = None
     model: str = "sklearn_mnist"
@@ -60,9 +65,59 @@ class Config:
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
     file: Path | None = None
 
+    @classmethod
+    def local(
+        cls,
+        *,
+        data: Any = "mnist",
+        experiment: str = "sklearn-mnist",
+        home: str | os.PathLike[str] | None = None,
+        parallel: int | None = None,
+    ) -> Config:
+        """Return the configuration to run everything on this machine, whatever the files say.
+
+        Args:
+            data: The dataset's uri, or a `mnistkit.DataSource`.
+            experiment: The experiment that groups the runs.
+            home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
+            parallel: The number of runs at a time; None for one per core.
+        """
+        options = {} if parallel is None else {"parallel": parallel}
+        compute = {"backend": default_compute(), **options}
+        return cls(data=data, experiment=experiment, home=str(home_folder(home)), compute=compute)
+
+    @classmethod
+    def azure(
+        cls,
+        *,
+        data: Any = "azureml:mnist_opendataset",
+        experiment: str = "sklearn-mnist",
+        workspace: Any = None,
+        config: str | os.PathLike[str] | None = None,
+        **cluster: Any,
+    ) -> Config:
+        """Return the configuration to run on a cluster of an Azure Machine Learning workspace, with the models in it.
+
+        Args:
+            data: The dataset's uri, or a `mnistkit.DataSource`.
+            experiment: The experiment that groups the runs.
+            workspace: A workspace from `mnistkit.azureml.connect`; None for the one that ``config.json`` names.
+            config: That file, or the folder to look for it from upwards; None for the working directory.
+            cluster: Options of `mnistkit.azureml.AmlCompute`, such as ``name``, ``vm_size`` and ``max_nodes``.
+        """
+        place = {} if workspace is None else {"workspace": workspace}
+        place |= {} if config is None else {"config": os.fspath(config)}
+        return cls(
+            data=data,
+            data_options=place if str(data).startswith("azureml:") else {},
+            experiment=experiment,
+            compute={"backend": "amlcompute", **place, **cluster},
+            models={"backend": "workspace", **place},
+        )
+
 
 def find_config(start: Path | None = None) -> Config:
-    """The nearest ``mnistkit.toml`` or ``pyproject.toml`` with ``[tool.mnistkit]``, from ``start`` upwards.
+    """Return the nearest ``mnistkit.toml`` or ``pyproject.toml`` with ``[tool.mnistkit]``, from ``start`` upwards.
 
     Raises:
         ConfigError: It can't be understood.
@@ -89,7 +144,7 @@ def read_config(file: Path) -> Config:
         raise ConfigError(f"{file}: {error}.") from error
     if file.name == "pyproject.toml":
         table = table.get("tool", {}).get("mnistkit", {})
-    kinds: dict[str, type] = {each.name: str for each in fields(Config) if each.name != "file"}
+    kinds: dict[str, type] = {each.name: str for each in fields(Config) if each.name not in _NOT_IN_FILES}
     kinds |= {"compute": dict, "models": dict}
     for key, value in table.items():
         if key not in kinds:
@@ -115,14 +170,14 @@ def _place(file: Path, text: str, key: str) -> str:
 
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
-    """The folder for runs and models: ``home``, else ``MNISTKIT_HOME``, else ``./.mnistkit``. Absolute; not created."""
+    """Return the folder for runs and models: ``home``, ``MNISTKIT_HOME`` or ``./.mnistkit``. Absolute; not created."""
     return Path(home or os.environ.get("MNISTKIT_HOME") or ".mnistkit").expanduser().absolute()
 
 
 def cache_folder() -> Path:
-    """The folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
+    """Return the folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
 
-    It may be read-only: a cache that has everything serves from such storage too.
+    It may be read-only: a complete cache works on read-only storage too.
 
     Raises:
         StorageError: It can't be created.
@@ -132,15 +187,15 @@ def cache_folder() -> Path:
 
 
 def default_compute() -> str:
-    """The compute backend where nothing else is said: ``MNISTKIT_COMPUTE``, else ``"process"`` where there is fork."""
+    """Return the default compute backend: ``MNISTKIT_COMPUTE``, else ``"process"`` on systems with fork."""
     return os.environ.get("MNISTKIT_COMPUTE") or ("process" if hasattr(os, "fork") else "in-process")
 
 
 def is_offline() -> bool:
-    """Whether ``MNISTKIT_OFFLINE`` forbids the network.
+    """Return True if ``MNISTKIT_OFFLINE`` forbids the network.
 
     Raises:
-        ConfigError: It is set to something else than yes or no.
+        ConfigError: It is set to anything but yes or no.
     """
     value = os.environ.get("MNISTKIT_OFFLINE", "").strip().lower()
     if value in {"1", "true", "yes", "on"}:
@@ -151,7 +206,7 @@ def is_offline() -> bool:
 
 
 def mirror() -> str | None:
-    """The mirror to try first, ``MNISTKIT_MIRROR``, without a trailing slash; None if unset.
+    """Return the mirror to try first, ``MNISTKIT_MIRROR``, without a trailing slash; None if unset.
 
     Raises:
         ConfigError: It isn't an http or https URL.
@@ -173,7 +228,7 @@ def open_datasets_pins() -> Path | None:
 
 
 def verify_keys() -> tuple[Path, ...]:
-    """The files of ``MNISTKIT_VERIFY_KEY``, separated as in ``PATH``: one of these keys must have signed a model.
+    """Return the files of ``MNISTKIT_VERIFY_KEY``, separated as in ``PATH``: a model must be signed by one of the keys.
 
     Empty if it isn't set.
     """

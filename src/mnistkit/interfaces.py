@@ -1,15 +1,25 @@
-"""The three interfaces behind which backends are pluggable, one a file. Each docstring is the contract."""
+"""The three interfaces behind which backends are pluggable, and what a backend may offer besides.
 
-from mnistkit.data.source import DataSource, KnownContent, PinnedSource
-from mnistkit.registry.registry import ModelRegistry, RegistersRuns
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
+Each docstring is the contract; the suites of `mnistkit.testing` prove it.
+"""
+
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
+from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
+from mnistkit.registry.signing import SupportsSignatures
+from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
+from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
-    "GroupBackend",
-    "KnownContent",
     "ModelRegistry",
-    "PinnedSource",
-    "RegistersRuns",
+    "SupportsDelete",
+    "SupportsDigests",
+    "SupportsGroups",
+    "SupportsInspect",
+    "SupportsNumbers",
+    "SupportsPins",
+    "SupportsRunFiles",
+    "SupportsSignatures",
+    "SupportsStart",
 ]

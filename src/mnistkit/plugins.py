@@ -1,7 +1,7 @@
-"""Backends by name: for the command line and configuration files. Objects come first; names are looked up here.
+"""Backends by name, for the command line and configuration files: tables of import paths.
 
-A name leads to ``"module:callable"``; nothing is imported before it is asked for. Other packages add names
-through the entry-point groups below; the built-in names stay what they are.
+A name leads to ``"module:callable"``, which is imported when the name is first used. Other packages add names
+through the entry-point groups below; they can't replace the built-in names.
 
 - ``mnistkit.data_sources``: called with the whole uri, ``"idx:/data"``; the name is the part before ``:`` or ``?``.
   What a source needs beside its uri, such as the workspace it is in, are keyword arguments.
@@ -19,12 +19,15 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.data.dataset import Dataset
 
 __all__ = [
     "COMPUTE_BACKENDS",
@@ -32,6 +35,7 @@ __all__ = [
     "MODEL_REGISTRIES",
     "compute_backend",
     "data_source",
+    "load_dataset",
     "model_registry",
     "names",
 ]
@@ -71,38 +75,53 @@ _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 
 
 def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSource:
-    """The source that a uri such as ``"mnist"`` or ``"idx:/data/mine"`` stands for.
+    """Return the source of a uri such as ``"mnist"`` or ``"idx:/data/mine"``.
 
     Raises:
-        UnknownNameError: No source has that name, or it has no such option; lists the ones there are.
+        UnknownNameError: No source has that name, or it has no such option; lists those that exist.
         MissingExtraError: It needs a package that isn't installed.
     """
     name = re.split("[:?]", uri, maxsplit=1)[0]
     return cast("DataSource", _make("dataset", name, uri, options or {}))
 
 
-def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ComputeBackend:
-    """The compute backend of that name, with its runs in ``home``.
+def load_dataset(uri: str) -> Dataset:
+    """Load a dataset by its uri through the user's cache, verified.
+
+    Args:
+        uri: ``"mnist"``, ``"fashion-mnist"``, ``"digits"``, ``"idx:FOLDER"`` and so on.
 
     Raises:
-        UnknownNameError: There is no such backend, or it has no such option; lists the ones there are.
+        UnknownNameError: There is no such dataset; lists those that exist.
+        DataError: It can't be fetched, or isn't what is pinned.
+    """
+    from mnistkit.data.fetching import fetch_dataset
+
+    return fetch_dataset(data_source(uri))
+
+
+def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ComputeBackend:
+    """Return the compute backend of that name, with its runs in ``home``.
+
+    Raises:
+        UnknownNameError: There is no such backend, or it has no such option; lists those that exist.
         MissingExtraError: It needs a package that isn't installed.
     """
     return cast("ComputeBackend", _make("compute backend", name, home, options or {}))
 
 
 def model_registry(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ModelRegistry:
-    """The model registry of that name, with its models in ``home``.
+    """Return the model registry of that name, with its models in ``home``.
 
     Raises:
-        UnknownNameError: There is no such registry, or it has no such option; lists the ones there are.
+        UnknownNameError: There is no such registry, or it has no such option; lists those that exist.
         MissingExtraError: It needs a package that isn't installed.
     """
     return cast("ModelRegistry", _make("model registry", name, home, options or {}))
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """All names of a kind: ``"dataset"``, ``"compute backend"`` or ``"model registry"``. Built-in ones first."""
+    """Return all names of a kind: ``"dataset"``, ``"compute backend"`` or ``"model registry"``. Built-in ones first."""
     group, builtin = _GROUPS[kind]
     return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
 

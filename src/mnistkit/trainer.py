@@ -2,79 +2,54 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
 from mnistkit import plugins
-from mnistkit.config import Config, default_compute, find_config, home_folder
+from mnistkit.config import Config, find_config, home_folder
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.data.source import DataSource
-from mnistkit.errors import RunStateError
-from mnistkit.estimators.warm_start import paths
 from mnistkit.evaluation.comparison import Comparison, compare
-from mnistkit.evaluation.results import run_model, run_model_file
+from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
 from mnistkit.jobs.spec import ModelSpec, check_classifier
-from mnistkit.models.files import companions, format_of
 from mnistkit.registry.loading import load_model
-from mnistkit.registry.promotion import resolve_model
-from mnistkit.registry.registry import ModelRegistry, RegistersRuns
+from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
-from mnistkit.runs.backend import ComputeBackend, GroupBackend
-from mnistkit.runs.record import RunState
-from mnistkit.runs.reuse import Explanation, explain, fingerprint, fingerprinted
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.registration import register_run
+from mnistkit.runs.reuse import ReuseDecision
 from mnistkit.runs.run import Run
-from mnistkit.sweeps.search import Halving, check_parameters, combinations, configured
-from mnistkit.sweeps.sweep import Sweep, Trial
-from mnistkit.sweeps.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
+from mnistkit.runs.submission import OnUpdate, Submitter
+from mnistkit.sweeps.running import run_optimization, run_sweep
+from mnistkit.sweeps.search import Halving
+from mnistkit.sweeps.sweep import Sweep
 from mnistkit.utils.names import check_name
 
-__all__ = ["Trainer", "load_dataset"]
-
-_log = logging.getLogger(__name__)
-
-
-def load_dataset(uri: str) -> Dataset:
-    """Load a dataset by its uri through the user's cache, verified.
-
-    Args:
-        uri: ``"mnist"``, ``"fashion-mnist"``, ``"digits"``, ``"idx:FOLDER"`` and so on.
-
-    Raises:
-        UnknownNameError: There is no such dataset; lists the ones there are.
-        DataError: It can't be had, or isn't what it should be.
-    """
-    return fetch_dataset(plugins.data_source(uri))
+__all__ = ["Trainer"]
 
 
 class Trainer:
-    """Trains classifiers on one dataset, keeps track of the runs, and registers the best.
+    """Trains classifiers on one dataset, tracks the runs, and registers the best.
 
     Attributes:
         data: Where the data comes from.
         compute: Where the code runs.
         models: Where models are registered.
-        experiment: What groups the runs.
+        experiment: The experiment that groups the runs.
     """
 
     def __init__(
-        self,
-        *,
-        data: str | DataSource,
-        compute: ComputeBackend,
-        models: ModelRegistry,
+        self, *, data: str | DataSource, compute: ComputeBackend, models: ModelRegistry,
         experiment: str = "sklearn-mnist",
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.data = plugins.data_source(data) if isinstance(data, str) else data
         self.compute = compute
         self.models = models
@@ -86,248 +61,165 @@ class Trainer:
 
     @classmethod
     def local(
-        cls,
-        data: str | DataSource = "mnist",
-        experiment: str = "sklearn-mnist",
-        home: str | os.PathLike[str] | None = None,
-        parallel: int | None = None,
-    ) -> Trainer:
-        """Everything on this machine, with nothing to set up.
+        cls, data: str | DataSource = "mnist", experiment: str = "sklearn-mnist",
+        home: str | os.PathLike[str] | None = None, parallel: int | None = None,
+    ) -> Trainer:  # fmt: skip
+        """Return a trainer that does everything on this machine, with nothing to set up.
 
         Args:
             data: A uri such as ``"mnist"`` or ``"idx:FOLDER"``, or a source.
-            experiment: What groups the runs.
-            home: Where runs and models are kept; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
-            parallel: How many runs at a time; None for one per core.
+            experiment: The experiment that groups the runs.
+            home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
+            parallel: The number of runs at a time; None for one per core.
         """
-        options = {} if parallel is None else {"parallel": parallel}
-        compute = {"backend": default_compute(), **options}
-        return cls._from(Config(experiment=experiment, home=str(home_folder(home)), compute=compute), data)
+        return cls.from_config(Config.local(data=data, experiment=experiment, home=home, parallel=parallel))
 
     @classmethod
     def azure(
-        cls,
-        data: str | DataSource = "azureml:mnist_opendataset",
-        experiment: str = "sklearn-mnist",
-        *,
-        workspace: Any = None,
-        config: str | os.PathLike[str] | None = None,
-        **cluster: Any,
-    ) -> Trainer:
-        """Runs on a cluster of an Azure Machine Learning workspace, and models in it. Needs the extra ``azure-v1``.
+        cls, data: str | DataSource = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
+        workspace: Any = None, config: str | os.PathLike[str] | None = None, **cluster: Any,
+    ) -> Trainer:  # fmt: skip
+        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
 
-        Nothing is asked of Azure before it is needed.
+        The nodes mount the data, and models are registered in the workspace. No request is sent before one is needed.
+        ``data`` and ``experiment`` are as in `local`; see `Config.azure` for the others.
+
+        Raises:
+            UnknownNameError: A cluster has no such option; lists those that it has.
+        """
+        made = Config.azure(data=data, experiment=experiment, workspace=workspace, config=config, **cluster)
+        return cls.from_config(made)
+
+    @classmethod
+    def from_config(
+        cls, config: Config | None = None, *, data: str | DataSource | None = None, experiment: str | None = None
+    ) -> Trainer:
+        """Return a trainer as a configuration describes it, with other data or another experiment if these are given.
 
         Args:
-            data: A uri or a source, which the nodes mount: Azure's own MNIST, or whatever `local` takes.
-            experiment: What groups the runs.
-            workspace: What `mnistkit.azureml.connect` returns; None for the one that ``config.json`` names.
-            config: That file, or the folder to look for it from upwards; None for the working directory.
-            cluster: Options of `mnistkit.azureml.AmlCompute`, such as ``name``, ``vm_size`` and ``max_nodes``.
+            config: None for ``mnistkit.toml`` (or ``[tool.mnistkit]``), found from the working directory upwards;
+                without such a file the same as `local`.
+            data: A uri, or a source.
+            experiment: The experiment that groups the runs.
 
         Raises:
-            UnknownNameError: A cluster has no such option; lists the ones it has.
+            ConfigError: The file can't be read; the message has file, line and key.
         """
-        where = {} if workspace is None else {"workspace": workspace}
-        where |= {} if config is None else {"config": os.fspath(config)}
-        compute = {"backend": "amlcompute", **where, **cluster}
-        models = {"backend": "workspace", **where}
-        if isinstance(data, str) and data.startswith("azureml:"):
-            data = plugins.data_source(data, where)
-        return cls._from(Config(experiment=experiment, compute=compute, models=models), data)
-
-    @classmethod
-    def from_config(cls, *, data: str | DataSource | None = None, experiment: str | None = None) -> Trainer:
-        """What ``mnistkit.toml`` (or ``[tool.mnistkit]``), found from the working directory upwards, says.
-
-        Without such a file the same as `local`. Arguments win over the file.
-
-        Raises:
-            ConfigError: The file can't be understood; names file, line and key.
-        """
-        config = find_config()
-        if experiment is not None:
-            config = attrs.evolve(config, experiment=experiment)
-        return cls._from(config, config.data if data is None else data)
-
-    @classmethod
-    def _from(cls, config: Config, data: str | DataSource) -> Trainer:
-        home = home_folder(config.home)
+        config = find_config() if config is None else config
+        config = config if data is None else attrs.evolve(config, data=data, data_options={})
+        source, home = config.data, home_folder(config.home)
         compute, models = dict(config.compute), dict(config.models)
         return cls(
-            data=data,
+            data=plugins.data_source(source, config.data_options) if isinstance(source, str) else source,
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
-            experiment=config.experiment,
+            experiment=config.experiment if experiment is None else experiment,
         )
 
     def dataset(self) -> Dataset:
-        """The data itself, fetched if need be and verified."""
+        """Return the data itself, fetched if need be and verified."""
         return fetch_dataset(self.data)
 
     def job(
-        self,
-        estimator: Any,
-        *,
-        seed: int = 42,
-        limit: int | None = None,
-        tags: Mapping[str, str] | None = None,
-        model_format: ModelFormat = "skops",
-        timeout: float | None = None,
-        retries: int = 0,
+        self, estimator: Any, *, seed: int = 42, limit: int | None = None, tags: Mapping[str, str] | None = None,
+        model_format: ModelFormat = "skops", timeout: float | None = None, retries: int = 0,
         retry_on: Iterable[RetryCause] = ("killed", "error"),
-    ) -> TrainingJob:
-        """The job that `train` would submit.
+    ) -> TrainingJob:  # fmt: skip
+        """Return the job that `train` would submit.
 
         Args:
             estimator: Any scikit-learn classifier, or a Pipeline that ends in one.
-            seed: Reaches every ``random_state`` that isn't set.
-            limit: Train on a stratified subset of so many images; None for all.
+            seed: Seed for every ``random_state`` that isn't set.
+            limit: The number of training images, a stratified subset; None for all.
             tags: Free text by key.
             model_format: ``"skops"``; ``"linear"`` for linear models and pipelines as plain numbers; ``"joblib"``
                 for the tutorial's ``outputs/sklearn_mnist_model.pkl``.
             timeout: Seconds that one attempt may take; None for no limit.
             retries: How many more attempts to make after one that ended badly.
-            retry_on: Which bad ends are worth another: ``"killed"``, ``"error"``, ``"timeout"``.
+            retry_on: Which bad ends are worth another attempt: ``"killed"``, ``"error"``, ``"timeout"``.
 
         Raises:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
         check_classifier(estimator)
+        spec = ModelSpec.from_estimator(estimator)
         return TrainingJob(
-            model=ModelSpec.from_estimator(estimator),
-            seed=seed,
-            limit=limit,
-            model_format=model_format,
-            timeout=timeout,
-            retries=retries,
-            retry_on=tuple(retry_on),
-            experiment=self.experiment,
-            tags=dict(tags or {}),
-        )
+            model=spec, seed=seed, limit=limit, model_format=model_format, timeout=timeout, retries=retries,
+            retry_on=tuple(retry_on), experiment=self.experiment, tags=dict(tags or {}),
+        )  # fmt: skip
 
     def submit(self, job: Job, *, detach: bool = False, reuse: bool = False) -> Run:
         """Submit a job and return at once.
 
         Args:
             job: A `ScriptJob` or `TrainingJob`; it joins this trainer's experiment unless it names one.
-            detach: Whether the run outlives this process; `run` finds it again by its id.
+            detach: Let the run outlive this process; `run` finds it again by its id.
             reuse: Return an earlier completed run of the same experiment instead, if it had the same code, parameters,
-                data, libraries and seed; `explain` tells which would be.
+                data, libraries and seed; `explain_reuse` returns which.
 
         Raises:
             UsageError: ``detach``, and the backend's runs end with this process.
         """
-        job = fingerprinted(self._joined(job), self.data)
-        if reuse and job.fingerprint is not None:
-            found = explain(job.fingerprint, self.compute.runs(job.experiment))
-            if found.reuses and found.run_id is not None:
-                _log.info("reused run %s: the same code, parameters, data, libraries and seed", found.run_id)
-                return self.run(found.run_id)
-        return Run(self.compute, self.compute.submit(job, self.data, detach=detach))
-
-    def explain(self, job: Job) -> Explanation:
-        """Say whether there is a run that ``submit(job, reuse=True)`` would return, and if not, what stands against it.
-
-        Nothing is submitted or fetched; ``print(trainer.explain(job))`` tells it in words.
-
-        Raises:
-            UsageError: The data source doesn't say what it holds, or a script's folder is too large.
-            NotFoundError: A script, or the data, isn't there.
-            SpecError: The estimator can't be imported, or its source changed after it was.
-        """
-        job = self._joined(job)
-        return explain(fingerprint(job, self.data), self.compute.runs(job.experiment))
-
-    def _joined(self, job: Job) -> Job:
-        return attrs.evolve(job, experiment=self.experiment) if job.experiment == "default" else job
+        return self._submitter().submit(job, detach=detach, reuse=reuse)
 
     def submit_all(self, jobs: Sequence[Job]) -> list[Run]:
         """Submit several jobs at once and return their runs, in order; interrupted (Ctrl-C), it cancels them.
 
-        Args:
-            jobs: As for `submit`.
+        Jobs that differ in the C of a `FastLogisticRegression` alone run one after another, if the backend can do
+        that: each starts from the solution of the one before, which takes less time in all.
         """
-        order: list[int] = []
-        runs: list[Run] = []
-        with canceling(runs):
-            for group in paths(jobs) if isinstance(self.compute, GroupBackend) else [[i] for i in range(len(jobs))]:
-                runs += self._submit_group([jobs[i] for i in group])
-                order += group
-        return [run for _, run in sorted(zip(order, runs, strict=True), key=itemgetter(0))]
+        return self._submitter().submit_all(jobs)
 
-    def _submit_group(self, jobs: Sequence[Job]) -> list[Run]:
-        if len(jobs) == 1 or not isinstance(self.compute, GroupBackend):
-            return [self.submit(job) for job in jobs]
-        jobs = [fingerprinted(self._joined(job), self.data) for job in jobs]
-        return [Run(self.compute, record) for record in self.compute.submit_group(jobs, self.data)]
+    def explain_reuse(self, job: Job) -> ReuseDecision:
+        """Return which run ``submit(job, reuse=True)`` would return, and if none, why; ``print`` it for the text.
+
+        Raises:
+            UsageError: The data source has no digests.
+            MnistkitError: The job's code or data can't be read; see `mnistkit.runs.fingerprint`.
+        """
+        return self._submitter().explain_reuse(job)
 
     def train(
-        self,
-        estimator: Any,
-        *,
-        seed: int = 42,
-        limit: int | None = None,
-        tags: Mapping[str, str] | None = None,
-        model_format: ModelFormat = "skops",
-        timeout: float | None = None,
-        retries: int = 0,
-        retry_on: Iterable[RetryCause] = ("killed", "error"),
-        reuse: bool = False,
-    ) -> Run:
-        """Train a classifier and wait; see `job` for the arguments, and `submit` for ``reuse``.
+        self, estimator: Any, *, seed: int = 42, limit: int | None = None, tags: Mapping[str, str] | None = None,
+        model_format: ModelFormat = "skops", timeout: float | None = None, retries: int = 0,
+        retry_on: Iterable[RetryCause] = ("killed", "error"), reuse: bool = False, on_update: OnUpdate | None = None,
+    ) -> Run:  # fmt: skip
+        """Train a classifier and wait; see `job` for the arguments, `submit` for ``reuse``, `sweep` for ``on_update``.
 
         Interrupting it (Ctrl-C) cancels the run.
 
         Raises:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
-            RunFailedError: The run failed; its log tells more.
+            RunFailedError: The run failed; the message ends with the last lines of its traceback.
         """
         job = self.job(
-            estimator,
-            seed=seed,
-            limit=limit,
-            tags=tags,
-            model_format=model_format,
-            timeout=timeout,
-            retries=retries,
+            estimator, seed=seed, limit=limit, tags=tags, model_format=model_format, timeout=timeout, retries=retries,
             retry_on=retry_on,
-        )
-        run = self.submit(job, reuse=reuse)
-        with canceling([run]):
-            for _ in run.looks():
-                pass
-        run.raise_for_state()
-        return run
+        )  # fmt: skip
+        return self._submitter().train(job, reuse=reuse, on_update=on_update)
 
     def sweep(
-        self,
-        estimator: Any,
-        grid: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-        *,
-        n: int | None = None,
-        halving: Halving | None = None,
-        resume: bool = False,
-        parallel: int | None = None,
-        seed: int = 42,
-        limit: int | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> Sweep:
+        self, estimator: Any, grid: Mapping[str, Any] | Iterable[Mapping[str, Any]], *, n: int | None = None,
+        halving: Halving | None = None, resume: bool = False, parallel: int | None = None, seed: int = 42,
+        limit: int | None = None, tags: Mapping[str, str] | None = None, on_update: OnUpdate | None = None,
+    ) -> Sweep:  # fmt: skip
         """Train one run per combination of parameters, and wait for all; those that fail don't stop the others.
 
-        Interrupting it (Ctrl-C) cancels what goes on, keeps what has ended, and raises KeyboardInterrupt; the same call
-        with ``resume=True`` runs what is missing.
+        Interrupting it (Ctrl-C) cancels the unfinished runs, keeps the finished ones, and raises KeyboardInterrupt; the
+        same call with ``resume=True`` runs what is missing.
 
         Args:
             estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
             grid: Values by parameter: all combinations, or ``n`` drawn from them. Or the combinations themselves.
             n: How many combinations to draw at random, from lists or scipy.stats distributions; see `combinations`.
-            halving: Give up hopeless combinations early; None to train each on everything.
+            halving: Drop hopeless combinations early; None to train each on everything.
             resume: Take over runs of the same jobs that have completed before; see `completed_before`.
-            parallel: At most so many runs at a time; None for as many as the backend takes.
-            seed: As in `job`; also of the draw.
+            parallel: The number of runs at a time, each started from scratch; None submits them as `submit_all` does.
+            seed: As in `job`; also for the draw.
             limit: As in `job`.
             tags: As in `job`. ``tags["sweep"]`` names the sweep; by default it is a digest of the trials.
+            on_update: Called after each submission and each poll with the runs submitted so far (of a `Halving`, those
+                of the rung), and the number of jobs not yet submitted.
 
         Returns:
             The runs, in the order of the combinations, each in a terminal state.
@@ -336,87 +228,38 @@ class Trainer:
             SpecError: A parameter can't be written as JSON. Nothing was submitted.
             UsageError: A parameter doesn't exist, or there is nothing to try. Nothing was submitted.
         """
-        check_parallel(parallel)
-        params = combinations(grid, n=n, seed=seed)
-        jobs = [self.job(each, seed=seed, limit=limit, tags=tags) for each in configured(estimator, params)]
-        jobs = named(jobs, self.data.uri)
-
-        def run(
-            jobs: Sequence[TrainingJob], params: Sequence[Mapping[str, Any]], rung: int | None = None
-        ) -> list[Trial]:
-            before = completed_before(jobs, self.compute, self.data.uri) if resume else ()
-            return run_trials(jobs, params, self.submit_all, parallel=parallel, before=before, rung=rung)
-
-        if halving is None:
-            return Sweep(jobs[0].tags["sweep"], run(jobs, params))
-        full = len(self.dataset().train)
-        full = full if limit is None else min(full, limit)
-        return Sweep(jobs[0].tags["sweep"], run_halved(jobs, params, halving, full, run))
+        make_job = partial(self.job, seed=seed, limit=limit, tags=tags)
+        return run_sweep(
+            self._submitter(), make_job, estimator, grid, n=n, halving=halving, resume=resume, parallel=parallel,
+            seed=seed, on_update=on_update,
+        )  # fmt: skip
 
     def optimize(
-        self,
-        estimator: Any,
-        space: Mapping[str, Any],
-        *,
-        n: int,
-        sampler: Any = None,
-        metric: str = "accuracy",
-        mode: Literal["max", "min"] = "max",
-        parallel: int = 1,
-        seed: int = 42,
-        limit: int | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> Sweep:
-        """Train ``n`` runs with parameters that one of Optuna's samplers asks for, given how the earlier ones came out.
+        self, estimator: Any, space: Mapping[str, Any], *, n: int, sampler: Any = None, metric: str = "accuracy",
+        mode: Literal["max", "min"] = "max", parallel: int = 1, seed: int = 42, limit: int | None = None,
+        tags: Mapping[str, str] | None = None, on_update: OnUpdate | None = None,
+    ) -> Sweep:  # fmt: skip
+        """Train ``n`` runs with parameters that one of Optuna's samplers chooses, given how the earlier ones came out.
 
-        Needs the extra ``optuna``. Interrupting it (Ctrl-C) cancels what goes on, keeps what has ended, and raises
-        KeyboardInterrupt. It can't be resumed: what a sampler asks for depends on the order in which runs end.
-
-        Args:
-            estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
-            space: ``optuna.distributions`` by parameter, such as ``{"C": FloatDistribution(0.01, 10, log=True)}``.
-            n: How many runs; fewer if the sampler runs out of combinations.
-            sampler: Any of ``optuna.samplers``; None for a ``TPESampler`` with this ``seed``.
-            metric: What to optimize.
-            mode: ``"max"`` if higher is better, ``"min"`` if lower is.
-            parallel: At most so many runs at a time: the more, the less each choice knows of the others.
-            seed: As in `job`; also of the default sampler.
-            limit: As in `job`.
-            tags: As in `job`. ``tags["sweep"]`` names the sweep.
-
-        Returns:
-            The runs, in the order in which they were asked for, each in a terminal state.
+        Needs the extra ``optuna``. ``space`` has ``optuna.distributions`` by parameter, such as
+        ``{"C": FloatDistribution(0.01, 10, log=True)}``; ``sampler`` is any of ``optuna.samplers``, by default a
+        ``TPESampler`` with this ``seed``; ``metric`` is maximized, or minimized with ``mode="min"``. The larger
+        ``parallel`` is, the less the sampler learns before each choice. The other arguments are those of `sweep`. It
+        can't be resumed: the choices depend on the order of the results.
 
         Raises:
             MissingExtraError: Optuna isn't installed.
             UsageError: A parameter doesn't exist, or isn't given one of Optuna's distributions. Nothing was submitted.
             SpecError: The estimator can't predict classes, or can't be written as JSON. Nothing was submitted.
         """
-        from mnistkit.sweeps.optimization import optimized_trials
-
-        check_parallel(parallel)
-        check_parameters(estimator, space)
-        [base] = named([self.job(estimator, seed=seed, limit=limit, tags=tags)], self.data.uri, repr(space), str(n))
-
-        def job(params: Mapping[str, Any]) -> TrainingJob:
-            [configuration] = configured(estimator, [params])
-            return self.job(configuration, seed=seed, limit=limit, tags=base.tags)
-
-        trials = optimized_trials(
-            job,
-            space,
-            self.submit_all,
-            n=n,
-            sampler=sampler,
-            metric=metric,
-            mode=mode,
-            parallel=parallel,
-            seed=seed,
-        )
-        return Sweep(base.tags["sweep"], trials)
+        make_job = partial(self.job, seed=seed, limit=limit, tags=tags)
+        return run_optimization(
+            self._submitter(), make_job, estimator, space, n=n, sampler=sampler, metric=metric, mode=mode,
+            parallel=parallel, seed=seed, on_update=on_update,
+        )  # fmt: skip
 
     def run(self, run_id: str) -> Run:
-        """A handle on an earlier run, also of another process.
+        """Return a handle on an earlier run, also of another process.
 
         Raises:
             RunNotFoundError: No run has that id.
@@ -424,103 +267,50 @@ class Trainer:
         return Run(self.compute, self.compute.get(run_id))
 
     def runs(self) -> tuple[Run, ...]:
-        """The runs of this experiment, newest first."""
+        """Return the runs of this experiment, newest first."""
         return tuple(Run(self.compute, record) for record in self.compute.runs(self.experiment))
 
     def register(
-        self,
-        run: Run,
-        name: str,
-        *,
-        file: str | None = None,
-        tags: Mapping[str, str] | None = None,
+        self, run: Run, name: str, *, file: str | None = None, tags: Mapping[str, str] | None = None,
         description: str = "",
-    ) -> ModelVersion:
-        """Register the model of a completed run as the next version of ``name``, with its metrics.
+    ) -> ModelVersion:  # fmt: skip
+        """Register the model of a completed run as the next version of ``name``, with its metrics and tags.
 
-        Args:
-            run: A completed run.
-            name: The model's name.
-            file: Which of the run's files is the model, such as ``"outputs/sklearn_mnist_model.pkl"``; None
-                to find it.
-            tags: Free text by key, besides the run's.
-            description: Free text.
+        ``file`` is for a run that left several models: ``"outputs/model.skops"``. ``tags`` are added to the run's.
 
         Raises:
-            RunStateError: The run hasn't completed; says its state and error.
-            NotFoundError: It left no model; lists its files.
-            InvalidNameError: The name breaks the rule.
+            RunStateError: The run hasn't completed; the message has its state and error.
+            NotFoundError: It left no model, or several; lists its files.
         """
-        run.refresh()
-        if run.state is not RunState.COMPLETED:
-            detail = f": {run.error.rstrip('.')}" if run.error else ""
-            raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
-        file = file or run_model_file(run)
-        files = (file, *companions(file, run.files))
-        said: dict[str, Any] = {
-            "format": format_of(file),
-            "metrics": _finite(run.metrics),
-            "tags": {**run.record.tags, **(tags or {})},
-            "description": description,
-        }
-        with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-            for each in files:
-                run.download(each, folder)
-            if isinstance(self.models, RegistersRuns) and self.models.has_run(run.id):
-                return self.models.register_from_run(name, run.id, files, copies=Path(folder), **said)
-            return self.models.register(name, Path(folder), run_id=run.id, **said)
+        return register_run(self.models, run, name, file=file, tags=tags, description=description)
 
     def load(
-        self,
-        ref: str | ModelVersion,
-        *,
-        allow_pickle: bool = False,
-        trusted: Iterable[str | type] = (),
-        expect_digest: str | None = None,
-        verify_key: str | os.PathLike[str] | None = None,
+        self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),
+        expect_digest: str | None = None, verify_key: str | os.PathLike[str] | None = None,
         allow_version_mismatch: bool = False,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
-        Args:
-            ref: The reference, or the version.
-            allow_pickle: Also unpickle a joblib file, which can run any code: only for models that you trust.
-            trusted: Types to allow in skops files besides those that are known to be harmless.
-            expect_digest: The version's digest as you noted it: another one is refused.
-            verify_key: The file with the public key whose holder must have signed it; None for
-                ``MNISTKIT_VERIFY_KEY``.
-            allow_version_mismatch: Load what another release of the libraries made, if it answers as recorded.
-
-        Raises:
-            ModelNotFoundError: There is no such model.
-            IntegrityError: Its files were altered, its digest isn't the expected one, or it isn't signed.
-            UnsafeModelError: Loading it could run code.
-            VersionMismatchError: Another release of the libraries made it.
+        Takes the arguments of `mnistkit.load_model`, and raises the same errors.
         """
         return load_model(
-            self.models,
-            ref,
-            allow_pickle=allow_pickle,
-            trusted=trusted,
-            expect_digest=expect_digest,
-            verify_key=verify_key,
-            allow_version_mismatch=allow_version_mismatch,
-        )
+            self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
+            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
+        )  # fmt: skip
 
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
-        """Ask a model for every test image, and count.
+        """Predict every test image, and return the scores.
 
         Args:
             model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
-            data: A dataset, of which the test split is asked for, or a split; None for this trainer's data.
+            data: A dataset, of which the test split is used, or a split; None for this trainer's data.
 
         Raises:
             UsageError: The model takes images of another size.
             NotFoundError: The run left no model, or there is no such version.
-            UnsafeModelError: Loading it could run code: load it with `load` or `mnistkit.evaluation.run_model`, and
-                give the classifier.
+            UnsafeModelError: Loading it could run code: give what `load` or `mnistkit.evaluation.run_model` returned.
         """
-        return evaluate(self._classifier(model), self.dataset() if data is None else data)
+        return evaluate(classifier_of(model, self.models), self.dataset() if data is None else data)
 
     def compare(
         self,
@@ -528,32 +318,19 @@ class Trainer:
         second: Run | str | ModelVersion | Any,
         data: Dataset | Split | None = None,
     ) -> Comparison:
-        """Ask two models for the same test images, and tell whether one is better; ``print`` it for the words.
+        """Compare two models on the same test images; ``print`` the result to read whether one is better.
 
-        Args:
-            first: As in `evaluate`.
-            second: As in `evaluate`.
-            data: As in `evaluate`.
-
-        Raises:
-            UsageError: A model takes images of another size.
-            NotFoundError: A run left no model, or there is no such version.
-            UnsafeModelError: As from `evaluate`.
+        Takes models and data as `evaluate` does, and raises the same errors.
         """
-        names = (self._name(first, "the first"), self._name(second, "the second"))
-        if data is None:
-            data = self.dataset()
-        return compare(self._classifier(first), self._classifier(second), data, names=names)
+        names = (model_name(first, self.models, "the first"), model_name(second, self.models, "the second"))
+        data = self.dataset() if data is None else data
+        return compare(classifier_of(first, self.models), classifier_of(second, self.models), data, names=names)
 
     def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write all that is known of a run or a sweep as one HTML file, and return where it is.
+        """Write everything known about a run or a sweep as one HTML file, and return its path.
 
-        The file stands alone: it loads nothing. What can't be had any more, such as the data or the model, is said to
-        be missing in it. Of a sweep the best run is shown as well.
-
-        Args:
-            of: A run, as of its last look, or a sweep.
-            path: The file; None for ``report-ID.html`` in the working directory. One that is there is replaced.
+        The file loads nothing, and names what is missing, such as data that no longer exists. ``path`` is by default
+        ``report-ID.html`` in the working directory. An existing file is replaced.
 
         Raises:
             StorageError: It can't be written.
@@ -566,18 +343,5 @@ class Trainer:
             return write_report(sweep_report(of), path or default_name(of.name))
         return write_report(run_report(of), path or default_name(of.id))
 
-    def _classifier(self, model: Any) -> Any:
-        if isinstance(model, Run):
-            return run_model(model)
-        return self.load(model) if isinstance(model, (str, ModelVersion)) else model
-
-    def _name(self, model: Any, default: str) -> str:
-        if isinstance(model, Run):
-            return f"run {model.id}"
-        if isinstance(model, str):
-            return resolve_model(self.models, model).id
-        return model.id if isinstance(model, ModelVersion) else default
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+    def _submitter(self) -> Submitter:
+        return Submitter(compute=self.compute, data=self.data, experiment=self.experiment)

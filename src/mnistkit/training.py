@@ -1,4 +1,4 @@
-"""The one way a `TrainingJob` is carried out, whatever the backend: load, fit, evaluate, log, write."""
+"""Training: every backend carries out a `TrainingJob` by this function, which fits, evaluates, logs and writes."""
 
 from __future__ import annotations
 
@@ -6,91 +6,119 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
-from mnistkit.jobs.job import TrainingJob
-from mnistkit.jobs.spec import check_classifier
+from mnistkit.jobs.job import ModelFormat, TrainingJob
+from mnistkit.jobs.spec import ModelSpec, check_classifier
 from mnistkit.models.persistence import save_model
-from mnistkit.models.probe import probe_rows
+from mnistkit.models.probe import PROBE_FILE, probe_rows
 from mnistkit.runs.context import RunContext, Stopped
 from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators import WarmStart
 
-__all__ = ["train"]
+__all__ = ["WARM_START_TAG", "train"]
+
+WARM_START_TAG: Final = "warm start"
+"""The tag of a run that started from the solution of an earlier one: its training seconds don't compare."""
 
 
-_log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
+_log = logging.getLogger("mnistkit.run")  # backends write its records to the log of the run
 
 
 def train(
-    job: TrainingJob, dataset: Dataset, context: RunContext, path: RegularizationPath | None = None
-) -> Evaluation:
-    """Fit the job's classifier on the training split, judge it on the test split, and keep the results.
+    job: TrainingJob, dataset: Dataset, context: RunContext, warm_start: WarmStart | None = None
+) -> Evaluation | None:
+    """Fit the job's classifier on the training split, evaluate it on the test split, and write the results.
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
-    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; writes the model and
-    ``evaluation.json`` into ``context.outputs``.
+    are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; tags a run that
+    started from the solution of an earlier one; writes the model and ``evaluation.json`` into ``context.outputs``.
 
     Args:
         job: What to fit.
         dataset: What to fit it on.
         context: Where to write.
-        path: What earlier jobs of its group (see `paths`), on the same dataset, have found.
+        warm_start: The solutions of earlier jobs of its group (see `warm_start_groups`), on the same dataset.
+
+    Returns:
+        The evaluation; None if the classifier's predictions aren't one label per image, which the log says.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
         Stopped: ``context.should_stop`` was found set.
     """
-    estimator = job.model.build()
-    check_classifier(estimator)
-    _seed(estimator, job.seed)
+    estimator = _estimator(job, len(dataset.class_names))
     if job.limit is not None:
         dataset = dataset.subset(job.limit, seed=job.seed)
-    estimator = _one_vs_rest(estimator, len(dataset.class_names))
     _log.info("data: %s, %d to train on, %d to test on, %d classes",
               dataset.name, len(dataset.train), len(dataset.test), len(dataset.class_names))  # fmt: skip
     X, y = _features(estimator, dataset.train), dataset.train.y
-    _stop_if_asked(context)
+    _stop_if_canceled(context)
 
     rate = _regularization_rate(estimator)
     if rate is not None:
         context.log("regularization rate", rate)
     _log.info("fitting %s", job.model)
+    is_warm = warm_start is not None and warm_start.has_solution
     start = time.monotonic()
     with _followed(estimator, context):
-        if path is None:
+        if warm_start is None:
             estimator.fit(X, y)
         else:
-            path.fit(estimator, X, y)
+            warm_start.fit(estimator, X, y)
     seconds = time.monotonic() - start
-    del X, y  # the largest arrays there are, not needed beside what the evaluation takes
-    _log.info("fitted in %.1f s", seconds)
-    _stop_if_asked(context)
+    del X, y  # the largest arrays: free them before the evaluation needs memory
+    _log.info("fitted in %.1f s%s", seconds, ", starting from the solution of an earlier run" if is_warm else "")
+    _stop_if_canceled(context)
 
-    evaluation = evaluate(estimator, dataset.test, dataset.class_names)
+    estimator = _in_scikit_learn(estimator)
+    # Saved before it is evaluated: whatever its predictions are, what was trained isn't lost.
+    _save(estimator, context.outputs, job.model_format, _probe(dataset.test))
+    evaluation = _evaluated(estimator, dataset, context)
+    context.log("training seconds", round(seconds, 3))
+    if is_warm:
+        context.tag(WARM_START_TAG, "yes, from the solution of an earlier run: its training seconds are fewer")
+    return evaluation
+
+
+def _save(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> None:
+    """Write the model; without a probe, and with a note in the log, if it can't predict the probe's rows."""
+    try:
+        save_model(estimator, folder, format=model_format, probe=probe)
+    except UsageError as error:
+        save_model(estimator, folder, format=model_format)  # raises if it can't be written at all
+        _log.warning("wrote no %s: %s", PROBE_FILE, error)
+
+
+def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
+    try:
+        evaluation = evaluate(estimator, dataset.test, dataset.class_names)
+    except ModelError as error:
+        _log.warning("left out the evaluation: %s", error)
+        return None
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
     context.log("accuracy", evaluation.accuracy)
     if evaluation.log_loss is not None:
         context.log("log loss", evaluation.log_loss)
-    context.log("training seconds", round(seconds, 3))
     (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
-    save_model(estimator, context.outputs, format=job.model_format, probe=_probe(dataset.test))
     return evaluation
 
 
 def _probe(split: Split) -> Any:
-    """The rows on which a later release of the libraries is compared with this one."""
+    """Return the rows on which a later release of the libraries is compared with this one."""
     return evolve(split, images=probe_rows(split.images), labels=probe_rows(split.labels)).X()
 
 
 def _features(estimator: Any, split: Split) -> Any:
-    """What to fit on: the scaled matrix, or for our own estimator the bytes, a quarter of the memory."""
+    """Return the scaled matrix to fit on; for our own estimator the bytes, a quarter of the memory."""
     from mnistkit.estimators import ArrayRows, FastLogisticRegression
 
     if isinstance(estimator, FastLogisticRegression):
@@ -100,7 +128,7 @@ def _features(estimator: Any, split: Split) -> Any:
 
 @contextmanager
 def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
-    """Log each step of our own estimator, and stop between two if asked to."""
+    """Log each step of our own estimator, and stop between two steps if the run is canceled."""
     from mnistkit.estimators import FastLogisticRegression
 
     if not isinstance(estimator, FastLogisticRegression) or estimator.callback is not None:
@@ -110,44 +138,60 @@ def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
     def follow(step: int, objective: float, gradient: float) -> None:
         context.log("objective", objective, step=step)
         _log.info("step %d: objective %.2f, relative gradient %.1e", step, objective, gradient)
-        _stop_if_asked(context)
+        _stop_if_canceled(context)
 
     estimator.callback = follow
     try:
         yield
     finally:
-        estimator.callback = None  # a model is registered without what it was followed by
+        estimator.callback = None  # the model file must not contain the callback
 
 
-def _stop_if_asked(context: RunContext) -> None:
+def _stop_if_canceled(context: RunContext) -> None:
     if context.should_stop:
         raise Stopped
+
+
+def _estimator(job: TrainingJob, n_classes: int) -> Any:
+    """Return the job's classifier, not fitted, with its seed."""
+    from mnistkit.estimators import with_array_selectors, with_multiclass_liblinear
+
+    model_type, params = job.model.type, dict(job.model.params)
+    if n_classes > 2:  # noqa: PLR2004 - scikit-learn fits two by itself
+        model_type, params = with_multiclass_liblinear(model_type, params)
+    estimator = ModelSpec(model_type, with_array_selectors(params)).build()
+    check_classifier(estimator)
+    _seed(estimator, job.seed)
+    return estimator
 
 
 def _seed(estimator: Any, seed: int) -> None:
     """Give ``seed`` to every ``random_state``, however deep, that the user left open."""
     params = estimator.get_params(deep=True)
-    open_ones = {k: seed for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None}
-    if open_ones:
-        estimator.set_params(**open_ones)
+    unset = {k: seed for k, v in params.items() if k.rpartition("__")[2] == "random_state" and v is None}
+    if unset:
+        estimator.set_params(**unset)
+    for value in params.values():  # splitters have no get_params: theirs isn't among the parameters
+        if hasattr(value, "get_n_splits") and getattr(value, "random_state", seed) is None:
+            value.random_state = seed
 
 
-def _one_vs_rest(estimator: Any, n_classes: int) -> Any:
-    """Wrap a liblinear logistic regression: today's scikit-learn refuses it for more than two classes."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
+def _in_scikit_learn(estimator: Any) -> Any:
+    """Return a fitted classifier, or a pipeline that ends in one, with scikit-learn's own class for liblinear's."""
     from sklearn.pipeline import Pipeline
+
+    from mnistkit.estimators import LiblinearLogisticRegression
 
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
-        return estimator.set_params(**{name: _one_vs_rest(last, n_classes)})
-    if isinstance(estimator, LogisticRegression) and estimator.solver == "liblinear" and n_classes > 2:  # noqa: PLR2004
-        return OneVsRestClassifier(estimator)
+        estimator.steps[-1] = (name, _in_scikit_learn(last))
+    elif isinstance(estimator, LiblinearLogisticRegression):
+        return estimator.to_sklearn()
     return estimator
 
 
 def _regularization_rate(estimator: Any) -> float | None:
-    """1/C as the tutorial calls it, if the classifier has one ``C`` somewhere."""
+    """Return 1/C, the tutorial's regularization rate, if the classifier has exactly one ``C``."""
     rates = [v for k, v in estimator.get_params(deep=True).items() if k.rpartition("__")[2] == "C"]
     if len(rates) != 1 or not isinstance(rates[0], (int, float)) or not rates[0] > 0:
         return None

@@ -108,7 +108,7 @@ def test_doctor(mnistkit: Program) -> None:
     assert found["azure"]["detail"].startswith("connected to")
     assert "synthetic-digits is expected" in found["azure data"]["detail"]
     assert found["clusters"]["detail"].startswith("none yet")
-    assert found["runs"]["detail"] == "0; still going: none"
+    assert found["runs"]["detail"] == "0; running: none"
 
 
 def test_doctor_with_a_cluster_that_failed(mnistkit: Program, emulator: AzureMLEmulator) -> None:

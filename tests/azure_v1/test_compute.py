@@ -111,7 +111,7 @@ def test_nodes_follow_jobs(backend: AmlCompute, tiny_mnist: DataSource, tmp_path
     gate = tmp_path / "gate"
     job = script(tmp_path, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n")
     run = Run(backend, backend.submit(job, tiny_mnist))
-    for _ in run.looks(DEADLINE):
+    for _ in run.poll(DEADLINE):
         if run.state is RunState.RUNNING:
             break
     status = backend.status()

@@ -33,9 +33,11 @@ from mnistkit.errors import (
     UnsafeModelError,
     UsageError,
 )
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.signing import check_signature, make_keys, sign
+from mnistkit.registry.verification import verify_models, version_numbers
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator
@@ -81,7 +83,9 @@ def test_a_runs_files_stay_where_they_are(
 ) -> None:
     """Files of a run are registered on the server, hashed, and only those: none with a longer name."""
     model = registry.register_from_run(
-        "digits", run.id, ["outputs/model.skops", "outputs/probe.json"], metrics={"accuracy": 0.9}
+        "digits",
+        ["outputs/model.skops", "outputs/probe.json"],
+        ModelInfo(format="skops", metrics={"accuracy": 0.9}, run_id=run.id),
     )
     assert (model.id, model.run_id, model.format) == ("digits:1", run.id, "skops")
     assert sorted(model.files) == ["model.skops", "probe.json"]
@@ -98,11 +102,11 @@ def test_a_runs_files_arrive_whole(
 ) -> None:
     """What a run's files are is never told from an answer without their bytes."""
     emulator.inject(Fault("empty-download"))
-    model = registry.register_from_run("digits", run.id, ["outputs/model.skops"])
+    model = registry.register_from_run("digits", ["outputs/model.skops"], ModelInfo(format="skops", run_id=run.id))
     assert model.files["model.skops"].size == len(b"the model.skops")
     emulator.inject(Fault("empty-download", times=None))
     with pytest.raises(ServiceError, match="arrived with 0"):
-        registry.register_from_run("digits", run.id, ["outputs/model.skops"])
+        registry.register_from_run("digits", ["outputs/model.skops"], ModelInfo(format="skops", run_id=run.id))
     emulator.clear_faults()
     assert registry.versions("digits") == (model,)
     registry.download(model, tmp_path / "into")
@@ -111,9 +115,9 @@ def test_a_runs_files_arrive_whole(
 def test_what_a_run_lacks(registry: WorkspaceRegistry, run: Any) -> None:
     """A path that the run doesn't have is told with the files it has; a run that isn't there is told as well."""
     with pytest.raises(NotFoundError, match=r"no file 'outputs/other'; it has outputs/model\.skops"):
-        registry.register_from_run("digits", run.id, ["outputs/other"])
+        registry.register_from_run("digits", ["outputs/other"], ModelInfo(format="files", run_id=run.id))
     with pytest.raises(RunNotFoundError):
-        registry.register_from_run("digits", "not-there", ["outputs/other"])
+        registry.register_from_run("digits", ["outputs/other"], ModelInfo(format="files", run_id="not-there"))
     assert registry.has_run(run.id)
     assert not registry.has_run("not-there")
     assert registry.names() == ()
@@ -136,7 +140,7 @@ def test_models_of_others(registry: WorkspaceRegistry, workspace: Any, run: Any,
     assert (tmp_path / "into" / "model.skops").read_bytes() == b"the model.skops"
     promote(registry, "theirs:1", "champion")
     assert resolve_model(registry, "theirs@champion").version == 1
-    assert registry.verify("theirs").problems == ()
+    assert verify_models(registry, "theirs").problems == ()
 
 
 def test_the_tutorials_model(registry: WorkspaceRegistry, run: Any, tmp_path: Path) -> None:
@@ -168,7 +172,7 @@ def test_names_of_others(registry: WorkspaceRegistry, run: Any) -> None:
 
 def test_the_sdk_can_use_ours(registry: WorkspaceRegistry, workspace: Any, folder: Path, tmp_path: Path) -> None:
     """Who uses the SDK alone finds tags and description, and downloads the files."""
-    registry.register("digits", folder, format="skops", tags={"stage": "test"}, description="ours")
+    registry.register("digits", folder, ModelInfo(format="skops", tags={"stage": "test"}, description="ours"))
     model = sdk("azureml.core").Model(workspace, "digits")
     assert (model.version, model.tags, model.description) == (1, {"stage": "test"}, "ours")
     path = Path(model.download(str(tmp_path / "sdk")))
@@ -180,7 +184,7 @@ def test_the_sdk_can_use_ours(registry: WorkspaceRegistry, workspace: Any, folde
 
 def test_signatures(registry: WorkspaceRegistry, folder: Path, tmp_path: Path) -> None:
     """A version is signed and checked; another key's signature doesn't do, and the first of a key stays."""
-    model = registry.register("digits", folder, format="skops")
+    model = registry.register("digits", folder, ModelInfo(format="skops"))
     private, public = make_keys(tmp_path / "key")
     _, other = make_keys(tmp_path / "other")
     first = sign(registry, model, private)
@@ -194,7 +198,7 @@ def test_signatures(registry: WorkspaceRegistry, folder: Path, tmp_path: Path) -
 def test_rollback(registry: WorkspaceRegistry, folder: Path) -> None:
     """An alias is promoted and taken back, and its history says so."""
     for _ in range(2):
-        registry.register("digits", folder, format="skops")
+        registry.register("digits", folder, ModelInfo(format="skops"))
     promote(registry, "digits:1", "champion")
     promote(registry, "digits:2", "champion", reason="better")
     assert rollback(registry, "digits", "champion").version == 1
@@ -208,7 +212,7 @@ def test_two_registries_race(workspace: Any, folder: Path) -> None:
     """Of two processes that decided on one history, one assigns, and the other is told."""
     one, two = WorkspaceRegistry(workspace), WorkspaceRegistry(workspace)
     for _ in range(2):
-        one.register("digits", folder, format="skops")
+        one.register("digits", folder, ModelInfo(format="skops"))
     outcomes: list[str] = []
     together = threading.Barrier(2, timeout=60)
 
@@ -231,7 +235,7 @@ def test_two_registries_race(workspace: Any, folder: Path) -> None:
 
 def test_history_has_a_name_of_its_own(registry: WorkspaceRegistry, workspace: Any, folder: Path) -> None:
     """The events are versions of a name that no model can have, with texts for people in the studio."""
-    registry.register("digits", folder, format="skops")
+    registry.register("digits", folder, ModelInfo(format="skops"))
     registry.assign("digits", "champion", 1)
     assert registry.names() == ("digits",)
     (entry,) = sdk("azureml.core").Model.list(workspace, name=log_name("digits"), expand=False)
@@ -243,14 +247,14 @@ def test_history_has_a_name_of_its_own(registry: WorkspaceRegistry, workspace: A
 def test_a_number_that_is_given_again(registry: WorkspaceRegistry, emulator: AzureMLEmulator, folder: Path) -> None:
     """Should the workspace give a deleted version's number again, the registration goes on to a new one."""
     for _ in range(2):
-        registry.register("digits", folder, format="skops")
+        registry.register("digits", folder, ModelInfo(format="skops"))
     registry.delete("digits", 2)
     handlers = (getattr(route.handler, "__self__", None) for route in emulator._router._routes)
     models = next(each for each in handlers if isinstance(each, Models))
     with models._numbers.change("digits") as record:
         record.update({key: value - 1 for key, value in record.items() if value == 2})
-    assert registry.register("digits", folder, format="skops").version == 3
-    assert registry.numbers("digits") == (3, 1)
+    assert registry.register("digits", folder, ModelInfo(format="skops")).version == 3
+    assert version_numbers(registry, "digits") == (3, 1)
 
 
 # --- a service that fails --------------------------------------------------------------------------------------------
@@ -262,7 +266,7 @@ def test_a_busy_service_is_waited_for(
 ) -> None:
     """What is refused once for being too much is asked for again, and registered once."""
     emulator.inject(Fault(kind, match="POST */models", seconds=1))
-    assert registry.register("digits", folder, format="skops").version == 1
+    assert registry.register("digits", folder, ModelInfo(format="skops")).version == 1
     assert versions_in_azure(workspace, "digits") == [1]
 
 
@@ -270,7 +274,7 @@ def test_a_service_that_stays_busy(registry: WorkspaceRegistry, emulator: AzureM
     """A service that goes on refusing is a typed error, and nothing is registered."""
     emulator.inject(Fault("throttle", match="POST */models", times=None))
     with pytest.raises(ThrottledError):
-        registry.register("digits", folder, format="skops")
+        registry.register("digits", folder, ModelInfo(format="skops"))
     emulator.clear_faults()
     assert registry.names() == ()
 
@@ -280,20 +284,20 @@ def test_a_connection_that_breaks_registers_once(
 ) -> None:
     """A registration that was done, and whose answer was lost, is there once; the next one counts on."""
     emulator.inject(Fault("reset", match="POST */models"))
-    model = registry.register("digits", folder, format="skops")
+    model = registry.register("digits", folder, ModelInfo(format="skops"))
     assert versions_in_azure(workspace, "digits") == [model.version]
     assert registry.versions("digits") == (model,)
     emulator.inject(Fault("reset", match="POST */models"))
     registry.assign("digits", "champion", model.version, reason="once")
     assert [entry.reason for entry in registry.aliases("digits")["champion"]] == ["once"]
-    assert registry.register("digits", folder, format="skops").version > model.version
+    assert registry.register("digits", folder, ModelInfo(format="skops")).version > model.version
 
 
 def test_an_empty_answer_is_asked_for_again(
     registry: WorkspaceRegistry, emulator: AzureMLEmulator, folder: Path, tmp_path: Path
 ) -> None:
     """A download without its bytes is repeated; if it stays empty it is an `IntegrityError`, and leaves nothing."""
-    model = registry.register("digits", folder, format="skops")
+    model = registry.register("digits", folder, ModelInfo(format="skops"))
     emulator.inject(Fault("empty-download"))
     registry.download(model, tmp_path / "good")
     assert (tmp_path / "good" / "model.skops").read_bytes() == b"the model"
@@ -305,7 +309,7 @@ def test_an_empty_answer_is_asked_for_again(
 
 def test_a_login_that_ends(registry: WorkspaceRegistry, emulator: AzureMLEmulator, folder: Path) -> None:
     """A token that isn't taken any more is an `AuthenticationError` that tells how to log in."""
-    registry.register("digits", folder, format="skops")
+    registry.register("digits", folder, ModelInfo(format="skops"))
     emulator.inject(Fault("unauthorized", match="/modelmanagement/", times=None))
     with pytest.raises(AuthenticationError, match="az login"):
         registry.versions("digits")
@@ -313,6 +317,6 @@ def test_a_login_that_ends(registry: WorkspaceRegistry, emulator: AzureMLEmulato
 
 def test_what_was_noted_counts(registry: WorkspaceRegistry, folder: Path, tmp_path: Path) -> None:
     """A version at hand that has another digest than the workspace's isn't delivered."""
-    model: ModelVersion = registry.register("digits", folder, format="skops")
+    model: ModelVersion = registry.register("digits", folder, ModelInfo(format="skops"))
     with pytest.raises(IntegrityError, match="the version given"):
         registry.download(evolve(model, digest="0" * 64), tmp_path / "into")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mnistkit.registry.info import ModelInfo
 from mnistkit.runs.record import RunState
 from mnistkit.trainer import Trainer
 
@@ -120,7 +121,7 @@ def test_what_is_no_agreement(
     folder.mkdir()
     (folder / "any").touch()
     models = Trainer.local("digits").models
-    models.register("digits", folder, format="files")
+    models.register("digits", folder, ModelInfo(format="files"))
 
     class Person(io.StringIO):
         def isatty(self) -> bool:

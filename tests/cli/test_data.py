@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mnistkit.interfaces import DataSource
-from mnistkit.plugins import names
-from mnistkit.trainer import load_dataset
+from mnistkit.plugins import load_dataset, names
 
 Program = Callable[..., Any]
 

@@ -20,7 +20,7 @@ def test_all_is_well(mnistkit: Program, trained: Trainer) -> None:
     found = {each["check"]: each for each in mnistkit("doctor", "--json").json}
     assert all(each["ok"] for each in found.values())
     assert "scikit-learn" in found["versions"]["detail"]
-    assert found["runs"]["detail"] == "1; still going: none"
+    assert found["runs"]["detail"] == "1; running: none"
     assert found["models"]["detail"] == "sklearn_mnist (1)"
     assert "BAD" not in mnistkit("doctor").out
 

@@ -156,7 +156,7 @@ def test_verify_passes_what_is_whole(mnistkit: Program, two: Trainer) -> None:
         versions = "1 version" if count == 1 else f"{count} versions"
         assert (outcome.out, outcome.err) == ("", f"{versions} with {count * size} bytes verified, none bad.\n")
     assert mnistkit("models", "verify", "--json").json == {"versions": 2, "bytes": 2 * size, "problems": []}
-    assert "never was" in mnistkit("models", "verify", "sklearn_mnist:9", code=1).err
+    assert "has never existed" in mnistkit("models", "verify", "sklearn_mnist:9", code=1).err
     assert "No model 'nope'" in mnistkit("models", "verify", "nope", code=1).err
 
 

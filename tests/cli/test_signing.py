@@ -32,7 +32,7 @@ def test_a_signed_version_scores_and_another_does_not(
     mnistkit("models", "verify", code=1)
     mnistkit("score", "--index", 0, "--model", "sklearn_mnist:1")
     assert "isn't signed" in mnistkit("score", "--index", 0, "--model", "sklearn_mnist:2", code=1).err
-    assert "k.pub is there already" in mnistkit("models", "keygen", "k.pub", code=2).err
+    assert "k.pub exists" in mnistkit("models", "keygen", "k.pub", code=2).err
 
 
 def test_what_is_damaged_is_not_signed(mnistkit: Program, trained: Trainer) -> None:

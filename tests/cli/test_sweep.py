@@ -30,7 +30,7 @@ def test_resuming_runs_what_is_missing(mnistkit: Program) -> None:
     again = outcome.json["runs"]
     assert [again[0]["id"], again[2]["id"]] == [first[1]["id"], first[0]["id"]]
     assert again[1]["metrics"]["regularization rate"] == 50.0
-    assert f"Run {first[0]['id']} is there already." in outcome.err
+    assert f"Reused run {first[0]['id']}, which had completed before." in outcome.err
     assert len(Trainer.local().runs()) == 3
     mnistkit(*SWEEP, "0.5", "--json")
     assert len(Trainer.local().runs()) == 4
@@ -84,7 +84,7 @@ def test_interrupting_says_how_to_go_on(start: Start, write_dataset: Callable[..
         "--parallel", "1",
     )  # fmt: skip
     assert process.stderr is not None
-    while "is submitted" not in process.stderr.readline():
+    while "Submitted run" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE)

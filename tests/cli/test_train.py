@@ -81,8 +81,8 @@ def test_a_regularization_that_cannot_be_is_explained(mnistkit: Program, rate: s
     [
         (("--data", "mnits"), "there are digits, idx:FOLDER, mnist"),
         (("--data", "idx:nowhere"), "nowhere is not a folder"),
-        (("--name", "a/b"), "'a/b' is no valid model name: use 1 to 64 ASCII letters"),
-        (("--experiment", "../x"), "is no valid experiment name"),
+        (("--name", "a/b"), "'a/b' isn't a valid model name: use 1 to 64 ASCII letters"),
+        (("--experiment", "../x"), "isn't a valid experiment name"),
         (("--tag", "novalue"), "write KEY=VALUE"),
     ],
 )
@@ -169,7 +169,7 @@ def test_interrupting_cancels_the_run_and_ends_at_once(start: Start, write_datas
     folder = write_dataset(images, random.integers(0, 10, 20_000, dtype=np.uint8))
     process = start("train", "--data", f"idx:{folder}", "--solver", "saga", "--max-iter", "1000000")
     assert process.stderr is not None
-    while "is submitted" not in process.stderr.readline():
+    while "Submitted run" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE)
@@ -191,7 +191,7 @@ def test_reuse_takes_the_earlier_run(mnistkit: Program) -> None:
     """With --reuse a second training is none: the same run, the same version, and a note that says so."""
     first = mnistkit(*DIGITS, "--json").json
     again = mnistkit(*DIGITS, "--reuse")
-    assert f"Run {first['run']['id']} is reused" in again.err
+    assert f"Reused run {first['run']['id']}" in again.err
     assert "sklearn_mnist\tsklearn_mnist:1\t1" in again.out
     assert mnistkit(*DIGITS, "--reuse", "--json").json == {**first, "reused": True}
     assert len(Trainer.local().runs()) == 1

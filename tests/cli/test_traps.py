@@ -17,6 +17,7 @@ from mnistkit.models.linear import ARRAYS_FILE, HEADER_FILE, loads_linear
 from mnistkit.models.persistence import loads_model, save_model
 from mnistkit.models.probe import PROBE_FILE, Probe
 from mnistkit.registry.export import export_version
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.trainer import Trainer
@@ -50,7 +51,7 @@ def _trapped(trainer: Trainer, folder: Path, format_: str, file: str, content: b
     if file in (HEADER_FILE, ARRAYS_FILE, PROBE_FILE):
         _harmless(folder, format_)
     (folder / file).write_bytes(content)
-    return trainer.models.register("digits", folder, format=format_)
+    return trainer.models.register("digits", folder, ModelInfo(format=format_))
 
 
 @pytest.mark.parametrize(("format_", "file"), _FILES)

@@ -20,7 +20,7 @@ def test_a_terminal_sees_the_run_go_on(start: Start) -> None:
     """On a terminal the state of the run is drawn over and over, and the cursor is back at the end."""
     out, shown = _with_terminal(start, TERM="xterm-256color")
     assert "sklearn_mnist\tsklearn_mnist:1\t1\n" in out
-    assert "is submitted" in shown
+    assert "Submitted run" in shown
     assert "Running" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
@@ -29,7 +29,7 @@ def test_a_terminal_sees_the_run_go_on(start: Start) -> None:
 def test_nothing_moves_where_nobody_wants_it(start: Start, variable: dict[str, str]) -> None:
     """With NO_COLOR, or on a dumb terminal, the notes are plain lines."""
     _, shown = _with_terminal(start, **{"TERM": "xterm", **variable})
-    assert "is submitted" in shown
+    assert "Submitted run" in shown
     assert "\x1b" not in shown
 
 

@@ -29,7 +29,7 @@ JOB = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"m
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason for a test to fail."""
-    monkeypatch.setattr(provenance, "_PATIENCE", 20.0)
+    monkeypatch.setattr(provenance, "_GIT_TIMEOUT_SECONDS", 20.0)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_git_that_hangs_is_left(repository: Path, tmp_path: Path, monkeypatch:
     fake.write_text("#!/bin/sh\nexec sleep 600\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(provenance, "_PATIENCE", 0.05)
+    monkeypatch.setattr(provenance, "_GIT_TIMEOUT_SECONDS", 0.05)
     start = time.monotonic()
     assert Provenance.of(JOB, repository).commit is None
     assert time.monotonic() - start < 30

@@ -128,7 +128,7 @@ def test_what_cant_travel_is_named(estimator: Any, words: str) -> None:
     [
         (ModelSpec("sklearn.linear_model.NoSuchThing"), "can't be imported"),
         (ModelSpec("no_such_package.Thing"), "can't be imported"),
-        (ModelSpec("os.getcwd"), "no scikit-learn estimator"),
+        (ModelSpec("os.getcwd"), "isn't a scikit-learn estimator"),
         (ModelSpec("sklearn.linear_model.LogisticRegression", {"CC": 1}), "refuses its parameters.*CC"),
         (ModelSpec("sklearn.linear_model.LogisticRegression", {"C": {"$what": 1}}), r"LogisticRegression\.C"),
         (ModelSpec("sklearn.linear_model.LogisticRegression", {"C": {"$float": "x"}}), r"LogisticRegression\.C"),

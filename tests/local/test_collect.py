@@ -17,9 +17,9 @@ from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import script_digests
 from mnistkit.local import scripts
 from mnistkit.local.processes.compute import ProcessCompute
-from mnistkit.local.scripts import collect
 from mnistkit.local.threads import InProcessCompute
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
+from mnistkit.runs.folder.scripts import collect
 from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
@@ -262,7 +262,7 @@ def test_the_size_is_limited(run_folder: Path) -> None:
 
 def test_sizes_add_up(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is on all files together, those of ``logs`` included, to the byte."""
-    monkeypatch.setattr(scripts, "MAX_COLLECTED", 10)
+    monkeypatch.setattr(scripts, "MAX_COLLECTED_BYTES", 10)
     for file, size in {"outputs/a": 6, "outputs/b": 5, "outputs/c": 4, "logs/d": 1}.items():
         (run_folder / "code" / file).write_bytes(bytes(size))
     assert collected(run_folder) == ["outputs/a", "outputs/c", "logs/std_log.txt"]
@@ -295,7 +295,7 @@ print('{SECRET[:6]} done')
 
 @pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute], ids=lambda backend: backend.__name__)
 def test_every_backend_collects_alike(
-    backend: type[StoredRuns], tiny_mnist: DataSource, tmp_path: Path, home: Path
+    backend: type[FolderBackend], tiny_mnist: DataSource, tmp_path: Path, home: Path
 ) -> None:
     """Both backends keep the same files, list the same refusals, and hand out nothing else."""
     (tmp_path / "script").mkdir()

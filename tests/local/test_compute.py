@@ -231,8 +231,8 @@ SUBMITS = """
 import sys, time
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs import ScriptJob
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.data import DigitsSource
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.data.folders import DigitsSource
 backend = InProcessCompute(sys.argv[1], parallel=1)
 for _ in range(2):
     print(backend.submit(ScriptJob(sys.argv[2]), DigitsSource()).id, flush=True)
@@ -337,7 +337,7 @@ def test_a_stubborn_script_is_killed(
     backend: InProcessCompute, tiny_mnist: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script that ignores the polite request, with a child of its own, is killed with its group."""
-    monkeypatch.setattr("mnistkit.local.scripts._GRACE", 0.2)
+    monkeypatch.setattr("mnistkit.runs.folder.scripts._GRACE_SECONDS", 0.2)
     folder = tmp_path / "script"
     folder.mkdir()
     (folder / "train.py").write_text(

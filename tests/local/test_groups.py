@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from mnistkit.estimators import FastLogisticRegression
-from mnistkit.estimators.warm_start import paths
-from mnistkit.interfaces import DataSource, GroupBackend
+from mnistkit.estimators.warm_start import warm_start_groups
+from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.trainer import Trainer
@@ -29,13 +30,13 @@ def job(C: object, **more: object) -> TrainingJob:
 
 
 @pytest.fixture(params=[InProcessCompute, ProcessCompute])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> GroupBackend:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> FolderBackend:
     """Each backend that runs groups."""
-    made: GroupBackend = request.param(tmp_path / "home")
+    made: FolderBackend = request.param(tmp_path / "home")
     return made
 
 
-def finished(backend: GroupBackend, jobs: list[Job], source: DataSource) -> list[Run]:
+def finished(backend: FolderBackend, jobs: list[Job], source: DataSource) -> list[Run]:
     """Submit a group, and wait for its ends."""
     return [Run(backend, record).wait(DEADLINE) for record in backend.submit_group(jobs, source)]
 
@@ -45,10 +46,10 @@ def test_jobs_that_differ_in_their_rate_alone_are_one_path() -> None:
     script = ScriptJob("folder")
     other = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"C": 1}))
     jobs: list[Job] = [job(10.0), script, job(0.1), other, job(1.0, seed=7), job(1.0), other]
-    assert paths(jobs) == [[2, 5, 0], [1], [3], [4], [6]]
+    assert warm_start_groups(jobs) == [[2, 5, 0], [1], [3], [4], [6]]
 
 
-def test_each_is_a_run_of_its_own(backend: GroupBackend, tiny_mnist: DataSource) -> None:
+def test_each_is_a_run_of_its_own(backend: FolderBackend, tiny_mnist: DataSource) -> None:
     """Every job of a group has its record, log, metrics and model, and one that fails doesn't stop the rest."""
     jobs: list[Job] = [job(-1.0), job(0.1), job(1.0)]
     bad, first, second = finished(backend, jobs, tiny_mnist)
@@ -64,7 +65,7 @@ def test_each_is_a_run_of_its_own(backend: GroupBackend, tiny_mnist: DataSource)
         assert len(run.record.attempts) == 1
 
 
-def test_a_path_finds_what_separate_fits_find(backend: GroupBackend, tiny_mnist: DataSource) -> None:
+def test_a_path_finds_what_separate_fits_find(backend: FolderBackend, tiny_mnist: DataSource) -> None:
     """The objectives agree within the solver's tolerance."""
     rates = [0.01, 0.1, 1.0]
     together = finished(backend, [job(C) for C in rates], tiny_mnist)
@@ -74,7 +75,7 @@ def test_a_path_finds_what_separate_fits_find(backend: GroupBackend, tiny_mnist:
         assert len(run.series("objective")) <= len(alone.series("objective"))
 
 
-def test_one_that_waits_can_be_canceled(backend: GroupBackend, tiny_mnist: DataSource) -> None:
+def test_one_that_waits_can_be_canceled(backend: FolderBackend, tiny_mnist: DataSource) -> None:
     """Canceling one run of a group leaves the others alone, and it never starts."""
     slow = ModelSpec(SPEC.type, {"C": 1.0, "tol": 1e-12, "max_iter": 10_000})
     records = backend.submit_group([TrainingJob(model=slow), job(1.0), job(2.0)], tiny_mnist)
@@ -86,7 +87,7 @@ def test_one_that_waits_can_be_canceled(backend: GroupBackend, tiny_mnist: DataS
     assert first.wait(DEADLINE).state in {RunState.CANCELED, RunState.COMPLETED}
 
 
-def test_a_sweep_over_rates_is_a_path(backend: GroupBackend, tiny_mnist: DataSource, tmp_path: Path) -> None:
+def test_a_sweep_over_rates_is_a_path(backend: FolderBackend, tiny_mnist: DataSource, tmp_path: Path) -> None:
     """A trainer's sweep hands such jobs over together, and gives the runs back in the order that was asked for."""
     trainer = Trainer(data=tiny_mnist, compute=backend, models=FolderRegistry(tmp_path / "models"))
     sweep = trainer.sweep(FastLogisticRegression(), {"C": [10.0, 0.1, 1.0]})

@@ -13,7 +13,7 @@ from mnistkit.testing import GroupBackendSuite
 
 
 class TestConformance(GroupBackendSuite):
-    """`ProcessCompute` keeps the contract of `GroupBackend`."""
+    """`ProcessCompute` keeps the contract of `SupportsGroups`."""
 
     detaches = True
 

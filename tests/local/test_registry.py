@@ -9,7 +9,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,24 +22,22 @@ from mnistkit.errors import (
     InvalidNameError,
     MnistkitError,
     ModelNotFoundError,
-    StorageError,
-    UsageError,
 )
 from mnistkit.interfaces import ModelRegistry
-from mnistkit.local.registry import durable as disk
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.persistence import save_model
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.manifest import Manifest, read_version
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.search import search_models
+from mnistkit.registry.verification import inspect_version, verify_models
 from mnistkit.registry.version import ModelRef, ModelVersion
 from mnistkit.testing import ModelRegistrySuite
 from mnistkit.testing.model_registry import HOSTILE_NAMES
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
-
-TESTS = Path(__file__).parents[1]
+from support.subprocesses import python_path
 
 
 @pytest.fixture
@@ -108,7 +105,12 @@ def test_suite_catches_a_naive_registry(tmp_path: Path) -> None:
     (tmp_path / "test_naive.py").write_text(_NAIVE_SUITE)
     command = [sys.executable, "-m", "pytest", "-q", "-rfp", "--tb=no", "-p", "no:cacheprovider", "test_naive.py"]
     done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True, text=True, check=False
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     words = [line.split() for line in done.stdout.splitlines()]
     outcomes = {w[1].split("::")[-1].split("[")[0]: w[0] for w in words if w and w[0] in {"PASSED", "FAILED"}}
@@ -186,7 +188,7 @@ _DAMAGE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("kind", _DAMAGE)
 def test_damage_is_refused(kind: str, registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """A version that isn't what was registered is an `IntegrityError`; nothing is copied, and others stay usable."""
-    bad, good = (registry.register("digits", source, format="files") for _ in range(2))
+    bad, good = (registry.register("digits", source, ModelInfo(format="files")) for _ in range(2))
     _DAMAGE[kind](Path(bad.location))
     with pytest.raises(IntegrityError, match=r"digits(:|/versions/)1"):
         registry.download(registry.get("digits", 1), tmp_path / "into")
@@ -195,14 +197,14 @@ def test_damage_is_refused(kind: str, registry: FolderRegistry, source: Path, tm
     assert not (tmp_path / "into").exists()
     assert good in registry.versions("digits")
     assert (registry.download(good, tmp_path / "into") / "model.skops").stat().st_size == 40_000
-    assert registry.register("digits", source, format="files").version == 3
+    assert registry.register("digits", source, ModelInfo(format="files")).version == 3
 
 
 def test_every_flipped_bit_is_refused(registry: FolderRegistry, tmp_path: Path) -> None:
     """Each single flipped bit, and each truncation, of a small file is found."""
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "model.skops").write_bytes(b"small one")
-    model = registry.register("digits", tmp_path / "small", format="files")
+    model = registry.register("digits", tmp_path / "small", ModelInfo(format="files"))
     path = Path(model.location) / "model.skops"
     whole = path.read_bytes()
     flips = [whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :] for i in range(len(whole)) for bit in range(8)]
@@ -225,7 +227,7 @@ def test_flipped_and_cut_models_are_refused(step: int, registry: FolderRegistry,
     from sklearn.dummy import DummyClassifier
 
     save_model(DummyClassifier().fit([[0], [1], [2]], [0, 1, 1]), tmp_path / "model")
-    model = registry.register("digits", tmp_path / "model", format="skops")
+    model = registry.register("digits", tmp_path / "model", ModelInfo(format="skops"))
     path = Path(model.location) / "model.skops"
     whole = path.read_bytes()
     for data in itertools.chain(_every_flip(whole, step), (whole[:end] for end in range(0, len(whole), step))):
@@ -233,12 +235,12 @@ def test_flipped_and_cut_models_are_refused(step: int, registry: FolderRegistry,
         with pytest.raises(IntegrityError, match=r"digits:1: model\.skops"):
             registry.download(model, tmp_path / "into")
     path.write_bytes(whole)
-    assert registry.verify().problems == ()
+    assert verify_models(registry).problems == ()
 
 
 def test_flipped_manifests_are_refused(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """A manifest with any one bit flipped isn't the version that its holder has the digest of."""
-    model = registry.register("digits", source, format="files", metrics={"accuracy": 0.5})
+    model = registry.register("digits", source, ModelInfo(format="files", metrics={"accuracy": 0.5}))
     path = Path(model.location) / "manifest.json"
     for data in _every_flip(path.read_bytes(), 3):
         path.write_bytes(data)
@@ -250,9 +252,9 @@ def test_flipped_manifests_are_refused(registry: FolderRegistry, source: Path, t
 @pytest.mark.parametrize("kind", _DAMAGE)
 def test_verify_names_the_damage(kind: str, registry: FolderRegistry, source: Path) -> None:
     """`verify` finds each kind of damage, names version and file, and goes on to the next version."""
-    bad, *_ = (registry.register("digits", source, format="files") for _ in range(3))
+    bad, *_ = (registry.register("digits", source, ModelInfo(format="files")) for _ in range(3))
     _DAMAGE[kind](Path(bad.location))
-    verification = registry.verify()
+    verification = verify_models(registry)
     expected = _NAMED.get(kind, "manifest.json" if "manifest" in kind else "model.skops")
     assert {(problem.model, problem.file.split("/")[0]) for problem in verification.problems} >= {
         ("digits:1", expected)
@@ -264,11 +266,11 @@ def test_verify_names_the_damage(kind: str, registry: FolderRegistry, source: Pa
 def test_verify_misses_what_was_taken_away(registry: FolderRegistry, source: Path) -> None:
     """Versions that were removed by hand are named, however many, and aliases to them; deleting puts it on record."""
     for _ in range(4):
-        registry.register("digits", source, format="files")
+        registry.register("digits", source, ModelInfo(format="files"))
     registry.assign("digits", "champion", 2)
     for version in (2, 3):
         shutil.rmtree(registry.get("digits", version).location)
-    gone, alias = registry.verify().problems
+    gone, alias = verify_models(registry).problems
     assert (gone.model, alias.model) == ("digits:2", "digits")
     assert "is missing, and so are all up to 3" in gone.what
     assert "digits@champion is version 2, which isn't there" in alias.what
@@ -277,21 +279,21 @@ def test_verify_misses_what_was_taken_away(registry: FolderRegistry, source: Pat
     registry.assign("digits", "champion", 4)
     for version in (2, 3):
         registry.delete("digits", version)
-    assert registry.verify().problems == ()
-    with pytest.raises(ModelNotFoundError, match="never was"):
+    assert verify_models(registry).problems == ()
+    with pytest.raises(ModelNotFoundError, match="has never existed"):
         registry.delete("digits", 5)
     Path(registry.get("digits", 4).location).with_name("999999999").mkdir()
-    assert [problem.model for problem in registry.verify("digits").problems] == ["digits:999999999", "digits:5"]
+    assert [problem.model for problem in verify_models(registry, "digits").problems] == ["digits:999999999", "digits:5"]
 
 
 def test_verify_finds_all_problems(registry: FolderRegistry, source: Path) -> None:
     """`verify` lists every file that is off, with what is wrong, and writes nothing."""
-    model = registry.register("digits", source, format="files")
+    model = registry.register("digits", source, ModelInfo(format="files"))
     _flip(Path(model.location) / "model.skops")
     (Path(model.location) / "extra" / "labels.txt").unlink()
     _extra(Path(model.location))
     before = sorted(Path(model.location).rglob("*"))
-    problems = {problem.file: problem.what for problem in registry.verify("digits", 1).problems}
+    problems = {problem.file: problem.what for problem in verify_models(registry, "digits", 1).problems}
     assert problems.keys() == {"model.skops", "extra/labels.txt", "extra/more.txt"}
     assert model.files["model.skops"].sha256 in problems["model.skops"]
     assert sorted(Path(model.location).rglob("*")) == before
@@ -299,13 +301,13 @@ def test_verify_finds_all_problems(registry: FolderRegistry, source: Path) -> No
 
 def test_a_number_is_tried_after_a_gap(registry: FolderRegistry, source: Path) -> None:
     """Numbers go on after the highest, also if somebody took a folder away by hand."""
-    models = [registry.register("digits", source, format="files") for _ in range(6)]
+    models = [registry.register("digits", source, ModelInfo(format="files")) for _ in range(6)]
     shutil.rmtree(models[2].location)
-    assert registry.register("digits", source, format="files").version == 7
-    assert registry.register("digits", source, format="files").version == 8
+    assert registry.register("digits", source, ModelInfo(format="files")).version == 7
+    assert registry.register("digits", source, ModelInfo(format="files")).version == 8
     registry.delete("digits", 8)
     shutil.rmtree(Path(models[0].location).with_name("8"))
-    assert registry.register("digits", source, format="files").version == 9
+    assert registry.register("digits", source, ModelInfo(format="files")).version == 9
 
 
 def test_link_that_fails_after_it_worked(
@@ -318,7 +320,7 @@ def test_link_that_fails_after_it_worked(
         link(source, target)
         raise FileExistsError(17, "File exists")
 
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files"))
     monkeypatch.setattr(os, "link", late)
     registry.assign("digits", "champion", 1, seen=())
     assert len(registry.aliases("digits")["champion"]) == 1
@@ -357,8 +359,8 @@ def test_registered_manifests_are_read_fast(
     registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `register` writes needs no careful reading: listing ten thousand versions would show it."""
-    registry.register("digits", source, format="files", metrics={"accuracy": 1}, tags={"a": "b"}, run_id="r")
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files", metrics={"accuracy": 1}, tags={"a": "b"}, run_id="r"))
+    registry.register("digits", source, ModelInfo(format="files"))
     monkeypatch.setattr(Manifest, "parse", None)
     assert len(registry.versions("digits")) == 2
 
@@ -376,13 +378,13 @@ def _takers(registry: ModelRegistry, source: Path, into: Path) -> dict[str, Call
     """Everything public that takes the name of a model or an alias."""
     model = registry.get("digits", 1)
     return {
-        "register": lambda name: registry.register(name, source, format="files"),
+        "register": lambda name: registry.register(name, source, ModelInfo(format="files")),
         "get": registry.get,
         "get(1)": lambda name: registry.get(name, 1),
         "versions": registry.versions,
         "numbers": registry.numbers,
-        "verify": registry.verify,
-        "inspect": lambda name: registry.inspect(name, 1),
+        "verify": lambda name: verify_models(registry, name),
+        "inspect": lambda name: inspect_version(registry, name, 1),
         "download": lambda name: registry.download(evolve(model, name=name), into),
         "delete": lambda name: registry.delete(name, 2),
         "assign": lambda name: registry.assign(name, "champion", 1),
@@ -418,7 +420,7 @@ def _fits(name: str) -> bool:
 
 def test_hostile_names_are_refused_everywhere(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """Nothing that takes a name takes one that breaks the rule."""
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files"))
     takers = _takers(registry, source, tmp_path / "into")
     assert [(taker, name) for taker, take in takers.items() for name in HOSTILE_NAMES if _accepts(take, name)] == []
 
@@ -427,7 +429,7 @@ def test_hostile_names_are_refused_everywhere(registry: FolderRegistry, source: 
 def test_random_names_stay_inside(examples: int, source: Path, tmp_path: Path) -> None:
     """A random name fits the rule, or everything refuses it; nothing is written outside of the registry."""
     registry = FolderRegistry(tmp_path / "home")
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files"))
     takers = _takers(registry, source, tmp_path / "into")
     before = sorted(tmp_path.rglob("*"))
 
@@ -445,7 +447,7 @@ def test_random_names_stay_inside(examples: int, source: Path, tmp_path: Path) -
 
 def test_edited_metrics_change_the_digest(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """Editing what is said of a version is found by whoever holds its digest."""
-    model = registry.register("digits", source, format="files", metrics={"accuracy": 0.5})
+    model = registry.register("digits", source, ModelInfo(format="files", metrics={"accuracy": 0.5}))
     path = Path(model.location) / "manifest.json"
     path.write_text(path.read_text().replace("0.5", "0.9"))
     assert registry.get("digits").digest != model.digest
@@ -455,8 +457,8 @@ def test_edited_metrics_change_the_digest(registry: FolderRegistry, source: Path
 
 def test_moved_version_is_refused(registry: FolderRegistry, source: Path) -> None:
     """A version of one model put into another's folder is an `IntegrityError`."""
-    model = registry.register("digits", source, format="files")
-    other = registry.register("letters", source, format="files")
+    model = registry.register("digits", source, ModelInfo(format="files"))
+    other = registry.register("letters", source, ModelInfo(format="files"))
     Path(model.location).rename(Path(other.location).with_name("2"))
     with pytest.raises(IntegrityError, match="'digits'"):
         registry.get("letters")
@@ -466,7 +468,7 @@ def test_moved_version_is_refused(registry: FolderRegistry, source: Path) -> Non
 @pytest.mark.parametrize("part", ["models", "models/digits", "models/digits/versions", "models/digits/versions/1"])
 def test_links_are_not_followed(part: str, registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """A symbolic link in place of any folder of the registry is an `IntegrityError`, not a way out."""
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files"))
     path = tmp_path / "home" / part
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
@@ -480,7 +482,7 @@ def test_bad_version_is_left_out_with_a_warning(
     registry: FolderRegistry, source: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """`versions` leaves out a version whose manifest can't be read, and logs why; `get` doesn't fall back silently."""
-    bad = registry.register("digits", source, format="files")
+    bad = registry.register("digits", source, ModelInfo(format="files"))
     (Path(bad.location) / "manifest.json").write_text("{}")
     assert registry.versions("digits") == ()
     assert "digits:1" in caplog.text
@@ -490,205 +492,9 @@ def test_bad_version_is_left_out_with_a_warning(
 
 def test_damaged_alias_is_refused(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
     """An assignment that can't be read is an `IntegrityError` naming the file."""
-    registry.register("digits", source, format="files")
+    registry.register("digits", source, ModelInfo(format="files"))
     registry.assign("digits", "champion", 1)
     path = tmp_path / "home" / "models" / "digits" / "aliases" / "champion" / "000000000001.json"
     path.write_text("{")
     with pytest.raises(IntegrityError, match=r"000000000001\.json"):
         registry.aliases("digits")
-
-
-# --- storage --------------------------------------------------------------------------------------------------------
-
-
-def test_looking_creates_nothing(registry: FolderRegistry, tmp_path: Path) -> None:
-    """Reading a registry that isn't there creates nothing."""
-    assert (registry.names(), registry.versions("digits"), registry.aliases("digits")) == ((), (), {})
-    with pytest.raises(ModelNotFoundError, match="none yet"):
-        registry.get("digits")
-    assert not (tmp_path / "home").exists()
-
-
-def test_unwritable_root(tmp_path: Path, source: Path) -> None:
-    """A root that can't be created is a `StorageError` that names it and the variable that moves it."""
-    (tmp_path / "file").write_text("in the way")
-    registry = FolderRegistry(tmp_path / "file" / "home")
-    assert registry.names() == ()
-    with pytest.raises(StorageError, match="MNISTKIT_HOME") as caught:
-        registry.register("digits", source, format="files")
-    assert str(tmp_path / "file" / "home") in str(caught.value)
-
-
-def test_full_disk(registry: FolderRegistry, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the system refuses any step, that is a `StorageError`, nothing stays behind, and it works again afterwards."""
-    registry.register("digits", source, format="files")
-    for step in ("copy_file", "write_file", "rename", "make_folder"):
-        with monkeypatch.context() as patch:
-            patch.setattr(disk, step, _refuse)
-            with pytest.raises(StorageError, match="No space left"):
-                registry.register("letters", source, format="files")
-        assert list((tmp_path / "home" / ".staging").iterdir()) == []
-        assert registry.names() == ("digits",)
-    assert registry.register("letters", source, format="files").version == 1
-
-
-def _refuse(*_: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def test_number_taken_meanwhile(
-    registry: FolderRegistry, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If others take the next numbers between the look and the claim, the registration goes on to a free one."""
-    rename = disk.rename
-
-    def late(stage: Path, target: Path) -> None:
-        monkeypatch.setattr(disk, "rename", rename)
-        for _ in range(3):
-            FolderRegistry(tmp_path / "home").register("digits", source, format="files")
-        rename(stage, target)
-
-    monkeypatch.setattr(disk, "rename", late)
-    model = registry.register("digits", source, format="files", run_id="late")
-    assert model.version == 4
-    assert [version.run_id for version in registry.versions("digits")] == ["late", None, None, None]
-
-
-def test_rename_that_fails_after_it_worked(
-    registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A network file system that renames and then reports an error yields one version, not two and not a failure."""
-
-    def rename(stage: Path, target: Path) -> None:
-        stage.rename(target)
-        raise FileNotFoundError(2, "No such file or directory")
-
-    monkeypatch.setattr(disk, "rename", rename)
-    assert registry.register("digits", source, format="files").version == 1
-    assert len(registry.versions("digits")) == 1
-
-
-def test_no_hard_links(registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Aliases and deletions also work where the file system has no hard links."""
-
-    def link(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", link)
-    for _ in range(2):
-        registry.register("digits", source, format="files")
-    registry.assign("digits", "champion", 1)
-    registry.assign("digits", "champion", 2)
-    registry.delete("digits", 1)
-    assert [entry.version for entry in registry.aliases("digits")["champion"]] == [1, 2]
-    assert [model.version for model in registry.versions("digits")] == [2]
-
-
-def test_old_leftovers_are_swept(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
-    """What a crash left in staging is removed by the first registration a day later, and not before."""
-    registry.register("digits", source, format="files")
-    old, young = (tmp_path / "home" / ".staging" / name for name in ("old", "young"))
-    for folder in (old, young):
-        folder.mkdir()
-        (folder / "model.skops").write_bytes(b"half")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    registry.register("digits", source, format="files")
-    assert not old.exists()
-    assert young.exists()
-
-
-def test_newer_layout_is_refused(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
-    """A registry of a layout that this release doesn't know is neither read nor written."""
-    registry.register("digits", source, format="files")
-    (tmp_path / "home" / "format.json").write_text('{"layout": 2}')
-    for function in (
-        registry.names,
-        lambda: registry.get("digits"),
-        lambda: registry.register("d", source, format="files"),
-    ):
-        with pytest.raises(StorageError, match=r"layout.*upgrade mnistkit"):
-            function()
-
-
-def test_deletion_frees_the_space(registry: FolderRegistry, source: Path) -> None:
-    """Deleting removes the files and keeps the manifest, so that the number stays taken."""
-    model = registry.register("digits", source, format="files")
-    registry.delete("digits", 1)
-    assert [path.name for path in Path(model.location).iterdir()] == ["manifest.json"]
-
-
-def test_interrupted_deletion_can_be_finished(
-    registry: FolderRegistry, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A deletion that stopped halfway has taken the version out of sight; deleting again removes the rest."""
-    model = registry.register("digits", source, format="files")
-    with monkeypatch.context() as patch:
-        patch.setattr(disk, "remove", _refuse)
-        with pytest.raises(StorageError):
-            registry.delete("digits", 1)
-    assert registry.names() == ()
-    registry.delete("digits", 1)
-    assert [path.name for path in Path(model.location).iterdir()] == ["manifest.json"]
-
-
-# --- what is registered, and where it is copied to ------------------------------------------------------------------
-
-
-def test_manifest_name_is_taken(registry: FolderRegistry, source: Path) -> None:
-    """A file named like the registry's own manifest is refused, with the way out."""
-    (source / "Manifest.json").write_text("{}")
-    with pytest.raises(InvalidNameError, match="Rename it"):
-        registry.register("digits", source, format="files")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pipes need POSIX")
-def test_pipe_is_refused(registry: FolderRegistry, source: Path) -> None:
-    """A pipe in the folder is refused at once; nothing waits for someone to write into it."""
-    os.mkfifo(source / "pipe")
-    with pytest.raises(UsageError, match="pipe"):
-        registry.register("digits", source, format="files")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name themselves")
-@pytest.mark.parametrize("file", ["a\nb", "a:b", "con", "a\\b", "a ", "x.", "\udcff"])
-def test_hostile_files_are_refused(file: str, registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
-    """A file whose name can't be kept everywhere is refused, and nothing stays in staging."""
-    (source / file).write_text("x")
-    with pytest.raises(UsageError):
-        registry.register("digits", source, format="files")
-    assert registry.names() == ()
-    assert [p for p in (tmp_path / "home").rglob("*") if p.name == "model.skops"] == []
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"metrics": {"accuracy": "high"}},
-        {"metrics": {1: 0.5}},
-        {"tags": {"n": 3}},
-        {"tags": {3: "n"}},
-        {"description": "\ud800"},
-    ],
-)
-def test_wrong_values_are_refused(wrong: dict[str, object], registry: FolderRegistry, source: Path) -> None:
-    """Metrics that are no numbers, tags that are no texts, and texts that are no Unicode are usage errors."""
-    with pytest.raises(UsageError):
-        registry.register("digits", source, format="files", **wrong)  # type: ignore[arg-type]  # that is the point
-    assert registry.names() == ()
-
-
-def test_download_into_a_file(registry: FolderRegistry, source: Path, tmp_path: Path) -> None:
-    """Downloading to where a file is in the way is a `StorageError` that names the place."""
-    model = registry.register("digits", source, format="files")
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="file"):
-        registry.download(model, tmp_path / "file")
-    assert (tmp_path / "file").read_text() == "in the way"
-
-
-def test_two_registries_over_one_folder_agree(source: Path, tmp_path: Path) -> None:
-    """What one object registers, another sees; no state is kept in memory."""
-    one, two = FolderRegistry(tmp_path / "home"), FolderRegistry(str(tmp_path / "home"))
-    model = one.register("digits", source, format="files")
-    assert two.get("digits") == model
-    assert two.download(evolve(model, location="elsewhere"), tmp_path / "into") == tmp_path / "into"

@@ -17,6 +17,9 @@ from mnistkit.errors import StorageError
 from mnistkit.local.registry import durable as disk
 from mnistkit.local.registry.layout import Layout
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.files import walk_regular
+from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.verification import verify_models, version_numbers
 from mnistkit.registry.version import Assignment
 from support.crash_states import crash_states, write_tree
 from support.disk_operations import Log, Operation, Refuse, Stop, Stopped, watching
@@ -43,7 +46,7 @@ class Caller:
 
     def register(self) -> None:
         """Register one more version."""
-        self.versions.add(self.registry.register("digits", self.source, format="files").version)
+        self.versions.add(self.registry.register("digits", self.source, ModelInfo(format="files")).version)
 
     def assign(self) -> None:
         """Assign version 2."""
@@ -60,8 +63,8 @@ class Caller:
         found: list[str] = []
         registry = self.registry
         try:
-            verification = registry.verify()
-            numbers = set(registry.numbers("digits"))
+            verification = verify_models(registry)
+            numbers = set(version_numbers(registry, "digits"))
             history: tuple[Assignment, ...] = registry.aliases("digits").get("champion", ())
             if verification.problems:
                 found += map(str, verification.problems)
@@ -75,7 +78,7 @@ class Caller:
                 found.append("the alias points to nothing")
             found += _strange_files(self.base)
             taken = max(numbers | self.deleted | maybe_deleted | {0})
-            new = registry.register("digits", self.source, format="files")
+            new = registry.register("digits", self.source, ModelInfo(format="files"))
             if new.version != taken + 1 or new not in registry.versions("digits"):
                 found.append(f"the next number is {new.version} after {taken}")
         except Exception as error:  # noqa: BLE001 - whatever it is, the registry isn't usable
@@ -161,7 +164,7 @@ def test_stopped_after_any_operation(action: str, callers: Callable[[str], Itera
 
 def _publish_in_place(stage: Path, target: Path) -> None:
     disk.create_folder(target)
-    for name, path in disk.walk_regular(stage):
+    for name, path in walk_regular(stage):
         disk.make_folder((target / name).parent)
         disk.copy_file(path, target / name)
 
@@ -183,7 +186,7 @@ def test_refused_at_any_operation(
     """An operation that the system refuses is a `StorageError` or does no harm; later it all works."""
     wrong: dict[Operation, object] = {}
     for at, caller in enumerate(callers(action)):
-        before = set(caller.registry.numbers("digits"))
+        before = set(version_numbers(caller.registry, "digits"))
         refuse = Refuse(at, code, lasting)
         raised: Exception | None = None
         with watching(caller.base, refuse):
@@ -195,7 +198,7 @@ def test_refused_at_any_operation(
             break
         if raised is not None and not isinstance(raised, StorageError):
             wrong[refuse.refused] = repr(raised)
-        added = set(caller.registry.numbers("digits")) - before
+        added = set(version_numbers(caller.registry, "digits")) - before
         if action in {"first", "register"} and raised is not None and bool(added) != ("is registered" in str(raised)):
             wrong[refuse.refused] = f"{added} added, and this said: {raised}"
         if wrongs := caller.wrongs(frozenset({1} if action == "delete" else ())):

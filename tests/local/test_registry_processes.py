@@ -14,9 +14,12 @@ import pytest
 from mnistkit.errors import MnistkitError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
-from mnistkit.runs import run as runs
+from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.verification import verify_models, version_numbers
+from mnistkit.utils import clock
 from mnistkit.utils.files import file_info
 from support.naive import NaiveRegistry
+from support.subprocesses import python_path
 
 TESTS = Path(__file__).parents[1]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -34,7 +37,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def _run(task: str, kind: type, root: Path, source: Path, *numbers: int, locks: bool = True) -> list[str]:
-    """Run `registry_writers`; returns what its processes said."""
+    """Run `registry_writers`, and return what its processes printed."""
     command = [
         sys.executable,
         str(TESTS / "support" / "registry_writers.py"),
@@ -43,7 +46,7 @@ def _run(task: str, kind: type, root: Path, source: Path, *numbers: int, locks: 
         str(root),
         str(source),
     ]
-    environment = {**os.environ, **({} if locks else {"NO_LOCKS": "1"})}
+    environment = {**os.environ, "PYTHONPATH": python_path(), **({} if locks else {"NO_LOCKS": "1"})}
     done = subprocess.run(
         [*command, *map(str, numbers)], capture_output=True, text=True, timeout=280, check=False, env=environment
     )
@@ -60,9 +63,9 @@ def _race(kind: type[ModelRegistry], root: Path, source: Path, *shape: int, task
     if numbers != list(range(1, total + 1)):
         return False
     registry = FolderRegistry(root)
-    verification = registry.verify()
+    verification = verify_models(registry)
     assert (verification.versions, verification.problems) == (total, ())
-    assert registry.numbers("digits") == tuple(range(total, 0, -1))
+    assert version_numbers(registry, "digits") == tuple(range(total, 0, -1))
     assert list((root / ".staging").iterdir()) == []
     return True
 
@@ -114,10 +117,10 @@ def _kill(kind: type[FolderRegistry | NaiveRegistry], kills: int, folder: Path, 
     registry = kind(root)
     is_whole = _unusable(registry, root, folder / "copies") == []
     if kind is FolderRegistry:
-        listed = registry.numbers("digits")
+        listed = version_numbers(registry, "digits")
         assert acknowledged <= set(listed)
         assert listed == tuple(range(len(listed), 0, -1))
-        assert registry.register("digits", source, format="files").version == len(listed) + 1
+        assert registry.register("digits", source, ModelInfo(format="files")).version == len(listed) + 1
     return is_whole
 
 
@@ -162,9 +165,9 @@ def test_registering_deleting_and_looking_at_once(seconds: int, tmp_path: Path, 
     assert [answer for answer in answers if not answer.startswith("done ")] == []
     assert min(int(answer.split()[1]) for answer in answers) > 1
     registry = FolderRegistry(tmp_path / "home")
-    assert registry.verify().problems == ()
-    numbers = registry.numbers("digits")
-    assert registry.register("digits", source, format="files").version > max(numbers, default=0)
+    assert verify_models(registry).problems == ()
+    numbers = version_numbers(registry, "digits")
+    assert registry.register("digits", source, ModelInfo(format="files")).version > max(numbers, default=0)
 
 
 @needs_fork
@@ -180,8 +183,8 @@ def test_clocks_that_jump(tmp_path: Path, source: Path, monkeypatch: pytest.Monk
     """Whatever the clock says, the order of versions and assignments is that of their numbers; the last is newest."""
     registry = FolderRegistry(tmp_path / "home")
     for number, years in enumerate((0, -1, 10, -30), start=1):
-        monkeypatch.setattr(runs, "datetime", _shifted(timedelta(days=365 * years)))
-        assert registry.register("digits", source, format="files").version == number
+        monkeypatch.setattr(clock, "datetime", _shifted(timedelta(days=365 * years)))
+        assert registry.register("digits", source, ModelInfo(format="files")).version == number
         registry.assign("digits", "champion", number)
     models = registry.versions("digits")
     assert [model.version for model in models] == [4, 3, 2, 1]

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -248,3 +249,86 @@ def test_no_cut_or_flip_changes_an_array() -> None:
         np.testing.assert_array_equal(found, array)
         accepted += 1
     assert accepted < len(content) * 8 / 4
+
+
+# --- references ------------------------------------------------------------------------------------------------------
+
+
+def _node(loader: str, content: object, saved: object, **more: object) -> dict[str, object]:
+    kind = {"ListNode": "list", "TupleNode": "tuple", "DictNode": "dict", "CachedNode": "list"}[loader]
+    return {
+        "__class__": kind,
+        "__module__": "builtins",
+        "__loader__": loader,
+        "content": content,
+        "__id__": saved,
+        **more,
+    }
+
+
+def _laughs(
+    depth: int, *, loader: str = "ListNode", again: str = "CachedNode", times: int = 2, same: object = int
+) -> bytes:
+    """Nodes each of which holds the one before several times, by references to its id."""
+    node = _node(loader, {} if loader == "DictNode" else [], 1, key_types=_node("ListNode", [], None))
+    for number in range(1, depth):
+        reference = _node(again, [], same(number))  # type: ignore[operator]  # int, float or str
+        children = [node, *[reference] * (times - 1)]
+        content = dict(zip("abcdefgh", children, strict=False)) if loader == "DictNode" else children
+        node = _node(loader, content, number + 1, key_types=_node("ListNode", [], None))
+    return _schema(node)
+
+
+def _schema(node: dict[str, object]) -> bytes:
+    return _archive({"schema.json": json.dumps({**node, "protocol": 2, "_skops_version": "0.16.0"}).encode()})
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        _laughs(60),
+        _laughs(160, again="ListNode"),
+        _laughs(60, loader="TupleNode"),
+        _laughs(60, loader="DictNode"),
+        _laughs(60, same=float),
+        _laughs(12, times=8),
+        _schema(_node("ListNode", [_node("ListNode", [_node("CachedNode", [], 1)] * 2, 2)] * 3, 1)),
+        _archive({"schema.json": b'{"protocol":2,"a":[' + b"{}," * 400_001 + b"{}]}"}),
+    ],
+    ids=["cached", "repeated", "tuples", "dicts", "float ids", "wide", "cycle", "many"],
+)
+def test_shared_nodes_are_refused_at_once(bomb: bytes) -> None:
+    """References that multiply a file's objects, or lead back to them, are refused before skops reads the file."""
+    start = time.perf_counter()
+    with pytest.raises(UnsafeModelError, match=r"references|contain themselves|more than 400000 objects"):
+        check_skops(bomb, "the model")
+    assert time.perf_counter() - start < 5
+
+
+def test_forged_references_never_reach_skops(tmp_path: Path) -> None:
+    """Loading refuses them, in a process of its own and within seconds: skops alone would never end."""
+    (tmp_path / "bomb.skops").write_bytes(_laughs(60))
+    done = subprocess.run(
+        [sys.executable, "-c", _COST, str(tmp_path / "bomb.skops"), "ours"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout)[0] == "UnsafeModelError"
+
+
+def test_honest_sharing_is_loaded() -> None:
+    """Objects that a model uses many times load: skops writes their content each time."""
+    shared = {"weights": [0.5] * 50}
+    model = FunctionTransformer(kw_args={"tables": [shared] * 300})
+    loaded = loads_model(skops.io.dumps(model), "skops")
+    assert loaded.kw_args["tables"] == model.kw_args["tables"]
+
+
+def test_a_few_references_are_loaded() -> None:
+    """Cached nodes, which other releases of skops may write, load as long as they don't multiply."""
+    first = _node("ListNode", [], 1)
+    assert (
+        loads_model(_schema(_node("ListNode", [first] + [_node("CachedNode", [], 1)] * 500, 2)), "skops") == [[]] * 501
+    )

@@ -29,8 +29,9 @@ from mnistkit.estimators import FastLogisticRegression
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.archives import arrays_to_bytes
 from mnistkit.models.linear import ARRAYS_FILE, HEADER_FILE, LinearModel, loads_linear
-from mnistkit.models.linear_export import fold
+from mnistkit.models.linear_export import to_linear_model
 from mnistkit.models.persistence import loads_model, save_model
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.trainer import Trainer
 
@@ -170,11 +171,11 @@ def test_the_page_is_enough_to_read_it(data: tuple[Array, Array], tmp_path: Path
 def test_loading_needs_no_scikit_learn(data: tuple[Array, Array], tmp_path: Path) -> None:
     """Loading and asking a registered linear model imports neither scikit-learn, skops nor joblib."""
     save_model(LogisticRegression().fit(*data), tmp_path / "outputs", format="linear", probe=data[0])
-    FolderRegistry(tmp_path / "home").register("digits", tmp_path / "outputs", format="linear")
+    FolderRegistry(tmp_path / "home").register("digits", tmp_path / "outputs", ModelInfo(format="linear"))
     code = (
         "import sys, numpy as np\n"
         "from mnistkit.local.registry.registry import FolderRegistry\n"
-        "from mnistkit.models.persistence import load_model\n"
+        "from mnistkit.registry.loading import load_model\n"
         "load_model(FolderRegistry(sys.argv[1]), 'digits').predict_proba(np.zeros((1, 64)))\n"
         "print({'sklearn', 'skops', 'joblib'} & sys.modules.keys())"
     )
@@ -188,7 +189,7 @@ def test_loading_needs_no_scikit_learn(data: tuple[Array, Array], tmp_path: Path
 
 
 def _parts(data: tuple[Array, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
-    model = fold(LogisticRegression().fit(*data))
+    model = to_linear_model(LogisticRegression().fit(*data))
     header = {
         "format": "mnistkit-linear",
         "schema": 1,
@@ -263,14 +264,14 @@ def test_a_version_without_its_numbers(data: tuple[Array, Array], tmp_path: Path
     save_model(LogisticRegression().fit(*data), tmp_path / "outputs", format="linear")
     (tmp_path / "outputs" / ARRAYS_FILE).unlink()
     registry = FolderRegistry(tmp_path / "home")
-    registry.register("digits", tmp_path / "outputs", format="linear")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="linear"))
     with pytest.raises(ModelError, match=r"its files: model\.linear\.json"):
         load_model(registry, "digits")
 
 
 def test_rows_must_fit(data: tuple[Array, Array]) -> None:
     """Rows of another length, or no rows, are a ValueError, as scikit-learn's."""
-    model = fold(LogisticRegression().fit(*data))
+    model = to_linear_model(LogisticRegression().fit(*data))
     for X in (data[0][0], data[0][:, 1:]):
         with pytest.raises(ValueError, match="expected"):
             model.predict(X)

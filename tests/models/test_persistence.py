@@ -48,6 +48,7 @@ from mnistkit.errors import IntegrityError, ModelError, ModelNotFoundError, Unsa
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models import persistence
 from mnistkit.models.persistence import MODEL_FILES, TRUSTED_TYPES, loads_model, save_model
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from support.naive import NaiveRegistry
 from support.pickle_payloads import Trap, traps
@@ -121,7 +122,7 @@ def test_common_classifiers_load(classifier: Any, data: Arrays, registry: Folder
     """Classifiers without trees load from skops with nothing more to trust, and predict as before."""
     fitted = _fitted(classifier, data)
     save_model(fitted, tmp_path / "outputs")
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     loaded = load_model(registry, "digits")
     assert type(loaded) is type(fitted)
     np.testing.assert_array_equal(loaded.predict(data[0]), fitted.predict(data[0]))
@@ -160,7 +161,7 @@ def test_saved_file_has_the_format_s_name(format_: Any, model: Any, data: Arrays
 def test_load_by_any_reference(model: Any, registry: FolderRegistry, tmp_path: Path) -> None:
     """``name``, ``name:N``, ``name@alias`` and a version at hand are all taken."""
     save_model(model, tmp_path / "outputs")
-    version = registry.register("digits", tmp_path / "outputs", format="skops")
+    version = registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     registry.assign("digits", "champion", 1)
     for ref in ("digits", "digits:1", "digits@champion", version):
         assert load_model(registry, ref).C == 2
@@ -173,10 +174,10 @@ def test_load_finds_the_only_model_file(model: Any, registry: FolderRegistry, tm
     path = save_model(model, tmp_path / "outputs")
     path.rename(path.with_name("mine.skops"))
     path.with_name("evaluation.json").write_text("{}")
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     assert load_model(registry, "digits").C == 2
     path.with_name("other.skops").write_bytes(b"")
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     with pytest.raises(ModelError, match=r"mine\.skops, other\.skops"):
         load_model(registry, "digits")
 
@@ -185,7 +186,7 @@ def test_load_of_files_says_how(registry: FolderRegistry, tmp_path: Path) -> Non
     """A version of format ``files`` is the caller's to load; the error says how to get it."""
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "weights.bin").write_bytes(b"1")
-    registry.register("digits", tmp_path / "outputs", format="files")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="files"))
     with pytest.raises(ModelError, match=r"registry\.download"):
         load_model(registry, "digits")
     with pytest.raises(ModelError, match=r"registry\.download"):
@@ -218,7 +219,7 @@ def test_altered_bytes_are_refused_even_from_a_careless_registry(model: Any, tmp
     """The bytes that are loaded are compared with the manifest, whatever the registry did or didn't check."""
     save_model(model, tmp_path / "outputs")
     registry = NaiveRegistry(tmp_path / "home")
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     assert load_model(registry, "digits").C == 2
     save_model(LogisticRegression(C=9), tmp_path / "home" / "digits" / "1")
     with pytest.raises(IntegrityError, match=r"digits:1: model\.skops"):
@@ -239,7 +240,7 @@ def test_traps_never_run(format_: str, file: str, registry: FolderRegistry, tmp_
         folder = tmp_path / "outputs"
         folder.mkdir(exist_ok=True)
         (folder / file).write_bytes(content)
-        version = registry.register("digits", folder, format=format_)
+        version = registry.register("digits", folder, ModelInfo(format=format_))
         for ref in ("digits", version):
             with pytest.raises(ModelError):
                 load_model(registry, ref, trusted=["posix.mkdir", "nt.mkdir", "builtins.list"])
@@ -260,7 +261,7 @@ def test_traps_work(tmp_path: Path) -> None:
 def test_only_true_allows_pickle(allow: Any, model: Any, registry: FolderRegistry, tmp_path: Path) -> None:
     """A joblib file loads with ``allow_pickle=True`` at that call and with nothing else; the error says so."""
     path = save_model(model, tmp_path / "outputs", format="joblib")
-    registry.register("digits", tmp_path / "outputs", format="joblib", tags={"allow_pickle": "True"})
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="joblib", tags={"allow_pickle": "True"}))
     with pytest.raises(UnsafeModelError, match="allow_pickle=True"):
         load_model(registry, "digits", allow_pickle=allow)
     with pytest.raises(UnsafeModelError, match="allow_pickle=True"):
@@ -272,7 +273,7 @@ def test_manifest_can_not_switch_pickle_on(registry: FolderRegistry, tmp_path: P
     """A manifest edited to format joblib, with a list of trusted types of its own, opens nothing."""
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "model.pkl").write_bytes(pickle.dumps(Trap(tmp_path / "marker")))
-    version = registry.register("digits", tmp_path / "outputs", format="files")
+    version = registry.register("digits", tmp_path / "outputs", ModelInfo(format="files"))
     path = Path(version.location) / "manifest.json"
     manifest = json.loads(path.read_bytes())
     for edit in (
@@ -376,8 +377,8 @@ def test_too_large_is_refused(
 ) -> None:
     """A file above the size limit is refused by its manifest, before it is copied, and by its bytes."""
     path = save_model(model, tmp_path / "outputs")
-    registry.register("digits", tmp_path / "outputs", format="skops")
-    monkeypatch.setattr(persistence, "_MAX_SIZE", 1000)
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
+    monkeypatch.setattr(persistence, "_MAX_MODEL_BYTES", 1000)
     monkeypatch.setattr(skops.io, "loads", _unreachable)
     with pytest.raises(UnsafeModelError, match="1000"):
         loads_model(path.read_bytes(), "skops")

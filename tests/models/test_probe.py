@@ -19,6 +19,7 @@ from mnistkit.models import probe as probe_module
 from mnistkit.models.archives import arrays_to_bytes
 from mnistkit.models.persistence import loads_model, save_model
 from mnistkit.models.probe import PROBE_FILE, PROBE_ROWS, Probe, mismatches, probe_rows
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model, load_probe
 
 OLD = Path(__file__).parent / "old_models"
@@ -61,7 +62,7 @@ def _data() -> tuple[Any, Any]:
 @pytest.mark.parametrize("name", ["logistic", "pipeline", "sgd", "svc", "neighbors", "forest", "perceptron"])
 def test_old_model_loads_on_request(name: str, registry: FolderRegistry) -> None:
     """An old model is refused with both versions and what to install; on request it loads, and its probe is met."""
-    registry.register(name, OLD / name, format="skops")
+    registry.register(name, OLD / name, ModelInfo(format="skops"))
     with pytest.raises(VersionMismatchError) as caught:
         load_model(registry, name)
     for expected in (f"{name}:1", "scikit-learn 1.5.2", _HERE, "python -m pip install 'scikit-learn==1.5.*'"):
@@ -77,7 +78,7 @@ def test_old_model_loads_on_request(name: str, registry: FolderRegistry) -> None
 def test_old_boosting_is_a_typed_error(name: str, registry: FolderRegistry) -> None:
     """Boosted trees, which can't be unpickled or built any more, are a typed error with and without the flag."""
     format_ = "joblib" if name.endswith("joblib") else "skops"
-    registry.register(name, OLD / name, format=format_)
+    registry.register(name, OLD / name, ModelInfo(format=format_))
     for allow in (False, True):
         with pytest.raises(VersionMismatchError, match=r"scikit-learn 1\.5\.2") as caught:
             load_model(registry, name, allow_pickle=True, trusted=_TRUSTED.get(name, ()), allow_version_mismatch=allow)
@@ -86,8 +87,8 @@ def test_old_boosting_is_a_typed_error(name: str, registry: FolderRegistry) -> N
 
 def test_flag_trusts_nothing(registry: FolderRegistry) -> None:
     """Allowing another version allows no pickle and no type."""
-    registry.register("forest", OLD / "forest", format="skops")
-    registry.register("boosted", OLD / "histograms-joblib", format="joblib")
+    registry.register("forest", OLD / "forest", ModelInfo(format="skops"))
+    registry.register("boosted", OLD / "histograms-joblib", ModelInfo(format="joblib"))
     for name in ("forest", "boosted"):
         with pytest.raises(UnsafeModelError):
             load_model(registry, name, allow_version_mismatch=True)
@@ -103,7 +104,7 @@ def test_same_release_needs_no_flag(registry: FolderRegistry, tmp_path: Path) ->
     save_model(model, tmp_path / "with", probe=X)
     save_model(model, tmp_path / "without")
     for folder in ("with", "without"):
-        registry.register(folder, tmp_path / folder, format="skops")
+        registry.register(folder, tmp_path / folder, ModelInfo(format="skops"))
         for allow in (False, True):
             assert load_model(registry, folder, allow_version_mismatch=allow).C == 1
     assert load_probe(registry, registry.get("without")) is None
@@ -114,7 +115,7 @@ def test_only_true_allows_it(allow: Any, other: dict[str, str], registry: Folder
     """The flag is True and nothing else."""
     X, y = _data()
     save_model(LogisticRegression().fit(X, y), tmp_path / "outputs", probe=X)
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     assert load_model(registry, "digits", allow_version_mismatch=True).C == 1
     with pytest.raises(VersionMismatchError, match=r"9\.9\.1"):
         load_model(registry, "digits", allow_version_mismatch=allow)
@@ -127,7 +128,7 @@ def test_other_answers_are_refused(
     """A model of another release whose answers aren't the recorded ones is refused, by how they differ."""
     X, y = _data()
     model = LogisticRegression().fit(X, y)
-    probe = Probe.ask(model, X)
+    probe = Probe.record(model, X)
     save_model(model, tmp_path / "outputs", format=format_)
     for changed, expected in (
         (evolve(probe, labels=probe.labels[::-1]), "labels differ"),
@@ -136,11 +137,11 @@ def test_other_answers_are_refused(
         (evolve(probe, X=probe.X[:, 1:]), "fails with ValueError"),
     ):
         changed.save(tmp_path / "outputs")
-        registry.register("digits", tmp_path / "outputs", format=format_)
+        registry.register("digits", tmp_path / "outputs", ModelInfo(format=format_))
         with pytest.raises(VersionMismatchError, match=expected):
             load_model(registry, "digits", allow_pickle=True, allow_version_mismatch=True)
     evolve(probe, probabilities=probe.probabilities * (1 + 1e-7)).save(tmp_path / "outputs")
-    registry.register("digits", tmp_path / "outputs", format=format_)
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format=format_))
     assert load_model(registry, "digits", allow_pickle=True, allow_version_mismatch=True).C == 1
 
 
@@ -149,7 +150,7 @@ def test_without_a_probe_nothing_can_be_compared(
 ) -> None:
     """A model of another release without a probe is refused even with the flag; `loads_model` still takes its bytes."""
     save_model(LogisticRegression().fit(*_data()), tmp_path / "outputs")
-    registry.register("digits", tmp_path / "outputs", format="skops")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     path = Path(registry.get("digits").location) / "manifest.json"
     path.write_text(path.read_text().replace(_HERE, "1.0.0"))
     with pytest.raises(VersionMismatchError, match=r"no probe\.npz"):
@@ -161,7 +162,7 @@ def test_linear_is_of_no_release(other: dict[str, str], registry: FolderRegistry
     """A linear model is numbers: it loads under any release."""
     X, y = _data()
     save_model(LogisticRegression().fit(X, y), tmp_path / "outputs", format="linear", probe=X)
-    registry.register("digits", tmp_path / "outputs", format="linear")
+    registry.register("digits", tmp_path / "outputs", ModelInfo(format="linear"))
     assert load_model(registry, "digits").n_features_in_ == 5
 
 
@@ -184,7 +185,7 @@ def test_probe_round_trips(dtype: Any, tmp_path: Path) -> None:
     X, y = _data()
     y = np.array([f"c{label}" for label in y], dtype) if dtype in (str, object) else y.astype(dtype)
     model = KNeighborsClassifier(3).fit(X, y)
-    probe = Probe.ask(model, X)
+    probe = Probe.record(model, X)
     path = probe.save(tmp_path)
     content = path.read_bytes()
     found = Probe.parse(content, "it")
@@ -201,7 +202,7 @@ def test_probe_of_a_model_without_probabilities(tmp_path: Path) -> None:
     """Where there are no probabilities, labels are compared alone."""
     X, y = _data()
     model = LinearSVC().fit(X, y)
-    probe = Probe.parse(Probe.ask(model, X).save(tmp_path).read_bytes(), "it")
+    probe = Probe.parse(Probe.record(model, X).save(tmp_path).read_bytes(), "it")
     assert probe.probabilities.shape == (PROBE_ROWS, 0)
     assert probe.difference(model) == ""
     assert "shape" in probe.difference(LogisticRegression().fit(X, y))

@@ -25,6 +25,7 @@ from mnistkit.estimators import FastLogisticRegression
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.persistence import save_model
 from mnistkit.registry.export import export_model, export_version
+from mnistkit.registry.info import ModelInfo
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("skl2onnx")
@@ -84,7 +85,7 @@ def test_registered_version_is_exported(format_: Any, data: tuple[Array, Array],
     model = _fitted(make_pipeline(StandardScaler(), LogisticRegression()), data)
     save_model(model, tmp_path / "outputs", format=format_, probe=data[0])
     registry = FolderRegistry(tmp_path / "home")
-    version = registry.register("digits", tmp_path / "outputs", format=format_)
+    version = registry.register("digits", tmp_path / "outputs", ModelInfo(format=format_))
     if format_ == "joblib":
         with pytest.raises(UnsafeModelError):
             export_version(registry, "digits", tmp_path / "refused.onnx")
@@ -104,10 +105,10 @@ def test_registered_version_is_exported(format_: Any, data: tuple[Array, Array],
 )
 def test_linear_models_are_exported(classifier: Any, link: str, data: tuple[Array, Array], tmp_path: Path) -> None:
     """A linear model goes to ONNX with each way to make probabilities."""
-    from mnistkit.models.linear_export import fold
+    from mnistkit.models.linear_export import to_linear_model
 
     model = _fitted(classifier, data)
-    linear = fold(model)
+    linear = to_linear_model(model)
     assert linear.link == link
     path = export_model(linear, tmp_path / "model.onnx", probe=data[0])
     np.testing.assert_array_equal(_answers(path, data[0])[0], model.predict(data[0]))

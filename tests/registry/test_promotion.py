@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mnistkit.errors import ConflictError, InvalidNameError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.version import ModelRef
 from mnistkit.utils.clock import utc_now
@@ -30,7 +31,7 @@ def registry(tmp_path: Path) -> ModelRegistry:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "model.bin").write_bytes(b"model")
     for _ in range(4):
-        registry.register("digits", tmp_path / "source", format="files")
+        registry.register("digits", tmp_path / "source", ModelInfo(format="files"))
     return registry
 
 
@@ -65,7 +66,7 @@ class Interrupted(FolderRegistry):
 
 def _register(registry: ModelRegistry, folder: Path, *accuracies: float) -> None:
     for accuracy in accuracies:
-        registry.register("digits", folder / "source", format="files", metrics={"accuracy": accuracy})
+        registry.register("digits", folder / "source", ModelInfo(format="files", metrics={"accuracy": accuracy}))
 
 
 def test_a_worse_version_never_replaces_a_better_one(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_rollback_with_nothing_before(registry: ModelRegistry) -> None:
     with pytest.raises(ModelNotFoundError, match="no alias 'champion'"):
         rollback(registry, "digits", "champion")
     promote(registry, "digits:1", "champion")
-    with pytest.raises(ModelNotFoundError, match="nothing to go back to"):
+    with pytest.raises(ModelNotFoundError, match="none to go back to"):
         rollback(registry, "digits", "champion")
 
 
@@ -240,7 +241,7 @@ def measured(tmp_path: Path) -> ModelRegistry:
         {"accuracy": 0.96, "loss": 0.1},
         {"accuracy": 0.96, "loss": 0.2},
     ):
-        registry.register("digits", tmp_path / "source", format="files", metrics=metrics)
+        registry.register("digits", tmp_path / "source", ModelInfo(format="files", metrics=metrics))
     return registry
 
 
@@ -311,7 +312,9 @@ def test_a_series_of_promotions_only_improves(
     (folder / "source" / "model.bin").write_bytes(b"model")
     registry = FolderRegistry(folder / "home")
     for accuracy in accuracies:
-        model = registry.register("digits", folder / "source", format="files", metrics={"accuracy": accuracy})
+        model = registry.register(
+            "digits", folder / "source", ModelInfo(format="files", metrics={"accuracy": accuracy})
+        )
         promote(registry, model.id, "champion", if_better="accuracy", min_delta=min_delta)
     values = [accuracies[version - 1] for version in _history(registry)]
     assert all(Decimal(str(new)) - Decimal(str(old)) > Decimal(str(min_delta)) for old, new in pairwise(values))

@@ -9,6 +9,7 @@ import pytest
 from mnistkit.errors import InvalidNameError, UsageError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.search import search_models
 
 
@@ -25,7 +26,7 @@ def registry(tmp_path: Path) -> ModelRegistry:
         ("letters", {"accuracy": 0.95}, {"data": "mnist"}),
     ]
     for name, metrics, tags in said:
-        registry.register(name, tmp_path / "source", format="files", metrics=metrics, tags=tags)
+        registry.register(name, tmp_path / "source", ModelInfo(format="files", metrics=metrics, tags=tags))
     return registry
 
 

@@ -24,8 +24,9 @@ from mnistkit.errors import (
 )
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.persistence import save_model
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
-from mnistkit.registry.signing import KeepsSignatures, Signature, check_signature, make_keys, sign
+from mnistkit.registry.signing import Signature, SupportsSignatures, check_signature, make_keys, sign
 from mnistkit.registry.version import ModelVersion
 from mnistkit.trainer import Trainer
 from support.naive import NaiveRegistry
@@ -40,7 +41,7 @@ def registry(tmp_path: Path) -> FolderRegistry:
     for C in (1, 2):
         X = np.arange(20.0).reshape(10, 2)
         save_model(LogisticRegression(C=C).fit(X, [0, 1] * 5), tmp_path / str(C), probe=X)
-        registry.register("digits", tmp_path / str(C), format="skops")
+        registry.register("digits", tmp_path / str(C), ModelInfo(format="skops"))
     return registry
 
 
@@ -99,7 +100,7 @@ def test_keys_are_files_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="never replaced"):
         make_keys(private)
     private.rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match=r"k\.pub is there"):
+    with pytest.raises(UsageError, match=r"k\.pub exists"):
         make_keys(private)
     assert not private.exists()
     assert (tmp_path / "moved").read_bytes() == before
@@ -143,7 +144,7 @@ def test_signed_is_loaded_and_unsigned_is_not(
 ) -> None:
     """With a key, by argument or by ``MNISTKIT_VERIFY_KEY``, what it has signed loads, and nothing else does."""
     private, public = keys
-    assert isinstance(registry, KeepsSignatures)
+    assert isinstance(registry, SupportsSignatures)
     signature = sign(registry, registry.get("digits", 1), private)
     assert sign(registry, registry.get("digits", 1), private).signature == signature.signature
     assert [each.key for each in registry.signatures(registry.get("digits", 1))] == [signature.key]
@@ -247,7 +248,7 @@ def test_registries_that_keep_none(keys: tuple[Path, Path], tmp_path: Path) -> N
     X = np.arange(20.0).reshape(10, 2)
     save_model(LogisticRegression().fit(X, [0, 1] * 5), tmp_path / "outputs")
     registry = NaiveRegistry(tmp_path / "naive")
-    version = registry.register("digits", tmp_path / "outputs", format="skops")
+    version = registry.register("digits", tmp_path / "outputs", ModelInfo(format="skops"))
     with pytest.raises(UsageError, match="keeps no signatures"):
         sign(registry, version, private)
     with pytest.raises(SignatureError):

@@ -202,7 +202,7 @@ def test_memory_is_bounded(tmp_path: Path, chunk: bytes) -> None:
 
 FULL = """
 import resource, signal, sys
-from mnistkit.local.capped_log import CappedLog
+from mnistkit.runs.folder.capped_log import CappedLog
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 with CappedLog(sys.argv[1], head=int(sys.argv[3]), tail=200_000) as log:
     for _ in range(1000):
@@ -248,6 +248,9 @@ def test_the_reason_is_in_the_log(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """A log that can't even be opened is an error at once: it is the supervisor's to report."""
-    with pytest.raises(FileNotFoundError):
-        CappedLog(tmp_path / "nowhere" / "log")
+    """A log makes its folder; one that can't be opened is an error at once, for the supervisor to report."""
+    with CappedLog(tmp_path / "new" / "logs" / "log") as log:
+        log.write(b"line\n")
+    assert log.path.read_bytes() == b"line\n"
+    with pytest.raises(OSError, match="log"):
+        CappedLog(log.path / "log")

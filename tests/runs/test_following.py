@@ -53,7 +53,7 @@ def paper() -> Paper:
 
 def test_a_tail_reads_each_character_once(paper: Paper) -> None:
     """A log that grows is asked for from where the last look ended; lines come once they are whole."""
-    tail = LogTail(Run(paper, paper.get("run")))
+    tail = LogTail(lambda start: paper.logs("run", start=start))
     told = []
     for text in ("one\ntw", "o\nthree\r", "\nfour"):
         paper.log += text
@@ -65,19 +65,16 @@ def test_a_tail_reads_each_character_once(paper: Paper) -> None:
 
 def test_a_tail_ends_with_the_run(paper: Paper) -> None:
     """What the log ends with comes when the run has ended, also without a line end."""
-    run = Run(paper, paper.get("run"))
-    tail = LogTail(run)
+    tail = LogTail(lambda start: paper.logs("run", start=start))
     paper.log = "50%\r100%\r"
     assert tail.read() == ["50%"]
-    paper.states.append(DONE)
-    run.refresh()
-    assert tail.read() == ["100%"]
+    assert tail.read(is_final=True) == ["100%"]
     assert list(tail.last) == ["50%", "100%"]
 
 
 def test_a_tail_is_safe_and_small(paper: Paper) -> None:
     """Control characters are written out, a line without an end comes in pieces, and only the last lines are kept."""
-    tail = LogTail(Run(paper, paper.get("run")), lines=3)
+    tail = LogTail(lambda start: paper.logs("run", start=start), lines=3)
     paper.log = "\x1b[2J" + "x" * 25_000
     pieces = tail.read()
     assert [len(piece) for piece in pieces] == [10_000, 10_000, 5_007]
@@ -213,7 +210,10 @@ def test_interrupting_says_how_to_cancel(
         else:
             with pytest.raises(KeyboardInterrupt):
                 run.wait() if how == "wait" else list(run.logs(follow=True))
-    assert f"Run {run.id} goes on; cancel it with run.cancel() or 'mnistkit runs cancel {run.id}'." in caplog.messages
+    assert (
+        f"Run {run.id} keeps running; cancel it with run.cancel() or 'mnistkit runs cancel {run.id}'."
+        in caplog.messages
+    )
     assert run.refresh().state is RunState.RUNNING
     run.cancel()
     assert run.wait(DEADLINE).state is RunState.CANCELED
@@ -232,7 +232,7 @@ def test_interrupting_a_training_does_not_say_that_it_goes_on(
     trainer.compute = _Interrupting(trainer.compute)
     with caplog.at_level(logging.WARNING, logger="mnistkit"), pytest.raises(KeyboardInterrupt):
         trainer.train(DummyClassifier())
-    assert not [message for message in caplog.messages if "goes on" in message]
+    assert not [message for message in caplog.messages if "keeps running" in message]
 
 
 def test_logs_can_be_read_from_where_one_was(submit: Submit) -> None:

@@ -16,6 +16,7 @@ from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.local.threads import InProcessCompute
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState, Transition
@@ -118,8 +119,8 @@ def test_the_reasons() -> None:
     assert {kept.record.id: kept.reason for kept in plan.keep} == {
         "run-1": "digits:1, digits:4 came from it",
         "run-2": "it is Running",
-        "run-3": "it ended 4 days ago",
-        "run-4": "it ended 30 hours ago",
+        "run-3": "it finished 4 days ago",
+        "run-4": "it finished 30 hours ago",
         "run-5": "it is one of the newest 1 of a",
     }
 
@@ -189,7 +190,7 @@ def test_prune_deletes_what_the_plan_says(
 ) -> None:
     """The runs of the plan are gone with their folders; the others, and the models, are as they were."""
     first, second, going_on = new_run(), new_run(RunState.FAILED), new_run(RunState.QUEUED)
-    registry.register("digits", tmp_path / "source", format="files", run_id=first)
+    registry.register("digits", tmp_path / "source", ModelInfo(format="files", run_id=first))
     done = prune(plan_of(compute, registry), compute, registry)
     assert ids(done.delete) == [second]
     assert sorted(ids(compute.runs())) == sorted([first, going_on])
@@ -202,11 +203,11 @@ def test_prune_looks_again_at_the_models(
 ) -> None:
     """A model that was registered after the plan was made keeps its run, be it the first of its name or not."""
     runs = [new_run() for _ in range(4)]
-    registry.register("digits", tmp_path / "source", format="files")
+    registry.register("digits", tmp_path / "source", ModelInfo(format="files"))
     plan = plan_of(compute, registry)
     assert len(plan.delete) == 4
-    registry.register("digits", tmp_path / "source", format="files", run_id=runs[0])
-    registry.register("other", tmp_path / "source", format="files", run_id=runs[2])
+    registry.register("digits", tmp_path / "source", ModelInfo(format="files", run_id=runs[0]))
+    registry.register("other", tmp_path / "source", ModelInfo(format="files", run_id=runs[2]))
     done = prune(plan, compute, registry)
     assert sorted(ids(done.delete)) == sorted([runs[1], runs[3]])
     assert {kept.record.id: kept.reason for kept in done.keep} == {
@@ -231,7 +232,7 @@ def test_prune_looks_while_it_deletes(
 
         def delete_run(self, run_id: str) -> None:
             compute.delete_run(run_id)
-            registry.register("digits", tmp_path / "source", format="files", run_id=plan.delete[1].id)
+            registry.register("digits", tmp_path / "source", ModelInfo(format="files", run_id=plan.delete[1].id))
 
     done = prune(plan, Registering(), registry)
     assert ids(done.delete) == [plan.delete[0].id, plan.delete[2].id]
@@ -278,7 +279,7 @@ def test_an_unreadable_model_stops_everything(
     run_id = new_run()
     plan = plan_of(compute, registry)
     for _ in range(4):
-        registry.register("digits", tmp_path / "source", format="files", run_id=run_id)
+        registry.register("digits", tmp_path / "source", ModelInfo(format="files", run_id=run_id))
     registry.delete("digits", 4 if damaged == 1 else damaged - 1)
     manifest = Path(registry.get("digits", damaged).location, "manifest.json")
     manifest.chmod(0o644)
@@ -295,7 +296,7 @@ def test_deleted_versions_keep_nothing(
 ) -> None:
     """A version that was deleted no longer keeps the run that it came from."""
     run_id = new_run()
-    registry.register("digits", tmp_path / "source", format="files", run_id=run_id)
+    registry.register("digits", tmp_path / "source", ModelInfo(format="files", run_id=run_id))
     registry.delete("digits", 1)
     assert ids(prune(plan_of(compute, registry), compute, registry).delete) == [run_id]
 

@@ -17,18 +17,18 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from mnistkit import DATA_FOLDER, Environment, Explanation, Fingerprint, ScriptJob, Trainer
+from mnistkit import DATA_FOLDER, Environment, Fingerprint, ReuseDecision, ScriptJob, Trainer
 from mnistkit.data.folders import DigitsSource, FolderSource
 from mnistkit.data.idx import write_idx
 from mnistkit.data.web import CATALOG, WebSource
 from mnistkit.errors import NotFoundError, RunFailedError, SpecError, UsageError
-from mnistkit.interfaces import DataSource, KnownContent
+from mnistkit.interfaces import DataSource, SupportsDigests
 from mnistkit.jobs import source_code as sources
 from mnistkit.jobs.fingerprint import PARTS
 from mnistkit.jobs.job import Job
 from mnistkit.runs import reuse
 from mnistkit.runs.record import RunState
-from mnistkit.runs.reuse import fingerprint
+from mnistkit.runs.submission import fingerprint
 from mnistkit.testing.data import write_tiny_mnist
 from mnistkit.utils.serialization import from_json, to_json
 
@@ -113,7 +113,7 @@ def test_each_argument_that_matters_counts(trainer: Trainer, change: dict[str, o
     """Seed, limit and format are told apart, and the explanation names old and new value."""
     run = trainer.train(LogisticRegression(**QUICK))
     job = trainer.job(LogisticRegression(**QUICK), **change)  # type: ignore[arg-type]
-    explanation = trainer.explain(job)
+    explanation = trainer.explain_reuse(job)
     assert not explanation.reuses
     assert str(explanation) == (
         f"Nothing to reuse: the nearest run, {run.id}, differs (old -> new) in\n  {part}\n    {line}"
@@ -134,10 +134,10 @@ def test_parameters_are_compared_one_by_one(trainer: Trainer) -> None:
         return trainer.job(make_pipeline(scaler, LogisticRegression(**QUICK, **params)))
 
     run = trainer.submit(job(StandardScaler())).wait()
-    assert str(trainer.explain(job(StandardScaler()))) == (
+    assert str(trainer.explain_reuse(job(StandardScaler()))) == (
         f"Run {run.id} can be reused: it had the same code, parameters, data, libraries and seed."
     )
-    text = str(trainer.explain(job(MinMaxScaler(), C=0.5)))
+    text = str(trainer.explain_reuse(job(MinMaxScaler(), C=0.5)))
     assert text.splitlines()[2:] == [
         "    steps[0].minmaxscaler: not set -> sklearn.preprocessing.MinMaxScaler",
         "    steps[0].standardscaler: sklearn.preprocessing.StandardScaler -> not set",
@@ -168,9 +168,9 @@ def test_the_nearest_run_is_named(trainer: Trainer) -> None:
     """Of several runs the one with the fewest differences is compared with; of equal ones the newest."""
     trainer.train(LogisticRegression(**QUICK, C=3, tol=0.1), seed=1)
     near = trainer.train(LogisticRegression(**QUICK, C=3))
-    assert trainer.explain(trainer.job(LogisticRegression(**QUICK, C=4))).run_id == near.id
+    assert trainer.explain_reuse(trainer.job(LogisticRegression(**QUICK, C=4))).run_id == near.id
     newer = trainer.train(LogisticRegression(**QUICK, C=5))
-    assert trainer.explain(trainer.job(LogisticRegression(**QUICK, C=4))).run_id == newer.id
+    assert trainer.explain_reuse(trainer.job(LogisticRegression(**QUICK, C=4))).run_id == newer.id
 
 
 def test_a_run_that_failed_is_never_reused(trainer: Trainer) -> None:
@@ -179,8 +179,8 @@ def test_a_run_that_failed_is_never_reused(trainer: Trainer) -> None:
         trainer.train(LogisticRegression(C=-1))
     job = trainer.job(LogisticRegression(C=-1))
     [failed] = trainer.runs()
-    explanation = trainer.explain(job)
-    assert str(explanation) == f"Nothing to reuse: run {failed.id} asks for the same, but it is Failed."
+    explanation = trainer.explain_reuse(job)
+    assert str(explanation) == f"Nothing to reuse: run {failed.id} is the same, but it is Failed."
     assert trainer.submit(job, reuse=True).wait().id != failed.id
 
 
@@ -192,8 +192,8 @@ def test_a_completed_run_wins_over_a_failed_twin(trainer: Trainer) -> None:
     )
     known = run.record.job.fingerprint
     assert known is not None
-    assert reuse.explain(known, [failed, run.record]).run_id == run.id
-    assert reuse.explain(known, [run.record, failed]).reuses
+    assert reuse.explain_reuse(known, [failed, run.record]).run_id == run.id
+    assert reuse.explain_reuse(known, [run.record, failed]).reuses
 
 
 def test_other_experiments_arent_looked_at(trainer: Trainer) -> None:
@@ -201,8 +201,8 @@ def test_other_experiments_arent_looked_at(trainer: Trainer) -> None:
     trainer.train(LogisticRegression(**QUICK))
     other = Trainer.local(data=trainer.data, experiment="other")
     job = other.job(LogisticRegression(**QUICK))
-    assert other.explain(job) == Explanation()
-    assert str(other.explain(job)) == "Nothing to reuse: there is no earlier run to compare with."
+    assert other.explain_reuse(job) == ReuseDecision()
+    assert str(other.explain_reuse(job)) == "Nothing to reuse: there is no earlier run to compare with."
 
 
 def test_jobs_submitted_straight_to_a_backend_stay_as_they_are(trainer: Trainer) -> None:
@@ -233,7 +233,7 @@ def test_data_is_compared_by_content(tmp_path: Path) -> None:
     run = one.train(LogisticRegression(**QUICK))
     assert two.train(LogisticRegression(**QUICK), reuse=True).id == run.id
     write_idx(tmp_path / "two" / "t10k-labels-idx1-ubyte.gz", np.zeros(100, dtype=np.uint8))
-    explanation = two.explain(two.job(LogisticRegression(**QUICK)))
+    explanation = two.explain_reuse(two.job(LogisticRegression(**QUICK)))
     assert [(d.part, d.item) for d in explanation.differences] == [("data", "t10k-labels-idx1-ubyte.gz")]
 
 
@@ -263,7 +263,7 @@ def test_pinned_data_needs_nothing_fetched() -> None:
     """The digests of datasets on the web are known before they are fetched, and differ from one to the other."""
     digests = [tuple(sorted(WebSource(name).digests().items())) for name in CATALOG]
     assert len(set(digests)) == len(CATALOG)
-    assert isinstance(WebSource("mnist"), KnownContent)
+    assert isinstance(WebSource("mnist"), SupportsDigests)
 
 
 class _Silent(DataSource):
@@ -286,8 +286,8 @@ def test_data_that_isnt_known_is_never_the_same(trainer: Trainer) -> None:
     run = silent.train(LogisticRegression(**QUICK))
     assert run.record.job.fingerprint is None
     assert silent.train(LogisticRegression(**QUICK), reuse=True).id != run.id
-    with pytest.raises(UsageError, match=r"silent doesn't say what it holds.*KnownContent"):
-        silent.explain(silent.job(LogisticRegression(**QUICK)))
+    with pytest.raises(UsageError, match=r"silent doesn't identify its content.*SupportsDigests"):
+        silent.explain_reuse(silent.job(LogisticRegression(**QUICK)))
 
 
 def test_missing_data_is_a_failed_run_as_ever(trainer: Trainer, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_missing_data_is_a_failed_run_as_ever(trainer: Trainer, tmp_path: Path) 
     job = lost.job(LogisticRegression(**QUICK))
     assert lost.submit(job, reuse=True).wait().state is RunState.FAILED
     with pytest.raises(NotFoundError, match="nowhere"):
-        lost.explain(job)
+        lost.explain_reuse(job)
 
 
 # Code
@@ -348,7 +348,7 @@ def test_a_file_that_changed_after_its_import_counts_as_unknown(
     assert fingerprint(job, trainer.data).code
     path.write_text(CLASSIFIER + "# edited\n")
     with pytest.raises(SpecError, match=r"reuse_edited\.py has changed since"):
-        trainer.explain(job)
+        trainer.explain_reuse(job)
     importlib.reload(module)
     assert fingerprint(trainer.job(module.Mine()), trainer.data).code
 
@@ -378,7 +378,7 @@ def test_a_script_is_compared_file_by_file(trainer: Trainer, script: Path) -> No
     assert trainer.submit(job, reuse=True).id == run.id
     (script / "helper.py").write_text("RATE = 2\n")
     (script / "notes.txt").write_text("new")
-    explanation = trainer.explain(job)
+    explanation = trainer.explain_reuse(job)
     assert [(d.part, d.item) for d in explanation.differences] == [("code", "helper.py"), ("code", "notes.txt")]
     assert "    notes.txt: absent -> " in str(explanation)
     assert trainer.submit(job, reuse=True).wait().id != run.id
@@ -459,7 +459,7 @@ def test_many_files_are_kept_as_one_digest(trainer: Trainer, script: Path) -> No
 
 def test_a_missing_script_is_refused_as_ever(trainer: Trainer, tmp_path: Path) -> None:
     """A script that isn't there is an error of `submit` and of `explain`."""
-    for call in (trainer.submit, trainer.explain):
+    for call in (trainer.submit, trainer.explain_reuse):
         with pytest.raises(NotFoundError, match="no-such-folder"):
             call(ScriptJob(str(tmp_path / "no-such-folder")))
     assert trainer.runs() == ()

@@ -77,7 +77,7 @@ def test_waiting_has_a_deadline(tmp_path: Path, folder: Path, tiny_mnist: DataSo
     (folder / "train.py").write_text("import time\ntime.sleep(60)\n")
     backend = InProcessCompute(tmp_path / "home")
     run = Run(backend, backend.submit(ScriptJob(str(folder)), tiny_mnist))
-    with pytest.raises(RunTimeoutError, match="it goes on"):
+    with pytest.raises(RunTimeoutError, match="it keeps running"):
         run.wait(timeout=0.2)
     run.cancel()
     assert run.wait(30).state is RunState.CANCELED

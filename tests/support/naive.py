@@ -19,6 +19,7 @@ from mnistkit.data.idx import encode_idx
 from mnistkit.errors import ConflictError, ModelNotFoundError
 from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
 from mnistkit.jobs.job import Job, ScriptJob
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.version import Assignment, ModelVersion
 from mnistkit.runs.context import FolderContext
@@ -35,24 +36,12 @@ class NaiveRegistry(ModelRegistry):
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def register(
-        self,
-        name: str,
-        files: Path,
-        *,
-        format: str,  # noqa: A002 - the field's word for it
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-        description: str = "",
-        run_id: str | None = None,
-    ) -> ModelVersion:
+    def register(self, name: str, files: Path, info: ModelInfo) -> ModelVersion:
         """Write straight into the next number's folder."""
         number = max(self._numbers(name), default=0) + 1
         folder = self.root / name / str(number)
         infos: dict[str, FileInfo] = {}
-        manifest = Manifest(
-            name=name, format=format, files=infos, metrics=metrics, tags=tags, description=description, run_id=run_id
-        )
+        manifest = Manifest.of(name, info, infos)
         folder.mkdir(parents=True, exist_ok=True)
         for path in filter(Path.is_file, Path(files).rglob("*")):
             infos[path.relative_to(files).as_posix()] = file_info(path)

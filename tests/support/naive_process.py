@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import Job, ScriptJob
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = ["NaiveProcessCompute"]
 
 
-class NaiveProcessCompute(StoredRuns):
+class NaiveProcessCompute(FolderBackend):
     """Starts each script at once with ``Popen``, and waits for it on a thread."""
 
     def __init__(self, home: str | os.PathLike[str]) -> None:

@@ -25,6 +25,8 @@ from attrs import frozen
 from mnistkit.errors import ConflictError, ModelNotFoundError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.verification import verify_models
 from support.naive import NaiveRegistry
 
 
@@ -64,13 +66,13 @@ class Writers:
 
     def count(self, processes: int, each: int) -> Iterator[str]:
         """Processes count in the reasons of an alias's assignments: look, add one, try again if it was too late."""
-        self.registry.register("digits", self.source, format="files")
+        self.registry.register("digits", self.source, ModelInfo(format="files"))
         yield from self._together([lambda: self._count(each)] * processes)
 
     def mix(self, seconds: int) -> Iterator[str]:
         """4 processes register, 2 delete and 2 look, for some seconds; every error is said."""
         end = time.monotonic() + seconds
-        self.registry.register("digits", self.source, format="files")
+        self.registry.register("digits", self.source, ModelInfo(format="files"))
         tasks = [self._register_once] * 4 + [self._delete_one] * 2 + [self._look] * 2
         yield from self._together([lambda task=task: _until(end, task) for task in tasks])
 
@@ -91,7 +93,7 @@ class Writers:
     def _register(self, count: int) -> Iterator[str]:
         for _ in range(count):
             with contextlib.suppress(Exception):  # a failed registration has no number: the test misses it
-                yield str(self.registry.register("digits", self.source, format="files").version)
+                yield str(self.registry.register("digits", self.source, ModelInfo(format="files")).version)
 
     def _count(self, count: int) -> Iterator[str]:
         done = 0
@@ -106,7 +108,7 @@ class Writers:
             yield reason
 
     def _register_once(self) -> None:
-        self.registry.register("digits", self.source, format="files")
+        self.registry.register("digits", self.source, ModelInfo(format="files"))
 
     def _delete_one(self) -> None:
         listed = self.registry.versions("digits")
@@ -120,7 +122,7 @@ class Writers:
         if numbers != sorted(numbers, reverse=True) or any(len(model.files) != 2 for model in found):
             raise AssertionError(f"listed: {numbers}")
         self.registry.names()
-        problems = self.registry.verify("digits", numbers[0]).problems if numbers else ()
+        problems = verify_models(self.registry, "digits", numbers[0]).problems if numbers else ()
         if problems:
             raise AssertionError(problems)
 

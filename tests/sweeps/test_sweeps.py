@@ -219,7 +219,7 @@ def test_lists_are_drawn_without_repetition() -> None:
 @pytest.mark.parametrize(
     ("grid", "options", "words"),
     [
-        ({"C": stats.uniform()}, {}, "say with n="),
+        ({"C": stats.uniform()}, {}, "set n="),
         ([{"C": 1}], {"n": 2}, "is run whole"),
         ({"C": [1]}, {"n": 0}, "n=0"),
         ({"C": 1}, {"n": 2}, "draws from"),

@@ -20,12 +20,12 @@ from mnistkit import (
     Dataset,
     DataSource,
     Evaluation,
-    Explanation,
     Fingerprint,
     Halving,
     ModelRegistry,
     ModelVersion,
     Provenance,
+    ReuseDecision,
     Run,
     RunRecord,
     RunState,
@@ -65,11 +65,14 @@ from mnistkit.plots import (
     timeline,
     weights,
 )
+from mnistkit.registry import ModelInfo
 from mnistkit.registry.export import export_version
 from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
+from mnistkit.registry.verification import verify_models, version_numbers
 from mnistkit.reports import run_report, sweep_report, write_report
-from mnistkit.runs.retention import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
+from mnistkit.runs.backend import SupportsDelete
+from mnistkit.runs.retention import PruningPlan, plan_pruning, prune, registered_versions
 
 
 def train(classifier: Any) -> None:
@@ -86,7 +89,7 @@ def train(classifier: Any) -> None:
     assert_type(script.logs(follow=True), Iterator[str])
     assert_type(script.logs(start=100), str)
     assert_type(script.watch(), Run)
-    assert_type(script.looks(timeout=10), Iterator[Run])
+    assert_type(script.poll(timeout=10), Iterator[Run])
     assert_type([phase.seconds for phase in script.record.phases], list[float])
     assert_type(script.download("outputs/model.pkl"), Path)
     assert_type(model, ModelVersion)
@@ -101,10 +104,10 @@ def train(classifier: Any) -> None:
 def registry() -> None:
     """A verification counts and lists; a search gives versions; an assignment may say what it was decided on."""
     models = Trainer.local().models
-    verification = models.verify("sklearn_mnist", 3)
+    verification = verify_models(models, "sklearn_mnist", 3)
     assert_type(verification, Verification)
     assert_type([(problem.model, problem.file) for problem in verification.problems], list[tuple[str, str]])
-    assert_type(models.numbers("sklearn_mnist"), tuple[int, ...])
+    assert_type(version_numbers(models, "sklearn_mnist"), tuple[int, ...])
     assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), tuple[ModelVersion, ...])
     models.assign("sklearn_mnist", "champion", 3, seen=models.aliases("sklearn_mnist").get("champion", ()))
 
@@ -131,7 +134,7 @@ def pruning() -> None:
     plan = plan_pruning(trainer.compute.runs(), registered_versions(trainer.models), keep=5, older_than=timedelta(30))
     assert_type(plan.delete, tuple[RunRecord, ...])
     assert_type([kept.reason for kept in plan.keep], list[str])
-    if isinstance(trainer.compute, DeletesRuns):
+    if isinstance(trainer.compute, SupportsDelete):
         assert_type(prune(plan, trainer.compute, trainer.models), PruningPlan)
 
 
@@ -140,8 +143,8 @@ def reuse(classifier: Any) -> None:
     trainer = Trainer.local()
     assert_type(trainer.train(classifier, reuse=True), Run)
     run = trainer.submit(ScriptJob("my_folder"), reuse=True)
-    explanation = trainer.explain(trainer.job(classifier))
-    assert_type(explanation, Explanation)
+    explanation = trainer.explain_reuse(trainer.job(classifier))
+    assert_type(explanation, ReuseDecision)
     assert_type(explanation.reuses, bool)
     assert_type([difference.item for difference in explanation.differences], list[str])
     assert_type(run.record.job.fingerprint, Fingerprint | None)
@@ -238,7 +241,8 @@ def azure() -> None:
     source = OpenDatasetsMnist().register("mnist_opendataset")
     assert_type(source, OpenDatasetsMnist)
     registry = WorkspaceRegistry(connect())
-    assert_type(registry.register_from_run("digits", "run", ["outputs/model.skops"]), ModelVersion)
+    info = ModelInfo(format="skops", run_id="run")
+    assert_type(registry.register_from_run("digits", ["outputs/model.skops"], info), ModelVersion)
     Trainer(data=source, compute=AmlCompute(connect(), max_nodes=2), models=registry)
 
 

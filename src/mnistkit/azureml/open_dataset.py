@@ -16,7 +16,7 @@ from attrs import field, frozen
 from mnistkit import config
 from mnistkit.azureml.pins import ADVICE, NAMES, accepted_manifests, check_pins, gzipped_content
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
-from mnistkit.data.source import PinnedSource
+from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, DownloadError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
 from mnistkit.utils.serialization import to_json
@@ -51,7 +51,7 @@ def _checked(pins: DatasetManifest | None) -> DatasetManifest | None:
 
 
 @frozen
-class PinnedOpenDataset(PinnedSource):
+class PinnedOpenDataset(DataSource):
     """MNIST as Azure's Open Datasets have it, verified by its pins.
 
     Attributes:
@@ -112,7 +112,7 @@ class PinnedOpenDataset(PinnedSource):
         return accepted_manifests(self.pins)
 
     def expected(self, into: Path) -> DatasetManifest | None:
-        """Return the pins, if the files in ``into`` have their sizes; see `PinnedSource.expected`."""
+        """Return the pins, if the files in ``into`` have their sizes; see `SupportsPins.expected`."""
         for manifest in self.accepted():
             with contextlib.suppress(OSError):
                 complete = all((into / name).stat().st_size == info.size for name, info in manifest.files.items())
@@ -121,7 +121,7 @@ class PinnedOpenDataset(PinnedSource):
         return None
 
     def digests(self) -> Mapping[str, str]:
-        """Return the pinned sha256s; see `KnownContent`."""
+        """Return the pinned sha256s; see `SupportsDigests`."""
         return {name: info.sha256 for name, info in self.accepted()[0].files.items()}
 
     @abstractmethod

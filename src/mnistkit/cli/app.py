@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from mnistkit.cli import compare, data, doctor, emulator, folders, models, output, prune, runs, score, signing, train
+from mnistkit.cli import (
+    compare,
+    data,
+    doctor,
+    emulator,
+    folders,
+    models,
+    output,
+    prune,
+    runs,
+    score,
+    signing,
+    sweep,
+    train,
+)
 from mnistkit.cli.command import EXIT_CODES, Command, examples
 
 __all__ = ["app"]
@@ -26,7 +40,7 @@ app = typer.Typer(
     + f"\n\n{EXIT_CODES}",
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
-app.command(cls=Command, epilog=train.SWEEP_EXAMPLES)(train.sweep)
+app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)

@@ -1,4 +1,4 @@
-"""What all commands share: errors become one paragraph and an exit code."""
+"""Shared parts of the commands: options, confirmation, and errors as one paragraph and an exit code."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ __all__ = [
     "parse_tags",
 ]
 
-EXIT_CODES = (
-    "Exit codes: 0 done; 1 it failed; 2 the command line or a setting can't be right; 130 interrupted (Ctrl-C)."
-)
+EXIT_CODES = "Exit codes: 0 done; 1 it failed; 2 the command line or a setting is wrong; 130 interrupted (Ctrl-C)."
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -52,11 +50,11 @@ AllowPickleOption = Annotated[
 TrustedOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--trusted", metavar="TYPE", help="Load models that hold this type, as an error names it; repeatable."
+        "--trusted", metavar="TYPE", help="Load models that contain this type, named as in the error; repeatable."
     ),
 ]
 AllowMismatchOption = Annotated[
-    bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it answers as it did.")
+    bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it predicts as it did.")
 ]
 
 
@@ -72,15 +70,15 @@ class Command(TyperCommand):
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on if the user agrees, or has agreed with ``--yes``.
+    """Return if the user agrees, or has agreed with ``--yes``; else end the command.
 
     Raises:
-        UsageError: There is nobody to ask.
+        UsageError: There is no terminal to ask on.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is there to ask: add --yes.")
+        raise UsageError(f"{question} Can't ask without a terminal: add --yes.")
     try:
         agrees = typer.confirm(question, err=True)
     except typer.Abort:  # Ctrl-C is no answer
@@ -90,12 +88,12 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def examples(*lines: str) -> str:
-    """Example command lines for the end of a help page."""
+    """Return example command lines for the end of a help page."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b: don't join the lines
 
 
 def parse_tags(tags: Iterable[str] | None) -> dict[str, str]:
-    """``["k=v"]`` as a dict.
+    """Return ``["k=v"]`` as a dict.
 
     Raises:
         UsageError: One has no ``=`` or no key.
@@ -117,7 +115,7 @@ def _reporting_errors() -> Iterator[None]:
         output.complain("stopped.", "Interrupted")
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError as error:
-        # Whoever reads has had enough, as in "mnistkit runs list | head". Nothing more can be written.
+        # The reader has closed the pipe, as in "mnistkit runs list | head". Nothing more can be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from error
     except Exception as error:

@@ -40,7 +40,7 @@ def compare(
     allow_version_mismatch: AllowMismatchOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask two models for the same test images, and say whether one is better: accuracy, difference, McNemar's test.
+    """Compare two models on the same test images: accuracy, difference, and McNemar's test.
 
     The images are the test images of the data that both were trained on, unless --data names others.
     """
@@ -84,14 +84,14 @@ def compare(
 
 
 def _common_data(trainer: Trainer, versions: list[ModelVersion]) -> str | None:
-    """The data that both were trained on; None, for the configured one, if that isn't known any more."""
+    """Return the uri of the data that both were trained on; None if it is unknown."""
     from mnistkit.cli.score import trained_on
 
     found = [trained_on(trainer, version) for version in versions]
     known = {data for data in found if data is not None}
     if len(known) > 1:
         pairs = " and ".join(f"{version.id} on {data}" for version, data in zip(versions, found, strict=True))
-        raise UsageError(f"They were trained on different data, {pairs}: say with --data on which to compare them.")
+        raise UsageError(f"They were trained on different data, {pairs}: name the data to compare them on with --data.")
     return next(iter(known), None)
 
 

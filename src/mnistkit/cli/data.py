@@ -1,4 +1,4 @@
-"""``mnistkit data``: get datasets, and look at them."""
+"""``mnistkit data``: fetch, show, import and export datasets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "cached_datasets"]
 
-app = typer.Typer(help="Get datasets, and look at them.", no_args_is_help=True)
+app = typer.Typer(help="Fetch, show, import and export datasets.", no_args_is_help=True)
 
 _MAX_SIDE_PX = 16  # larger images are shown at half their size
 _MORE = (
@@ -64,7 +64,7 @@ def list_datasets(*, as_json: JsonOption = False) -> None:
 
 @app.command(cls=Command, epilog=examples("mnistkit data fetch", "mnistkit data fetch fashion-mnist"))
 def fetch(uri: UriArgument = None) -> None:
-    """Get a dataset and verify it: once, then it is in the cache."""
+    """Fetch a dataset into the cache, and verify it."""
     trainer, dataset = _load(uri)
     output.note(_summary(dataset))
     output.say(str(_folder(trainer)))
@@ -114,7 +114,7 @@ def show(
     uri: UriArgument = None,
     *,
     n: NumberOption = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the choice of images.")] = 0,
     split: Annotated[Half, typer.Option(help="Which half of the dataset.")] = Half.TRAIN,
     plot: Annotated[
         DataPlot | None,
@@ -137,7 +137,7 @@ def show(
 
 
 def cached_datasets() -> dict[str, tuple[str, int]]:
-    """The folder and size in bytes of each named dataset that is in the cache."""
+    """Return the folder and size in bytes of each named dataset in the cache."""
     from mnistkit import plugins
     from mnistkit.data.fetching import dataset_folder
     from mnistkit.data.manifest import MANIFEST

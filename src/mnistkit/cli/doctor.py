@@ -43,10 +43,10 @@ _CONNECTION = {"config": "config", "workspace": "name"} | {
 
 @frozen
 class Finding:
-    """What one check found.
+    """The finding of one check.
 
     Attributes:
-        check: What was looked at.
+        check: What was checked.
         ok: False if something is broken.
         detail: What there is, or what is wrong and what helps.
     """
@@ -84,7 +84,7 @@ def _look(check: Callable[[], list[Finding]]) -> list[Finding]:
 
 
 def _shorter(finding: Finding, earlier: list[Finding]) -> Finding:
-    """A finding that need not repeat what an earlier one said is wrong."""
+    """Return a finding for a check that an earlier problem prevents."""
     same = next((each.check for each in earlier if not each.ok and each.detail == finding.detail), None)
     return finding if same is None else Finding(finding.check, finding.ok, f"unknown, as {same} is broken")
 
@@ -145,8 +145,8 @@ def _network() -> list[Finding]:
 
 def _runs() -> list[Finding]:
     records = _trainer().compute.runs()
-    going = [record.id for record in records if not record.state.is_terminal]
-    return [Finding("runs", ok=True, detail=f"{len(records)}; still going: {', '.join(going) or 'none'}")]
+    running = [record.id for record in records if not record.state.is_terminal]
+    return [Finding("runs", ok=True, detail=f"{len(records)}; running: {', '.join(running) or 'none'}")]
 
 
 def _models() -> list[Finding]:

@@ -126,8 +126,8 @@ class _Rows:
         return rows
 
     def _last_log_line(self, run: Run) -> str:
-        tail = self._tails.setdefault(run.id, LogTail(run))
-        tail.read()
+        tail = self._tails.setdefault(run.id, LogTail(lambda start: run.logs(start=start)))
+        tail.read(is_final=run.state.is_terminal)
         return _LOG_TIME_PATTERN.sub("", tail.last_line)
 
 

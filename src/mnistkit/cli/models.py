@@ -1,4 +1,4 @@
-"""``mnistkit models``: register models, promote them, look at them, take them."""
+"""``mnistkit models``: list, register, promote, verify and download models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
 from mnistkit.config import verify_keys
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
-from mnistkit.registry.verification import Verification
+from mnistkit.registry.verification import Verification, verify_models
 from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "model_json"]
 
-app = typer.Typer(help="Register models, promote them, look at them, take them.", no_args_is_help=True)
+app = typer.Typer(help="List, register, promote, verify and download models.", no_args_is_help=True)
 
 RefArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
@@ -39,7 +39,7 @@ ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the hi
 
 
 class Mode(str, enum.Enum):
-    """Which values of a metric are better."""
+    """The direction in which a metric improves."""
 
     MAX = "max"
     MIN = "min"
@@ -59,10 +59,10 @@ def list_models(
         str | None, typer.Option(metavar="METRIC", help="Only with this metric; shown instead of accuracy.")
     ] = None,
     at_least: Annotated[
-        float | None, typer.Option("--min", metavar="NUMBER", help="The metric is at least this.")
+        float | None, typer.Option("--min", metavar="NUMBER", help="Minimum value of the metric.")
     ] = None,
     at_most: Annotated[
-        float | None, typer.Option("--max", metavar="NUMBER", help="The metric is at most this.")
+        float | None, typer.Option("--max", metavar="NUMBER", help="Maximum value of the metric.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,7 +80,7 @@ def list_models(
     elif not listing and not models.names():
         output.note("There are no models yet: 'mnistkit train' registers one.")
     elif not listing:
-        output.note("No version is like that: 'mnistkit models list' shows all.")
+        output.note("No version matches: 'mnistkit models list' shows all.")
     else:
         shown = metric or "accuracy"
         columns = ("model", "aliases", f"{shown}#", "format", "created#", "run")
@@ -136,7 +136,7 @@ def register(
     *,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Which of the run's files is the model.")] = None,
     tag: TagOption = None,
-    description: Annotated[str, typer.Option(metavar="TEXT", help="For people.")] = "",
+    description: Annotated[str, typer.Option(metavar="TEXT", help="A description.")] = "",
 ) -> None:
     """Register the model of a completed run as the next version of NAME."""
     tags = parse_tags(tag)
@@ -158,14 +158,15 @@ def promote(
     *,
     reason: ReasonOption = "",
     if_better: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Only if this metric is better than that of the present one.")
+        str | None,
+        typer.Option(metavar="METRIC", help="Only if this metric is better than that of the present version."),
     ] = None,
-    min_delta: Annotated[float, typer.Option(metavar="NUMBER", help="Better by more than this.")] = 0.0,
+    min_delta: Annotated[float, typer.Option(metavar="NUMBER", help="The minimum improvement.")] = 0.0,
     mode: Annotated[Mode, typer.Option(help="max if higher is better, min if lower is, as for a loss.")] = Mode.MAX,
 ) -> None:
     """Point an alias to a version. Its history is kept.
 
-    Prints what the alias points to now. A version that isn't better is no failure: the exit code is 0 then, too.
+    Prints the version that the alias points to afterwards. The exit code is 0 also if the version isn't better.
     """
     from mnistkit.registry import promotion
 
@@ -205,9 +206,9 @@ def history(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the aliases of a model pointed to, when, and why; the last entry of each holds now."""
+    """Show the history of a model's aliases: version, time and reason; the last entry of each is the present one."""
     models = _trainer().models
-    models.get(name)  # if there is no such model, that is what to say
+    models.get(name)  # raises if there is no such model
     aliases = models.aliases(name)
     if alias is not None and alias not in aliases:
         known = ", ".join(aliases) or "none yet"
@@ -226,7 +227,9 @@ def history(
 def download(
     ref: RefArgument,
     *,
-    into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put the files; created if need be.")] = Path(),
+    into: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The folder for the files; created if need be.")
+    ] = Path(),
 ) -> None:
     """Copy a version's files, verified."""
     from mnistkit.registry.promotion import resolve_model
@@ -252,9 +255,9 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the files of registered models with what was registered. Exit code 1 if anything is off.
+    """Verify that the files of registered models are as registered. Exit code 1 if there is a problem.
 
-    Prints a line for each problem: version, file and what is wrong with it, separated by tabs.
+    Prints a line for each problem: version, file and problem, separated by tabs.
     """
     models = _trainer().models
     parsed = ModelRef.parse(ref) if ref else ModelRef("")
@@ -263,7 +266,7 @@ def verify(
         from mnistkit.registry.promotion import resolve_model
 
         version = resolve_model(models, parsed).version
-    found = models.verify(parsed.name or None, version)
+    found = verify_models(models, parsed.name or None, version)
     if keys := verify_keys() if key is None else (key,):
         extra = tuple(unsigned(models, parsed.name or None, version, keys))
         found = Verification(found.versions, found.size, found.problems + extra)
@@ -282,22 +285,22 @@ def verify(
 def delete(
     ref: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Which version.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
 ) -> None:
-    """Delete one version's files, for ever; its number is never used again."""
+    """Delete one version's files, permanently; its number is never used again."""
     parsed = ModelRef.parse(ref)
     if parsed.version is None:
-        raise UsageError(f"{ref!r} names no version: write {parsed.name}:3 to delete version 3.")
+        raise UsageError(f"{ref!r} has no version: write {parsed.name}:3 to delete version 3.")
     models = _trainer().models
-    with suppress(IntegrityError):  # it is damaged: one more reason
+    with suppress(IntegrityError):  # a damaged version can be deleted too
         models.get(parsed.name, parsed.version)
-    confirm(f"Delete {parsed}?", yes=yes)
+    confirm(f"Delete {parsed} permanently?", yes=yes)
     models.delete(parsed.name, parsed.version)
     output.note(f"Deleted {parsed}.")
 
 
 def model_json(model: ModelVersion) -> dict[str, object]:
-    """A model version as ``--json`` shows it."""
+    """Return a model version as ``--json`` prints it."""
     return {
         "id": model.id,
         "name": model.name,
@@ -344,7 +347,7 @@ def _summary(found: Verification) -> str:
 
 
 def _histories(models: ModelRegistry, name: str) -> Mapping[str, Sequence[Assignment]]:
-    """The aliases of a model; if they are damaged, that is said, and the versions are there all the same."""
+    """Return the aliases of a model; if they are damaged, print a note and return none."""
     try:
         return models.aliases(name)
     except IntegrityError as error:

@@ -23,38 +23,40 @@ EXAMPLES = examples(
     "mnistkit runs prune --keep 0 --experiment trials --yes",
 )
 
-_MB = 1_000_000
+_BYTES_PER_MB = 1_000_000
 
 
 def prune(
     *,
     keep: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Keep so many of the newest of each experiment.")
+        int | None, typer.Option(metavar="N", min=0, help="Keep the newest N runs of each experiment.")
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Keep those that ended no longer ago: 12h, 30d, 2w.")
+        str | None,
+        typer.Option(metavar="AGE", help="Keep recent runs, which finished at most this long ago: 12h, 30d, 2w."),
     ] = None,
-    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this experiment.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete old runs with all their files, for ever; say which, how large they are, which stay, and why.
+    """Delete old runs with all their files, permanently; print which, with their sizes, and which are kept and why.
 
-    A run stays if it hasn't ended, or if a registered model came from it, or if --keep or --older-than keeps it.
+    A run is kept if it hasn't finished, if a registered model came from it, or if --keep or --older-than keeps it.
     """
-    from mnistkit.runs import retention as pruning
+    from mnistkit.runs import retention
+    from mnistkit.runs.backend import SupportsDelete
     from mnistkit.trainer import Trainer
 
     if keep is None and older_than is None:
-        raise UsageError("Say what to keep: so many of the newest runs with --keep, those of late with --older-than.")
-    age = None if older_than is None else pruning.parse_age(older_than)
+        raise UsageError("Set which runs to keep: the newest N with --keep, recent ones with --older-than, or both.")
+    age = None if older_than is None else retention.parse_age(older_than)
     trainer = Trainer.from_config()
-    if not isinstance(trainer.compute, pruning.DeletesRuns):
-        raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
+    if not isinstance(trainer.compute, SupportsDelete):
+        raise UsageError(f"{type(trainer.compute).__name__} can't delete runs.")
     records = trainer.compute.runs(experiment)
-    plan = pruning.plan_pruning(records, pruning.registered_versions(trainer.models), keep=keep, older_than=age)
-    sizes = {record.id: pruning.run_size(record) for record in plan.delete}
+    plan = retention.plan_pruning(records, retention.registered_versions(trainer.models), keep=keep, older_than=age)
+    sizes = {record.id: retention.run_size(record) for record in plan.delete}
     total = f"{_count(plan.delete)} ({_megabytes(sum(size or 0 for size in sizes.values()))})"
     stayed: Sequence[KeptRun] = ()
     if not as_json:
@@ -64,11 +66,11 @@ def prune(
             f"Would delete {total} and keep {len(plan.keep)}." if plan.delete else "There is nothing to delete."
         )
     else:
-        confirm(f"Delete {total}, for ever?", yes=yes)
-        done = pruning.prune(plan, trainer.compute, trainer.models)
+        confirm(f"Delete {total} permanently?", yes=yes)
+        done = retention.prune(plan, trainer.compute, trainer.models)
         stayed = done.keep[len(plan.keep) :]
         for kept in stayed:
-            output.note(f"Run {kept.record.id} stays: {kept.reason}.")
+            output.note(f"Run {kept.record.id} is kept: {kept.reason}.")
         output.note(f"Deleted {_count(done.delete)}.")
         plan = done
     if as_json:
@@ -82,7 +84,7 @@ def _count(runs: Sequence[RunRecord]) -> str:
 
 
 def _megabytes(size: int | None) -> str:
-    return "-" if size is None else f"{size / _MB:.1f} MB"
+    return "-" if size is None else f"{size / _BYTES_PER_MB:.1f} MB"
 
 
 def _print(plan: PruningPlan, sizes: dict[str, int | None]) -> None:

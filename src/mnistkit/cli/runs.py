@@ -104,7 +104,7 @@ def logs(
     is_terminal = output.console().is_terminal
     position = 0
     with _detaching(found.id):
-        for _ in found.looks() if follow else (found,):
+        for _ in found.poll() if follow else (found,):
             text = found.logs(start=position)
             position += len(text)
             sys.stdout.write(output.safe(text) if is_terminal else text)
@@ -187,11 +187,11 @@ def download(
 def delete(
     run: RunArgument,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
     """Delete a run with all its files, permanently. Registered models have files of their own and stay."""
-    from mnistkit.runs.retention import DeletesRuns
+    from mnistkit.runs.backend import SupportsDelete
 
     trainer = _trainer()
     try:
@@ -201,7 +201,7 @@ def delete(
         run_id, what = run, f"run {run}, which can't be read, and its files"
     else:
         run_id, what = found.id, f"run {found.id} and its {len(found.files)} files"
-    if not isinstance(trainer.compute, DeletesRuns):
+    if not isinstance(trainer.compute, SupportsDelete):
         raise UsageError(f"{type(trainer.compute).__name__} keeps its runs: it has no way to delete one.")
     models = [m.id for name in trainer.models.names() for m in trainer.models.versions(name) if m.run_id == run_id]
     if models and not force:

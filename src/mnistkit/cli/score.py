@@ -1,4 +1,4 @@
-"""``mnistkit score``: ask a registered model what it sees."""
+"""``mnistkit score``: predict with a registered model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ EXAMPLES = examples(
     "mnistkit score --index 0 --index 7",
 )
 
-_TOP = 3
-_MOST_DRAWN = 12
+_N_TOP_CLASSES = 3
+_MAX_DRAWN_IMAGES = 12
 
 
 def score(
@@ -76,9 +76,9 @@ def score(
     if as_json:
         output.print_json([{"model": version.id, **answer} for answer in answers])
         return
-    output.note(f"{version.id} says:")
+    output.note(f"Predictions of {version.id}:")
     for (_, image, _), answer in zip(questions, answers, strict=True):
-        _show(answer, image if len(questions) <= _MOST_DRAWN else None)
+        _show(answer, image if len(questions) <= _MAX_DRAWN_IMAGES else None)
 
 
 _Question = tuple[str, "NDArray[np.uint8]", "int | None"]
@@ -91,7 +91,9 @@ def _from_files(files: list[Path], classifier: Any, version: ModelVersion) -> li
 
     side = math.isqrt(_n_features(classifier, version))
     if side**2 != _n_features(classifier, version):
-        raise ModelError(f"{version.id} takes {_n_features(classifier, version)} numbers, which are no square picture.")
+        raise ModelError(
+            f"{version.id} takes {_n_features(classifier, version)} numbers, which don't make a square image."
+        )
     questions: list[_Question] = []
     for file in files:
         images = read_images(file, (side, side))
@@ -121,12 +123,12 @@ def _from_dataset(indices: list[int], trainer: Trainer, classifier: Any, version
 def _n_features(classifier: Any, version: ModelVersion) -> int:
     found = getattr(classifier, "n_features_in_", None)
     if found is None or not hasattr(classifier, "predict"):
-        raise ModelError(f"{version.id} is a {type(classifier).__name__}, no fitted classifier of images.")
+        raise ModelError(f"{version.id} is a {type(classifier).__name__}, which isn't a fitted classifier of images.")
     return int(found)
 
 
 def trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
-    """The data of the run that made the model; None if that isn't known any more."""
+    """Return the uri of the data that the model was trained on; None if its run is unknown."""
     try:
         return trainer.compute.get(version.run_id).data if version.run_id else None
     except MnistkitError:
@@ -134,7 +136,7 @@ def trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
 
 
 def _class_names(trainer: Trainer, version: ModelVersion) -> tuple[str, ...]:
-    """What the run that made the model called its classes; empty if that isn't known any more."""
+    """Return the class names of the run that made the model; empty if the run is unknown."""
     from mnistkit.evaluation.results import run_evaluation
 
     if version.run_id is None:
@@ -156,7 +158,7 @@ def _ask(classifier: Any, questions: list[_Question], names: tuple[str, ...]) ->
     for i, (source, _, truth) in enumerate(questions):
         answer: dict[str, Any] = {"source": source, "label": int(labels[i]), "name": _name(labels[i], names)}
         if probabilities is not None:
-            top = np.argsort(-probabilities[i], kind="stable")[:_TOP]
+            top = np.argsort(-probabilities[i], kind="stable")[:_N_TOP_CLASSES]
             answer["top"] = [
                 {"name": _name(classifier.classes_[k], names), "probability": float(probabilities[i][k])} for k in top
             ]

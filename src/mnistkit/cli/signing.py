@@ -11,6 +11,7 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, TrustedOption, examples
 from mnistkit.errors import IntegrityError, SignatureError
+from mnistkit.registry.verification import verify_models
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.registry.registry import ModelRegistry
@@ -46,7 +47,7 @@ def sign(
     from mnistkit.registry import signing
 
     models, model = _found(ref)
-    problems = models.verify(model.name, model.version).problems
+    problems = verify_models(models, model.name, model.version).problems
     if problems:
         raise IntegrityError(f"{problems[0]}. Nothing was signed.")
     signature = signing.sign(models, model, key)
@@ -77,7 +78,7 @@ def export(
 
 
 def unsigned(models: ModelRegistry, name: str | None, version: int | None, keys: Sequence[Path]) -> Iterator[Problem]:
-    """The versions that none of the keys has signed, of those that can be read."""
+    """Yield a problem for each readable version that none of the keys has signed."""
     from mnistkit.registry.signing import check_signature
     from mnistkit.registry.verification import Problem
 

@@ -1,14 +1,13 @@
-"""Work that takes a while, as it goes on: bars for downloads, and runs until they have ended."""
+"""Progress of long work: bars for downloads, and runs until they have finished."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -16,90 +15,93 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED
 from mnistkit.cli.live import active, shown
+from mnistkit.runs.backend import SupportsStart
+from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.progress import Step, listening
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.jobs.job import Job
+    from mnistkit.runs.submission import OnUpdate
     from mnistkit.trainer import Trainer
 
-__all__ = ["fetched", "showing_progress", "train_all", "wait_for"]
+__all__ = ["fetched", "showing_progress", "wait_for", "watching"]
 
 _PAUSE_SECONDS = 0.1
 _GRACE_SECONDS = 1.0
 
 
-@runtime_checkable
-class _StartsAhead(Protocol):
-    """A backend that can get ready before the first submit."""
-
-    def start(self) -> None: ...
-
-
 def fetched(trainer: Trainer) -> Dataset:
-    """The trainer's data, fetched with a progress bar; meanwhile the backend gets ready."""
-    if isinstance(trainer.compute, _StartsAhead):
+    """Return the trainer's data, fetched with a progress bar; meanwhile the backend starts its processes."""
+    if isinstance(trainer.compute, SupportsStart):
         trainer.compute.start()
     with showing_progress("Fetching"):
         return trainer.dataset()
 
 
-def train_all(trainer: Trainer, jobs: Iterable[Job], parallel: int | None = None, hint: str = "") -> tuple[Run, ...]:
-    """Submit jobs, at most ``parallel`` at a time, and show them until all have ended.
+class _Waiting:
+    """The number of jobs that aren't submitted yet."""
 
-    Ctrl-C cancels them and ends the program: a fit that is going on in this process can't be interrupted otherwise.
-    Then ``hint`` says how to go on.
+    def __init__(self) -> None:
+        self.n = 0
+
+    def __len__(self) -> int:
+        return self.n
+
+
+@contextmanager
+def watching(hint: str = "") -> Iterator[OnUpdate]:
+    """Yield an ``on_update`` that shows runs; on Ctrl-C print which were canceled, and end the program.
+
+    Ending it is needed: a fit on a thread of this process can't be interrupted otherwise.
+
+    Args:
+        hint: What to do next after Ctrl-C.
     """
-    waiting, runs = deque(jobs), list[Run]()
-    with shown(runs, waiting) as show:
-        try:
-            while waiting or active(runs):
-                free = len(waiting) if parallel is None else parallel - len(active(runs))
-                submitted = trainer.submit_all([waiting.popleft() for _ in range(min(free, len(waiting)))])
-                runs += submitted
-                for run in submitted:
-                    output.note(f"Run {run.id} is submitted.")
-                time.sleep(_PAUSE_SECONDS)
-                for run in active(runs):
-                    run.refresh()
+    runs: list[Run] = []
+    waiting = _Waiting()
+    try:
+        with shown(runs, waiting) as show:
+
+            def update(seen: Sequence[Run], n_waiting: int) -> None:
+                known = {run.id for run in runs}
+                for run in seen:
+                    if run.id not in known:
+                        output.note(f"Submitted run {run.id}.")
+                        runs.append(run)
+                waiting.n = n_waiting
                 show()
-        except KeyboardInterrupt:
-            interrupted = True
-        else:
-            interrupted = False
-    if interrupted:
+
+            yield update
+    except KeyboardInterrupt:  # the trainer has canceled them
         _leave(runs, hint)
-    return tuple(runs)
 
 
 def wait_for(run: Run, timeout: float | None) -> None:
-    """Show a run until it has ended, however it ends.
+    """Show a run until it has finished, however it ended.
 
     Args:
         run: Of any process.
-        timeout: Seconds to wait at most; None for ever.
+        timeout: The maximum number of seconds to wait; None for no limit.
 
     Raises:
-        RunTimeoutError: It hasn't ended by then.
+        RunTimeoutError: It hasn't finished by then.
     """
     with shown([run]) as show:
-        for _ in run.looks(timeout):
+        for _ in run.poll(timeout):
             show()
 
 
 def _leave(runs: list[Run], hint: str) -> NoReturn:
-    going = active(runs)
-    for run in going:
-        run.cancel()
-    canceled = ", ".join(f"run {run.id}" for run in going) or "nothing"
+    finished = {RunState.COMPLETED, RunState.FAILED}
+    canceled = ", ".join(f"run {run.id}" for run in runs if run.state not in finished) or "nothing"
     output.complain(f"canceled {canceled}. {hint}".rstrip(), "Interrupted")
     deadline = time.monotonic() + _GRACE_SECONDS
-    while active(going) and time.monotonic() < deadline:
+    while active(runs) and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
-        for run in active(going):
+        for run in active(runs):
             run.refresh()
-    if active(going):
+    if active(runs):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # the thread that fits would keep the process; its run shows as Canceled from now on
@@ -108,10 +110,10 @@ def _leave(runs: list[Run], hint: str) -> NoReturn:
 
 @contextmanager
 def showing_progress(verb: str) -> Iterator[None]:
-    """Show a bar for each task that the library reports while the block runs; without a terminal a line for each.
+    """Show a bar for each task that the library reports in the block; without a terminal, a line for each.
 
     Args:
-        verb: What is going on, such as ``"Fetching"``.
+        verb: What is being done, such as ``"Fetching"``.
     """
     if not output.is_live():
         with listening(_Announcer(verb)):
@@ -126,7 +128,7 @@ def showing_progress(verb: str) -> Iterator[None]:
 
 
 class _Announcer:
-    """Says once that a task goes on."""
+    """Prints a line when a task starts."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb

@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "image_folder.importing": ["Imported", "import_pictures"],
         "image_folder.listing": ["LeftOut"],
         "manifest": ["DatasetManifest"],
-        "source": ["DataSource", "KnownContent", "PinnedSource"],
+        "source": ["DataSource", "SupportsDigests", "SupportsPins"],
         "web.catalog": ["CATALOG"],
         "web.source": ["WebSource"],
     },

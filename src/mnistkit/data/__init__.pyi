@@ -10,8 +10,8 @@ from mnistkit.data.image_folder.importing import import_pictures as import_pictu
 from mnistkit.data.image_folder.listing import LeftOut as LeftOut
 from mnistkit.data.manifest import DatasetManifest as DatasetManifest
 from mnistkit.data.source import DataSource as DataSource
-from mnistkit.data.source import KnownContent as KnownContent
-from mnistkit.data.source import PinnedSource as PinnedSource
+from mnistkit.data.source import SupportsDigests as SupportsDigests
+from mnistkit.data.source import SupportsPins as SupportsPins
 from mnistkit.data.web.catalog import CATALOG as CATALOG
 from mnistkit.data.web.source import WebSource as WebSource
 
@@ -23,10 +23,10 @@ __all__ = [
     "DigitsSource",
     "FolderSource",
     "Imported",
-    "KnownContent",
     "LeftOut",
-    "PinnedSource",
     "Split",
+    "SupportsDigests",
+    "SupportsPins",
     "WebSource",
     "export_pictures",
     "fetch_dataset",

@@ -10,7 +10,7 @@ from attrs import frozen
 from mnistkit.config import cache_folder
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.manifest import DatasetManifest
-from mnistkit.data.source import DataSource, PinnedSource
+from mnistkit.data.source import DataSource, SupportsPins
 from mnistkit.errors import DataError, NotFoundError
 
 __all__ = ["DataFolder", "dataset_folder", "fetch_dataset", "fetch_folder", "read_dataset"]
@@ -51,7 +51,7 @@ def fetch_dataset(source: DataSource) -> Dataset:
         NotFoundError: The place that the source names doesn't exist.
         StorageError: The cache can't be written.
     """
-    if isinstance(source, PinnedSource):
+    if isinstance(source, SupportsPins):
         cache = dataset_folder(source)
         manifest = source.expected(cache)
         with suppress(DataError, NotFoundError):  # what is bad or missing is fetched again

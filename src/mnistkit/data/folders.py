@@ -76,7 +76,7 @@ class DigitsSource(DataSource):
         return into
 
     def digests(self) -> Mapping[str, str]:
-        """The pinned sha256s; see `KnownContent`."""
+        """The pinned sha256s; see `SupportsDigests`."""
         return {MANIFEST: sha256_hex(to_json(_MANIFEST)), **{name: info.sha256 for name, info in _PINNED.items()}}
 
 

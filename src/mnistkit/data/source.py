@@ -1,4 +1,4 @@
-"""Where the four IDX files of a dataset come from."""
+"""Data sources: where the four IDX files of a dataset come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:  # numpy comes with it
     from mnistkit.data.manifest import DatasetManifest
 
-__all__ = ["DataSource", "KnownContent", "PinnedSource"]
+__all__ = ["DataSource", "SupportsDigests", "SupportsPins"]
 
 
 class DataSource(ABC):
@@ -26,7 +26,7 @@ class DataSource(ABC):
     @property
     @abstractmethod
     def uri(self) -> str:
-        """What identifies the data, without any I/O: ``"mnist"``, ``"digits"``, ``"idx:/data/mine"``.
+        """Return what identifies the data, without any I/O: ``"mnist"``, ``"digits"``, ``"idx:/data/mine"``.
 
         The same source gives the same text every time, in every process.
         """
@@ -55,33 +55,29 @@ class DataSource(ABC):
         """
 
 
-class PinnedSource(DataSource):
-    """A data source that knows what its files are, so that who reads them at once need not have them hashed twice."""
+@runtime_checkable
+class SupportsPins(Protocol):
+    """A `DataSource` with pinned files: a reader can verify them while reading, instead of reading them twice."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def expected(self, into: Path) -> DatasetManifest | None:
-        """What the files in ``into`` must be, told without reading them: who reads by it verifies as much as `fetch`.
+        """Return the expected size and sha256 of each file in ``into``, without reading the files.
+
+        A reader that checks them verifies as much as `DataSource.fetch`.
 
         Args:
-            into: The folder that `fetch` fills.
+            into: The folder that `DataSource.fetch` fills.
 
         Returns:
-            None if only `fetch` can tell, as when ``into`` isn't complete.
+            None if only `DataSource.fetch` can tell, for example when ``into`` is incomplete.
         """
 
 
 @runtime_checkable
-class KnownContent(Protocol):
-    """A `DataSource` that says what its data is without fetching it: then runs on it can be compared, and reused."""
-
-    @property
-    def uri(self) -> str:
-        """As `DataSource.uri`."""
+class SupportsDigests(Protocol):
+    """A `DataSource` that identifies its content without fetching it, so that runs on it can be compared and reused."""
 
     def digests(self) -> Mapping[str, str]:
-        """What identifies the content that `DataSource.fetch` delivers, by file: sha256s. Fetches nothing.
+        """Return the sha256 of each file that `DataSource.fetch` delivers, by name. Fetches nothing.
 
         Equal digests mean equal data, whatever the uri. Cheap: pinned values, or files of this machine read once.
 

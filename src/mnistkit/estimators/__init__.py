@@ -7,7 +7,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "logistic": ["FastLogisticRegression", "RegularizationPath"],
+        "columns": ["ColumnSelector", "with_array_selectors"],
+        "liblinear": ["LiblinearLogisticRegression", "with_multiclass_liblinear"],
+        "logistic": ["FastLogisticRegression", "WarmStart"],
         "rows": ["ArrayRows", "FileRows", "RowBlocks"],
+        "warm_start": ["new_warm_start", "warm_start_groups"],
     },
 )

@@ -1,7 +1,25 @@
+from mnistkit.estimators.columns import ColumnSelector as ColumnSelector
+from mnistkit.estimators.columns import with_array_selectors as with_array_selectors
+from mnistkit.estimators.liblinear import LiblinearLogisticRegression as LiblinearLogisticRegression
+from mnistkit.estimators.liblinear import with_multiclass_liblinear as with_multiclass_liblinear
 from mnistkit.estimators.logistic import FastLogisticRegression as FastLogisticRegression
-from mnistkit.estimators.logistic import RegularizationPath as RegularizationPath
+from mnistkit.estimators.logistic import WarmStart as WarmStart
 from mnistkit.estimators.rows import ArrayRows as ArrayRows
 from mnistkit.estimators.rows import FileRows as FileRows
 from mnistkit.estimators.rows import RowBlocks as RowBlocks
+from mnistkit.estimators.warm_start import new_warm_start as new_warm_start
+from mnistkit.estimators.warm_start import warm_start_groups as warm_start_groups
 
-__all__ = ["ArrayRows", "FastLogisticRegression", "FileRows", "RegularizationPath", "RowBlocks"]
+__all__ = [
+    "ArrayRows",
+    "ColumnSelector",
+    "FastLogisticRegression",
+    "FileRows",
+    "LiblinearLogisticRegression",
+    "RowBlocks",
+    "WarmStart",
+    "new_warm_start",
+    "warm_start_groups",
+    "with_array_selectors",
+    "with_multiclass_liblinear",
+]

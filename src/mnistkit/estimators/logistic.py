@@ -23,7 +23,7 @@ from mnistkit.estimators.newton import Problem, Solution, minimize
 from mnistkit.estimators.objectives import Multinomial, OneVsRest
 from mnistkit.estimators.rows import ArrayRows, RowBlocks
 
-__all__ = ["FastLogisticRegression", "RegularizationPath"]
+__all__ = ["FastLogisticRegression", "WarmStart"]
 
 Array = NDArray[Any]
 
@@ -119,7 +119,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         Returns:
             Fitted estimators in the order of ``Cs``; this one isn't changed.
         """
-        path = RegularizationPath()
+        path = WarmStart()
         Cs = list(Cs)
         fitted = {C: path.fit(clone(self).set_params(C=C), X, y, sample_weight) for C in sorted(set(Cs))}
         return tuple(fitted[C] for C in Cs)
@@ -271,7 +271,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             )
 
 
-class RegularizationPath:
+class WarmStart:
     """Fits of one problem with several C: each starts where the last one ended, with its preconditioner.
 
     Fit in order of growing C. All fits must be on the same rows and labels.
@@ -279,6 +279,11 @@ class RegularizationPath:
 
     def __init__(self) -> None:
         self._solution: Solution | None = None
+
+    @property
+    def has_solution(self) -> bool:
+        """Return True if the next fit starts from the solution of an earlier one."""
+        return self._solution is not None
 
     def fit(
         self, estimator: FastLogisticRegression, X: Any, y: Any, sample_weight: Any = None

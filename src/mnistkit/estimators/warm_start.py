@@ -1,4 +1,4 @@
-"""Jobs that gain from being run one after another, and what they share."""
+"""Warm starts: which jobs to run one after another, and what these share."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators.logistic import WarmStart
 
 
-__all__ = ["new_path", "paths"]
+__all__ = ["new_warm_start", "warm_start_groups"]
 
 _FAST = "mnistkit.estimators.FastLogisticRegression"
 
 
-def paths(jobs: Sequence[Job]) -> list[list[int]]:
-    """Which jobs gain from being run one after another: those that differ in a `FastLogisticRegression`'s C alone.
+def warm_start_groups(jobs: Sequence[Job]) -> list[list[int]]:
+    """Return which jobs to run one after another: those that differ in a `FastLogisticRegression`'s C alone.
 
     Returns:
-        Groups of positions in ``jobs``, each in order of growing C; a job that none other is like is its own group.
+        Groups of positions in ``jobs``, each in order of growing C; a job like no other is a group of its own.
     """
     groups: dict[object, list[int]] = {}
     for i, job in enumerate(jobs):
-        groups.setdefault(_path_key(job) or i, []).append(i)
+        groups.setdefault(_group_key(job) or i, []).append(i)
     return [sorted(group, key=lambda i: _inverse_rate(jobs[i])) for group in groups.values()]
 
 
-def new_path(n: int) -> RegularizationPath | None:
-    """What ``n`` jobs of one group (see `paths`) share; None for a job on its own."""
+def new_warm_start(n: int) -> WarmStart | None:
+    """Return what ``n`` jobs of one group (see `warm_start_groups`) share; None for a job on its own."""
     if n == 1:
         return None
-    from mnistkit.estimators import RegularizationPath
+    from mnistkit.estimators.logistic import WarmStart
 
-    return RegularizationPath()
+    return WarmStart()
 
 
-def _path_key(job: Job) -> bytes | None:
-    """What jobs of one path have in common; None for a job that isn't part of any."""
+def _group_key(job: Job) -> bytes | None:
+    """Return what the jobs of one group have in common; None for a job that is in no group."""
     if not isinstance(job, TrainingJob) or job.model.type != _FAST:
         return None
     params = {name: value for name, value in job.model.params.items() if name != "C"}

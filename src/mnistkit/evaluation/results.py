@@ -1,4 +1,4 @@
-"""What a run left: its model, how good that was, and the data that it was judged on."""
+"""Results of a run: its model, the evaluation, and the data."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from typing import Any
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
-from mnistkit.errors import NotFoundError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
-from mnistkit.models.files import companions, format_of
+from mnistkit.models.files import companions
 from mnistkit.models.persistence import loads_files
+from mnistkit.registry.loading import load_model
+from mnistkit.registry.promotion import resolve_model
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.registration import run_model_file
 from mnistkit.runs.run import Run
 from mnistkit.utils.serialization import from_json
 
-__all__ = ["run_dataset", "run_evaluation", "run_model", "run_model_file"]
+__all__ = ["classifier_of", "model_name", "run_dataset", "run_evaluation", "run_model", "run_model_file"]
 
 
 def run_model(
     run: Run, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (), allow_version_mismatch: bool = False
 ) -> Any:
-    """Load the model that a run left. Nothing vouches for it: a registered version has checksums, a run's file hasn't.
+    """Load the model that a run left. It isn't verified: a registered version has checksums, a run's file has none.
 
     Args:
         run: Of any backend.
         allow_pickle: Also unpickle a joblib file, which can run any code: only for runs that you trust.
-        trusted: Types to allow in skops files besides those that are known to be harmless.
-        allow_version_mismatch: Load what another release of the libraries made, if it answers as recorded.
+        trusted: Types to allow in skops files besides the harmless ones.
+        allow_version_mismatch: Load what another release of the libraries made, if it predicts as recorded.
 
     Raises:
         NotFoundError: It left no model, or several; lists its files.
@@ -51,28 +55,36 @@ def run_model(
     )
 
 
-def run_model_file(run: Run) -> str:
-    """Which of a run's files is its model.
+def classifier_of(model: Run | str | ModelVersion | Any, models: ModelRegistry) -> Any:
+    """Return the fitted classifier of a run, a reference or a version; anything else is returned as it is.
+
+    Args:
+        model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
+        models: The registry of references and versions.
 
     Raises:
-        NotFoundError: It left none, or several; lists them.
+        NotFoundError: The run left no model, or there is no such version.
+        UnsafeModelError: Loading it could run code.
     """
-    models = [file for file in run.files if file.startswith("outputs/") and format_of(file) != "files"]
-    if len(models) == 1:
-        return models[0]
-    found = (
-        f"several models ({', '.join(models)}): say which, with file="
-        if models
-        else f"no model; it left {', '.join(run.files) or 'no files'}"
-    )
-    raise NotFoundError(f"Run {run.id} left {found}.")
+    if isinstance(model, Run):
+        return run_model(model)
+    return load_model(models, model) if isinstance(model, (str, ModelVersion)) else model
+
+
+def model_name(model: Run | str | ModelVersion | Any, models: ModelRegistry, default: str) -> str:
+    """Return a name to show for what `classifier_of` takes; ``default`` for a fitted classifier."""
+    if isinstance(model, Run):
+        return f"run {model.id}"
+    if isinstance(model, str):
+        return resolve_model(models, model).id
+    return model.id if isinstance(model, ModelVersion) else default
 
 
 def run_evaluation(run: Run) -> Evaluation:
-    """How good a run's model was on the test images, as the run itself found.
+    """Return how good a run's model was on the test images, as the run itself measured.
 
     Raises:
-        NotFoundError: It left no ``evaluation.json``, as a script of yours does that writes none.
+        NotFoundError: It left no ``evaluation.json``; a script may have written none.
         DataFormatError: That file isn't one of ours.
     """
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
@@ -82,11 +94,11 @@ def run_evaluation(run: Run) -> Evaluation:
 
 
 def run_dataset(run: Run) -> Dataset:
-    """The data of a run, fetched if need be and verified, with all its training images.
+    """Return the data of a run, fetched if need be and verified, with all its training images.
 
     Raises:
-        UnknownNameError: Its uri is of a source that only the program that ran it knew.
-        DataError: It can't be had, or isn't what it should be.
+        UnknownNameError: Its uri names a source that is defined only in the program that ran it.
+        DataError: It can't be fetched, or isn't what is pinned.
         NotFoundError: The place that it names doesn't exist any more.
     """
     return fetch_dataset(plugins.data_source(run.record.data))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
+from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Cell, Summary, SummaryTable
 
@@ -156,20 +157,21 @@ def predict(model: Any, split: Split) -> Predictions:
         UsageError: There is no image, or the model takes images of another size.
     """
     X = _asked(model, split)
-    predicted = np.asarray(model.predict(X))
-    if not hasattr(model, "predict_proba"):
+    names = _class_names(split, model)
+    predicted, probabilities = predicted_labels(model, X, names), predicted_probabilities(model, X, names)
+    if probabilities is None or not np.isin(predicted, np.arange(len(names))).all():
         return Predictions(truth=split.y, predicted=predicted)
-    chosen = np.searchsorted(model.classes_, predicted)
-    confidence = np.asarray(model.predict_proba(X), dtype=np.float64)[np.arange(len(X)), chosen]
-    return Predictions(truth=split.y, predicted=predicted, confidence=confidence)
+    return Predictions(truth=split.y, predicted=predicted, confidence=probabilities[np.arange(len(X)), predicted])
 
 
 def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names: Sequence[str]) -> Evaluation:
     """`evaluate` on arrays that are already at hand: ``X`` is ``(n, h*w)``, ``y`` is ``(n,)``."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     labels = np.arange(len(class_names))
-    predicted, loss = _predict(model, X, y, labels)
+    predicted = predicted_labels(model, X, class_names)
+    probabilities = predicted_probabilities(model, X, class_names, of_all=True)
+    loss = None if probabilities is None else float(log_loss(y, probabilities, labels=labels))
     precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return Evaluation(
         accuracy=float(np.mean(predicted == y)),
@@ -242,8 +244,9 @@ def _mistakes(names: Sequence[str], counts: NDArray[np.int64]) -> list[tuple[str
 def _class_names(data: Dataset | Split, model: Any) -> Sequence[str]:
     if isinstance(data, Dataset):
         return data.class_names
-    highest = max(int(np.max(model.classes_)), int(data.labels.max(initial=0)))
-    return [str(label) for label in range(highest + 1)]
+    known = np.asarray(getattr(model, "classes_", ()))
+    highest = int(known.max(initial=0)) if known.dtype.kind in "iubf" else len(known) - 1
+    return [str(label) for label in range(max(highest, int(data.labels.max(initial=0))) + 1)]
 
 
 def _asked(model: Any, split: Split) -> NDArray[np.floating]:
@@ -258,12 +261,4 @@ def _asked(model: Any, split: Split) -> NDArray[np.floating]:
     return split.X()
 
 
-def _predict(
-    model: Any, X: NDArray[np.floating], y: NDArray[np.int64], labels: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], float | None]:
-    from sklearn.metrics import log_loss
-
-    predicted = np.asarray(model.predict(X))
-    if not hasattr(model, "predict_proba") or not np.array_equal(model.classes_, labels):
-        return predicted, None
-    return predicted, float(log_loss(y, model.predict_proba(X), labels=labels))
+EVALUATION_FILE = "evaluation.json"

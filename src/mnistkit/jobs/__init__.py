@@ -1,4 +1,4 @@
-"""What to run, as values that go to JSON and back."""
+"""Jobs: what to run, as values that go to JSON and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job needs installed, and what is installed here."""
+"""Environments: the packages that a job needs, and the versions installed here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIBRARIES = ("mnistkit", "numpy", "scipy", "scikit-learn", "joblib", "skops")
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that a trained model depends on, by name."""
+    """Return the versions of Python and of the libraries that a trained model depends on, by name."""
     return {"python": python_version(), **_installed()}
 
 
@@ -35,7 +35,7 @@ def _names(variables: Mapping[str, str]) -> str:
 
 @frozen(kw_only=True)
 class Environment:
-    """What a remote job needs installed. Backends that run on this machine take only `variables` from it.
+    """The packages that a remote job needs. Backends that run on this machine take only `variables` from it.
 
     Attributes:
         name: For people and for reuse.
@@ -53,7 +53,7 @@ class Environment:
 
     @classmethod
     def current(cls) -> Environment:
-        """The versions installed here, pinned."""
+        """Return an environment with the versions installed here, pinned."""
         versions = library_versions()
         python = versions.pop("python")
         return cls(python=python, pip=tuple(f"{name}=={version}" for name, version in versions.items()))

@@ -1,4 +1,4 @@
-"""What to run, as values that go to JSON and back."""
+"""Jobs: values that go to JSON and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.jobs.environment import Environment
-from mnistkit.jobs.fingerprint import Fingerprint
+from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.summary import Cell, Summary
@@ -26,10 +26,10 @@ DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
 
 ModelFormat = Literal["skops", "joblib", "linear"]
-"""How a model is written: see `mnistkit.models.save_model`."""
+"""The format of a model file: see `mnistkit.models.save_model`."""
 
 RetryCause = Literal["error", "killed", "timeout"]
-"""How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
+"""The bad ends of an attempt: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
 _MAX_SEED = 2**32 - 1
 
@@ -39,7 +39,7 @@ def _experiment(value: str) -> str:
 
 
 def _whole(value: SupportsIndex) -> int | None:
-    """A whole number, numpy's too, as Python's; None if it isn't one."""
+    """Return a whole number, numpy's too, as Python's; None if it isn't one."""
     try:
         return operator.index(value)
     except TypeError:
@@ -120,8 +120,8 @@ class TrainingJob:
 
     Attributes:
         model: The classifier, or a pipeline that ends in one.
-        seed: Reaches every ``random_state`` that isn't set.
-        limit: Train on a stratified subset of so many images; None for all.
+        seed: Seed for every ``random_state`` that isn't set.
+        limit: The number of training images, a stratified subset; None for all.
         model_format: ``"skops"``; ``"linear"`` for linear models as plain numbers; ``"joblib"`` for the tutorial's
             ``outputs/sklearn_mnist_model.pkl``.
         experiment: Groups runs.
@@ -129,8 +129,8 @@ class TrainingJob:
         timeout: Seconds that one attempt may take; None for no limit.
         retries: How many more attempts to make after one that ended badly.
         retry_on: Which bad ends are worth another attempt.
-        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of what is asked for:
-            jobs are equal with and without it.
+        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of the job: jobs are
+            equal with and without it.
     """
 
     model: ModelSpec
@@ -155,6 +155,18 @@ class TrainingJob:
             "Model format": self.model_format,
         }
         return Summary(title=str(self.model), facts=facts | _limits(self))
+
+    def fingerprint_on(self, data: Mapping[str, str]) -> Fingerprint:
+        """Return what the result depends on, on data with these digests; see `Fingerprint`.
+
+        Experiment, tags, time limit and retries aren't part of it.
+
+        Raises:
+            SpecError: The estimator can't be imported, or its source has changed since it was imported.
+        """
+        return model_fingerprint(
+            self.model, seed=self.seed, limit=self.limit, model_format=self.model_format, data=data
+        )
 
 
 @frozen
@@ -201,8 +213,21 @@ class ScriptJob:
         }
         return Summary(title=" ".join((self.entry_script, *self.arguments)), facts=facts | _limits(self))
 
+    def fingerprint_on(self, data: Mapping[str, str]) -> Fingerprint:
+        """Return what the result depends on, on data with these digests; see `Fingerprint`.
+
+        Experiment, tags, time limit and retries aren't part of it.
+
+        Raises:
+            NotFoundError: The folder or the script doesn't exist.
+            UsageError: The folder is too large.
+        """
+        self.check()
+        folder = Path(self.source_directory)
+        return script_fingerprint(folder, self.entry_script, self.arguments, self.environment, data)
+
     def check(self) -> None:
-        """Make sure that the folder and the script are there.
+        """Check that the folder and the script exist.
 
         Raises:
             NotFoundError: They aren't.

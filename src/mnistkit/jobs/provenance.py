@@ -1,4 +1,4 @@
-"""Where a run came from: the commit, the command, the versions and the seed it was submitted with."""
+"""Provenance of a run: the commit, the command, the versions and the seed it was submitted with."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from mnistkit.utils.redaction import redacted_arguments
 
 __all__ = ["Provenance", "current_user"]
 
-_PATIENCE = 0.05
-_GIT = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")  # runs no hook, and is in nobody's way
+_GIT_TIMEOUT_SECONDS = 0.05
+_GIT_COMMAND = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")  # runs no hook, and takes no lock
 
 
 @frozen(kw_only=True)
 class Provenance:
-    """What it takes to make a run again, as it was when the run was submitted.
+    """All that is needed to repeat a run, as it was when the run was submitted.
 
     Secrets are left out of the command line as `mnistkit.utils.redacted` says, and of the environment nothing is
     kept.
@@ -50,9 +50,9 @@ class Provenance:
 
     @classmethod
     def of(cls, job: Job, folder: Path | None = None) -> Provenance:
-        """The provenance of a job that is submitted now, by this process.
+        """Return the provenance of a job that this process submits now.
 
-        Takes a few milliseconds: git is asked once, for at most 50 ms, and what it hasn't said by then is None.
+        Takes a few milliseconds: git is called once, for at most 50 ms; what it hasn't written by then is None.
 
         Args:
             job: What is submitted.
@@ -70,7 +70,7 @@ class Provenance:
 
 
 def current_user() -> str:
-    """Who runs this process, as ``user@host``."""
+    """Return the user of this process, as ``user@host``."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container may have no name for its user
@@ -85,7 +85,7 @@ def _git_state(folder: Path | None) -> tuple[str | None, bool | None]:
         return None, None
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return None, None
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _GIT_TIMEOUT_SECONDS
     processes = [
         _git(folder, "rev-parse", "--verify", "HEAD"),
         _git(folder, "status", "--porcelain", "--untracked-files=no"),
@@ -97,7 +97,7 @@ def _git_state(folder: Path | None) -> tuple[str | None, bool | None]:
 def _git(folder: Path, *arguments: str) -> subprocess.Popen[str] | None:
     try:
         return subprocess.Popen(  # noqa: S603 - fixed arguments
-            [*_GIT, *arguments],
+            [*_GIT_COMMAND, *arguments],
             cwd=folder,
             env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
             stdin=subprocess.DEVNULL,
@@ -111,7 +111,7 @@ def _git(folder: Path, *arguments: str) -> subprocess.Popen[str] | None:
 
 
 def _answer(process: subprocess.Popen[str] | None, deadline: float) -> str | None:
-    """What git wrote; None if it isn't there, failed, or isn't done in time."""
+    """Return what git wrote; None if it isn't installed, failed, or timed out."""
     if process is None:
         return None
     with process:

@@ -1,4 +1,4 @@
-"""The user's own code: what a script's folder holds, and the modules that an estimator is made of."""
+"""Digests of the user's own code: the files of a script's folder, and the modules of an estimator."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ IGNORED: Final = (
 """The files and folders in a script's folder that don't travel with it."""
 
 MAX_BYTES: Final = 300 * 2**20
-"""The most that a script's folder may hold, in bytes."""
+"""The maximum size of a script's folder, in bytes."""
 
-_TOLD_BY_VERSION = {"sklearn", "mnistkit", "numpy", "scipy", "joblib"}
-_INSTALLED = {"site-packages", "dist-packages"}
+_VERSIONED_PACKAGES = {"sklearn", "mnistkit", "numpy", "scipy", "joblib"}
+_INSTALL_FOLDERS = {"site-packages", "dist-packages"}
 _loaded: dict[str, tuple[ModuleSpec | None, str]] = {}
 
 
 def script_digests(folder: Path) -> dict[str, str]:
-    """The sha256 of each file that travels with a script, by relative POSIX path.
+    """Return the sha256 of each file that travels with a script, by relative POSIX path.
 
     That leaves out what `IGNORED` matches, links, and folders of runs.
 
@@ -63,7 +63,7 @@ def script_digests(folder: Path) -> dict[str, str]:
 
 
 def module_digests(import_path: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What stands behind an importable class or function.
+    """Return the source files and packages of an importable class or function.
 
     Args:
         import_path: Such as ``"my_models.Voting"``.
@@ -74,7 +74,7 @@ def module_digests(import_path: str) -> tuple[dict[str, str], dict[str, str]]:
         mnistkit are left out.
 
     Raises:
-        SpecError: It can't be imported, or a file has changed since it was: nobody knows which of the two will run.
+        SpecError: It can't be imported, or a file has changed since it was: either version could run.
     """
     value = lookup(import_path)
     if value is None:
@@ -101,9 +101,9 @@ def _collect(name: str, files: dict[str, str], versions: dict[str, str]) -> None
     module = sys.modules.get(name)
     top = name.partition(".")[0]
     path = Path(getattr(module, "__file__", None) or "")
-    if module is None or top in _TOLD_BY_VERSION or top in sys.stdlib_module_names or not path.is_file():
+    if module is None or top in _VERSIONED_PACKAGES or top in sys.stdlib_module_names or not path.is_file():
         return
-    if _INSTALLED & set(path.parts):
+    if _INSTALL_FOLDERS & set(path.parts):
         versions[top] = _version(top)
         return
     file = f"{name.replace('.', '/')}{'/__init__' if hasattr(module, '__path__') else ''}{path.suffix}"
@@ -125,7 +125,7 @@ def _digest(module: ModuleType, path: Path) -> str:
 
 
 def _imports(module: ModuleType, path: Path) -> Iterator[str]:
-    """What a module's source imports, absolute; also each parent package, whose ``__init__`` runs first."""
+    """Yield the absolute names that a module imports, and its parent packages, whose ``__init__`` runs first."""
     if path.suffix != ".py":
         return
     package = module.__package__ or ""

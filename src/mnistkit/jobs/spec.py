@@ -1,16 +1,17 @@
-"""Estimators as JSON: an import path and parameters, nested for pipelines. Never a pickle."""
+"""Specs: estimators as JSON, by import path and parameters, nested for pipelines. Never a pickle."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from mnistkit.errors import SpecError
+from mnistkit.jobs.objects import KINDS, made, parts_of
 
 __all__ = ["JsonValue", "ModelSpec", "check_classifier", "lookup"]
 
@@ -18,7 +19,7 @@ JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
 
 _Decoder = Callable[[Any, str], object]
-_MAX_ARRAY = 10_000
+_MAX_ARRAY_ITEMS = 10_000
 
 
 @frozen
@@ -27,7 +28,7 @@ class ModelSpec:
 
     What JSON can't say is written as an object with one key: ``{"$estimator": {"type", "params"}}``,
     ``{"$tuple": [...]}``, ``{"$dict": {...}}``, ``{"$float": "nan"}``, ``{"$array": {"dtype", "data"}}``,
-    ``{"$object": "numpy.log1p"}`` for an importable function or class.
+    ``{"$object": "numpy.log1p"}`` for an importable function or class, and the kinds of `mnistkit.jobs.objects`.
 
     Attributes:
         type: The class's import path, such as ``"sklearn.linear_model.LogisticRegression"``.
@@ -50,14 +51,14 @@ class ModelSpec:
         return _describe(estimator, type(estimator).__name__)
 
     def build(self) -> Any:
-        """A new, unfitted estimator.
+        """Return a new, unfitted estimator.
 
         Raises:
             SpecError: The class can't be imported, or doesn't take these parameters.
         """
         cls = _imported(self.type, self.type)
         if not inspect.isclass(cls) or not hasattr(cls, "get_params"):
-            raise SpecError(f"{self.type} is no scikit-learn estimator: it has no get_params.")
+            raise SpecError(f"{self.type} isn't a scikit-learn estimator: it has no get_params.")
         params = {name: _decode(value, f"{self.type}.{name}") for name, value in self.params.items()}
         try:
             return cls(**params)
@@ -67,13 +68,13 @@ class ModelSpec:
             ) from error
 
     def __str__(self) -> str:
-        """As a person would write it: ``LogisticRegression(C=2.0)``."""
+        """Return it as Python code: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
 
 
 def lookup(path: str) -> object:
-    """What an import path such as ``"numpy.log1p"`` names; None if it can't be imported here."""
+    """Return the object at an import path such as ``"numpy.log1p"``; None if it can't be imported here."""
     module, _, name = path.rpartition(".")
     while module:
         try:
@@ -92,6 +93,7 @@ def _describe(estimator: Any, where: str) -> ModelSpec:
     if inspect.isclass(estimator) or not hasattr(estimator, "get_params"):
         raise SpecError(f"{where} is {estimator!r:.80}: give an instance of a scikit-learn classifier or Pipeline.")
     cls = type(estimator)
+    _check_configuration(estimator, where)
     if cls.__name__ == "FrozenEstimator":
         raise SpecError(f"{where} is a FrozenEstimator: what it has learnt can't travel. Pass an unfitted estimator.")
     defaults = {
@@ -105,6 +107,33 @@ def _describe(estimator: Any, where: str) -> ModelSpec:
         if not (name in defaults and _same(value, defaults[name]))
     }
     return ModelSpec(_import_path(cls, where), params)
+
+
+def _check_configuration(estimator: Any, where: str) -> None:
+    """Refuse what `sklearn.base.clone` keeps beside the parameters, and what the caller set for all estimators.
+
+    A job is made of parameters alone, so that the run would silently be without it.
+    """
+    from sklearn import get_config
+
+    config = get_config()
+    transform = getattr(estimator, "_sklearn_output_config", {}).get("transform", "default")
+    if transform == "default" and hasattr(estimator, "set_output"):
+        transform = config.get("transform_output", "default")
+    if transform != "default":
+        raise SpecError(
+            f"{where} has set_output(transform={transform!r}), of its own or by sklearn.set_config, which doesn't "
+            "travel with a job: use the default, and name columns by their positions."
+        )
+    if getattr(estimator, "_metadata_request", None) is not None or config.get("enable_metadata_routing"):
+        raise SpecError(
+            f"{where} has metadata requests, of its own or by sklearn.set_config, which don't travel with a job: no "
+            "metadata is passed when the job is fitted. Use an estimator without them."
+        )
+    if config.get("array_api_dispatch"):
+        raise SpecError(
+            f"sklearn.set_config(array_api_dispatch=True) doesn't travel with a job with {where}: unset it."
+        )
 
 
 def _same(value: object, default: object) -> bool:
@@ -135,17 +164,36 @@ def _encode(value: Any, where: str) -> JsonValue:  # noqa: PLR0911 - one return 
     if hasattr(value, "get_params"):
         spec = _describe(value, where)
         return {"$estimator": {"type": spec.type, "params": dict(spec.params)}}
+    parts = parts_of(value)
+    if parts is not None:
+        kind, content = parts
+        return {kind: [_encode(item, where) for item in content]}
     raise SpecError(
-        f"{where} is {value!r:.80}, a {type(value).__name__}, which can't be written as JSON: use a number, text, "
-        "a list, an importable function or another estimator (for random_state an int)."
+        f"{where} is {value!r:.80}, a {type(value).__name__}, which can't be written as JSON: {_advice(value)}."
+    )
+
+
+def _advice(value: object) -> str:
+    """Return what to use instead of a value that doesn't travel."""
+    import numpy as np
+
+    if isinstance(value, (np.random.RandomState, np.random.Generator)):
+        return "use an int, or None for the seed of the job"
+    if isinstance(value, (set, frozenset, Iterator)):
+        return "use a list or a tuple"
+    if isinstance(value, (bytes, bytearray)):
+        return "use text"
+    return (
+        "use a number, text, a list, a slice, an importable function, another estimator, one of scikit-learn's "
+        "cross-validation splitters or a distribution of scipy.stats"
     )
 
 
 def _encode_array(value: Any, where: str) -> JsonValue:
-    if value.dtype.kind not in "biufU" or value.size > _MAX_ARRAY:
+    if value.dtype.kind not in "biufU" or value.size > _MAX_ARRAY_ITEMS:
         raise SpecError(
             f"{where} is an array of {value.size} {value.dtype}: only numbers or text, "
-            f"at most {_MAX_ARRAY} of them, can travel as a parameter."
+            f"at most {_MAX_ARRAY_ITEMS} of them, can travel as a parameter."
         )
     return {"$array": {"dtype": value.dtype.str, "data": _encode(value.tolist(), where)}}
 
@@ -174,6 +222,10 @@ def _decode_array(content: Any, where: str) -> object:
     return np.array(_decode(content["data"], where), dtype=np.dtype(content["dtype"]))
 
 
+def _decoder_of(kind: str) -> _Decoder:
+    return lambda content, where: made(kind, [_decode(item, where) for item in content])
+
+
 _DECODERS: Mapping[str, _Decoder] = {
     "$estimator": lambda content, where: ModelSpec(content["type"], content["params"]).build(),  # noqa: ARG005 - one shape
     "$tuple": lambda content, where: tuple(_decode(item, where) for item in content),
@@ -181,14 +233,15 @@ _DECODERS: Mapping[str, _Decoder] = {
     "$float": lambda content, where: float(content),  # noqa: ARG005 - one shape
     "$array": _decode_array,
     "$object": lambda content, where: _imported(content, where),  # noqa: PLW0108 - defined below
+    **{kind: _decoder_of(kind) for kind in KINDS},
 }
 
 
 def _import_path(value: Any, where: str) -> str:
-    """The shortest public path under which ``value`` can be imported."""
+    """Return the shortest public path under which ``value`` can be imported."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None) or value.__name__
     if not module and hasattr(value, "__name__"):
-        module = "numpy"  # ufuncs don't say where they live
+        module = "numpy"  # ufuncs have no __module__
     parts = (module or "").split(".")
     public = [part for part in parts if not part.startswith("_")] if len(parts) > 1 else parts
     for candidate in (".".join(public[:n]) for n in range(1, len(public) + 1)):
@@ -197,7 +250,7 @@ def _import_path(value: Any, where: str) -> str:
     if module and module != "__main__" and lookup(f"{module}.{name}") is value:
         return f"{module}.{name}"
     raise SpecError(
-        f"{where}: {name} lives in {module or 'no module'}, where another process can't import it. "
+        f"{where}: {name} is defined in {module or 'no module'}, from which another process can't import it. "
         "Define it at the top level of a module (a .py file) and import it from there."
     )
 
@@ -225,19 +278,31 @@ def _text(value: JsonValue) -> str:
 
 
 def check_classifier(estimator: Any) -> None:
-    """Make sure that ``estimator`` can learn classes, before anything is spent on it.
+    """Check that ``estimator`` can learn classes, before it is submitted.
 
     Raises:
-        SpecError: It is no scikit-learn classifier, nor a pipeline that ends in one.
+        SpecError: It isn't a scikit-learn classifier, nor a pipeline that ends in one.
     """
-    from sklearn.base import is_classifier
+    from sklearn.base import ClassifierMixin, is_classifier
 
     name = type(estimator).__name__
     if inspect.isclass(estimator) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise SpecError(
-            f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
+            f"{estimator!r:.80} isn't a scikit-learn estimator: give a classifier such as LogisticRegression()."
         )
     if not is_classifier(estimator):
+        inner = [estimator, *estimator.get_params(deep=True).values()]
+        for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
+            if issubclass(cls, ClassifierMixin):
+                raise SpecError(
+                    f"{cls.__name__} isn't a classifier for this version of scikit-learn, though ClassifierMixin is "
+                    f"among its bases: put the mixins first, class {cls.__name__}(ClassifierMixin, BaseEstimator)."
+                )
+            if getattr(cls, "_estimator_type", None) == "classifier":
+                raise SpecError(
+                    f"{cls.__name__} sets _estimator_type, which scikit-learn no longer reads: write class "
+                    f"{cls.__name__}(ClassifierMixin, BaseEstimator)."
+                )
         raise SpecError(
             f"{name} can't predict classes: give a scikit-learn classifier such as LogisticRegression(), "
             "or a Pipeline that ends in one."

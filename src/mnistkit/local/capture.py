@@ -1,4 +1,4 @@
-"""What a thread writes, caught: standard output, standard error and the run's own log lines."""
+"""Capture what a thread writes: standard output, standard error, warnings and the run's own log lines."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "files": ["FORMATS"],
+        "input": ["InputSpec"],
         "linear": ["LinearModel"],
         "persistence": ["TRUSTED_TYPES", "loads_model", "save_model"],
         "probe": ["Probe"],

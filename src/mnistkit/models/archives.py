@@ -1,12 +1,13 @@
-"""Zip archives and arrays from hands that nobody knows: what they claim is compared with what they have.
+"""Validate untrusted zip archives and ``.npy`` headers before reading them.
 
-Everything here looks at names, sizes and headers first; an array's memory is asked for only once its bytes are seen to
-be there.
+Names, sizes and headers are checked first; an array's memory is allocated only when its bytes are there.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import math
 import re
 import warnings
@@ -29,41 +30,49 @@ MAX_MEMBERS: Final = 10_000
 MAX_DEPTH: Final = 500
 """How deep the JSON in it may be nested."""
 
-_SCHEMA = "schema.json"
-_MAX_SCHEMA = 64 << 20
-_INFLATED_AT_LEAST, _INFLATED_TIMES = 16 << 20, 20
-_CHUNK = 1 << 16
-_NPY, _ZIP = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
-_HEADER = re.compile(
+_SCHEMA_FILE = "schema.json"
+_MAX_SCHEMA_BYTES = 64 << 20
+_MIN_INFLATED_LIMIT_BYTES, _MAX_INFLATION_RATIO = 16 << 20, 20
+_MIN_PATH_LIMIT, _MAX_SHARING_RATIO = 10_000, 4
+_MAX_NODES = 400_000
+_ROOT = object()
+_CHUNK_BYTES = 1 << 16
+_NPY_MAGIC, _ZIP_MAGICS = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
+_HEADER_PATTERN = re.compile(
     rb"\{'descr': '([<>|=]?[a-zA-Z][0-9]*)', 'fortran_order': (?:True|False), 'shape': \(([0-9, ]*)\), \} *\n"
 )
-_MAX_HEADER = 10_000  # numpy's own limit
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)  # also one without an end: no second try
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_MAX_HEADER_BYTES = 10_000  # numpy's own limit
+_STRING_PATTERN = re.compile(
+    rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL
+)  # also one without an end: no second try
+_NON_BRACKET_BYTES = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_skops(data: bytes, source: str) -> None:
-    """Refuse a skops file that could fill the memory, or the stack, before a single type in it is looked at.
+    """Refuse a skops file that could fill the memory or the stack, or take forever, before skops reads it.
 
     Args:
         data: The file.
         source: What it is, for messages.
 
     Raises:
-        UnsafeModelError: It has too many members, a compressed one or overlapping ones; JSON that is nested too deep;
-            an array whose header claims more than its bytes; an archive within that unpacks to far more than its size.
-        zipfile.BadZipFile: It is no archive.
+        UnsafeModelError: It has too many members, a compressed one or overlapping ones; JSON that is nested too deep,
+            or whose references multiply it; an array whose header claims more than its bytes; an archive within that
+            unpacks to far more than its size.
+        zipfile.BadZipFile: It isn't an archive.
     """
     with _opened(data, source) as archive:
         for member in archive.infolist():
-            if member.filename == _SCHEMA:
+            if member.filename == _SCHEMA_FILE:
                 _check_schema(archive, member, source)
                 continue
             with archive.open(member) as stream:
-                start = stream.read(len(_NPY))
-                if start == _NPY:
-                    _check_array(start + stream.read(_MAX_HEADER + 6), member.file_size, f"{source}: {member.filename}")
-                elif start.startswith(_ZIP):
+                start = stream.read(len(_NPY_MAGIC))
+                if start == _NPY_MAGIC:
+                    _check_array(
+                        start + stream.read(_MAX_HEADER_BYTES + 6), member.file_size, f"{source}: {member.filename}"
+                    )
+                elif start.startswith(_ZIP_MAGICS):
                     _check_nested(start + stream.read(), f"{source}: {member.filename}")
 
 
@@ -81,7 +90,7 @@ def read_arrays(data: bytes, expected: Mapping[str, int], source: str) -> dict[s
     Raises:
         UnsafeModelError: It isn't that: a compressed member, another set of arrays, an array of objects, or a header
             that claims another size than its bytes have.
-        ModelError: It is no archive, or damaged.
+        ModelError: It isn't an archive, or is damaged.
     """
     try:
         return _read_arrays(data, expected, source)
@@ -92,7 +101,7 @@ def read_arrays(data: bytes, expected: Mapping[str, int], source: str) -> dict[s
 
 
 def arrays_to_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The ``.npz`` that `read_arrays` reads; equal arrays give equal bytes."""
+    """Return the ``.npz`` that `read_arrays` reads; equal arrays give equal bytes."""
     import numpy as np
 
     stream = io.BytesIO()
@@ -121,9 +130,9 @@ def _read_arrays(data: bytes, expected: Mapping[str, int], source: str) -> dict[
 
 
 def _opened(data: bytes, source: str) -> zipfile.ZipFile:
-    """The archive, if it has few members, all of them stored as they are, none of them over another."""
+    """Return the archive, if it has few members, all of them uncompressed, and none overlaps another."""
     if data.count(b"PK\x01\x02") > MAX_MEMBERS:  # each member has this signature: counted before any is parsed
-        raise UnsafeModelError(f"{source} has more than {MAX_MEMBERS} members: no file of a model has so many.")
+        raise UnsafeModelError(f"{source} has more than {MAX_MEMBERS} members: no model's file has so many.")
     archive = zipfile.ZipFile(io.BytesIO(data))
     for member in archive.infolist():
         if member.compress_type != zipfile.ZIP_STORED:
@@ -139,16 +148,78 @@ def _opened(data: bytes, source: str) -> zipfile.ZipFile:
 def _check_schema(archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: str) -> None:
     import numpy as np
 
-    if member.file_size > _MAX_SCHEMA:
-        raise UnsafeModelError(f"{source}: {_SCHEMA} has {member.file_size} bytes; it may have {_MAX_SCHEMA}.")
-    brackets = _STRINGS.sub(b"", archive.read(member)).translate(None, _NOT_BRACKETS)
+    if member.file_size > _MAX_SCHEMA_BYTES:
+        raise UnsafeModelError(
+            f"{source}: {_SCHEMA_FILE} has {member.file_size} bytes; it may have {_MAX_SCHEMA_BYTES}."
+        )
+    content = archive.read(member)
+    brackets = _STRING_PATTERN.sub(b"", content).translate(None, _NON_BRACKET_BYTES)
+    if brackets.count(b"{") > _MAX_NODES:
+        raise UnsafeModelError(f"{source}: {_SCHEMA_FILE} has more than {_MAX_NODES} objects: no model needs that.")
     depth = 0
-    for start in range(0, len(brackets), _CHUNK):
-        piece = np.frombuffer(brackets[start : start + _CHUNK], np.uint8)
+    for start in range(0, len(brackets), _CHUNK_BYTES):
+        piece = np.frombuffer(brackets[start : start + _CHUNK_BYTES], np.uint8)
         depths = depth + np.cumsum(np.where((piece == ord("[")) | (piece == ord("{")), 1, -1))
         if depths.max() > MAX_DEPTH:
-            raise UnsafeModelError(f"{source}: {_SCHEMA} is nested deeper than {MAX_DEPTH}: no model needs that.")
+            raise UnsafeModelError(f"{source}: {_SCHEMA_FILE} is nested deeper than {MAX_DEPTH}: no model needs that.")
         depth = int(depths[-1])
+    _check_references(json.loads(content), source)
+
+
+def _check_references(schema: Any, source: str) -> None:
+    """Refuse nodes whose references to each other multiply them, or lead back to them.
+
+    skops builds one object for all nodes with the same ``__id__``, but checks an object once for each path to it. A few
+    lists, each of which holds the one before twice, are billions of paths. What skops writes has no such references:
+    it repeats an object's content wherever the object is used, so that a file has about as many nodes as paths.
+
+    Each id is therefore counted with the largest of the contents that it stands for, from the leaves up: the number of
+    paths below a node is 1 and the sum of those below its children.
+    """
+    children = _children_by_id(schema)
+    written = sum(len(nodes) for nodes in children.values())
+    limit = max(_MIN_PATH_LIMIT, _MAX_SHARING_RATIO * written)
+    waiting = {key: sum(map(len, nodes)) for key, nodes in children.items()}
+    parents: dict[Any, list[Any]] = {key: [] for key in children}
+    for key, nodes in children.items():
+        for child in itertools.chain.from_iterable(nodes):
+            parents[child].append(key)
+    paths: dict[Any, int] = {}
+    ready = [key for key, count in waiting.items() if not count]
+    for key in ready:  # it grows: a node is ready when all its children are counted
+        paths[key] = min(limit + 1, max(1 + sum(paths[child] for child in node) for node in children[key]))
+        for parent in parents[key]:
+            waiting[parent] -= 1
+            if not waiting[parent]:
+                ready.append(parent)
+    if len(ready) < len(children):
+        raise UnsafeModelError(f"{source}: objects in {_SCHEMA_FILE} contain themselves: it was forged or damaged.")
+    if paths[_ROOT] > limit:
+        raise UnsafeModelError(
+            f"{source}: the references in {_SCHEMA_FILE} make more than {limit} objects out of {written}: it was "
+            "forged, and would take forever to load."
+        )
+
+
+def _children_by_id(schema: Any) -> dict[Any, list[list[Any]]]:
+    """Return, by id, the contents of the nodes that have it, each as the ids of its children.
+
+    A node without an id gets one of its own. The root is `_ROOT`.
+    """
+    found: dict[Any, list[list[Any]]] = {_ROOT: [[]]}
+    todo: list[tuple[Any, list[Any]]] = [(schema, found[_ROOT][0])]
+    while todo:  # no recursion: lists within lists are nested as deep as JSON may be
+        value, siblings = todo.pop()
+        if isinstance(value, list):
+            todo += [(item, siblings) for item in value]
+        elif isinstance(value, dict):
+            saved = value.get("__id__")
+            key = object() if saved is None or isinstance(saved, (list, dict)) else saved
+            own: list[Any] = []
+            siblings.append(key)
+            found.setdefault(key, []).append(own)
+            todo += [(item, own) for item in value.values()]
+    return found
 
 
 def _check_array(start: bytes, size: int, source: str) -> None:
@@ -164,8 +235,8 @@ def _check_array(start: bytes, size: int, source: str) -> None:
 def _array(content: bytes, source: str) -> NDArray[Any]:
     import numpy as np
 
-    if content[: len(_NPY)] != _NPY:
-        raise UnsafeModelError(f"{source} is no array.")
+    if content[: len(_NPY_MAGIC)] != _NPY_MAGIC:
+        raise UnsafeModelError(f"{source} isn't an array.")
     _check_array(content, len(content), source)
     dtype, _, _ = _npy_header(content, source)
     if dtype.kind not in "biufU":
@@ -175,12 +246,12 @@ def _array(content: bytes, source: str) -> NDArray[Any]:
 
 
 def _npy_header(start: bytes, source: str) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Dtype, shape, and where the data begins."""
+    """Return dtype, shape, and the offset of the data."""
     import numpy as np
 
     size, skip = (2, 10) if start[6:7] == b"\x01" else (4, 12)
     length = int.from_bytes(start[8 : 8 + size], "little")
-    match = _HEADER.fullmatch(start[skip : skip + length]) if length <= _MAX_HEADER else None
+    match = _HEADER_PATTERN.fullmatch(start[skip : skip + length]) if length <= _MAX_HEADER_BYTES else None
     try:
         if match:  # as numpy writes it: read without its parser, which takes its time
             return np.dtype(match[1].decode()), tuple(int(n) for n in match[2].split(b",") if n.strip()), skip + length
@@ -189,15 +260,17 @@ def _npy_header(start: bytes, source: str) -> tuple[np.dtype[Any], tuple[int, ..
         read = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Python 2 wrote
-            shape, _, dtype = read(stream, max_header_size=_MAX_HEADER)
+            shape, _, dtype = read(stream, max_header_size=_MAX_HEADER_BYTES)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise UnsafeModelError(f"{source}: its header is no array's: {type(error).__name__}: {error!s:.200}") from error
+        raise UnsafeModelError(
+            f"{source}: its header isn't that of an array: {type(error).__name__}: {error!s:.200}"
+        ) from error
     return dtype, shape, stream.tell()
 
 
 def _check_nested(data: bytes, source: str) -> None:
-    """Inflate an archive within the archive (a sparse matrix) piece by piece, and give up once it is too much."""
-    limit = max(_INFLATED_AT_LEAST, _INFLATED_TIMES * len(data))
+    """Inflate an archive within the archive (a sparse matrix) piece by piece, and refuse it once it is too large."""
+    limit = max(_MIN_INFLATED_LIMIT_BYTES, _MAX_INFLATION_RATIO * len(data))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if len(archive.infolist()) > MAX_MEMBERS:
             raise UnsafeModelError(f"{source} has more than {MAX_MEMBERS} members.")
@@ -205,26 +278,26 @@ def _check_nested(data: bytes, source: str) -> None:
         for member in archive.infolist():
             start, size = b"", 0
             for piece in _pieces(archive, data, member, source):
-                start = start if len(start) > _MAX_HEADER else start + piece
+                start = start if len(start) > _MAX_HEADER_BYTES else start + piece
                 size += len(piece)
                 inflated += len(piece)
                 if inflated > limit:
                     raise UnsafeModelError(
                         f"{source} has {len(data)} bytes and unpacks to more than {limit}: it could fill the memory."
                     )
-            if start.startswith(_NPY):
+            if start.startswith(_NPY_MAGIC):
                 _check_array(start, size, f"{source}: {member.filename}")
 
 
 def _pieces(archive: zipfile.ZipFile, data: bytes, member: zipfile.ZipInfo, source: str) -> Iterator[bytes]:
-    """What a member unpacks to, in pieces of bounded size, whatever it claims."""
+    """Yield what a member unpacks to, in pieces of bounded size, whatever it claims."""
     if member.compress_type == zipfile.ZIP_STORED:
         with archive.open(member) as stream:
-            while piece := stream.read(_CHUNK):
+            while piece := stream.read(_CHUNK_BYTES):
                 yield piece
         return
     if member.compress_type != zipfile.ZIP_DEFLATED:
-        raise UnsafeModelError(f"{source}: {member.filename!r:.80} is packed in a way that no model needs.")
+        raise UnsafeModelError(f"{source}: {member.filename!r:.80} is compressed in a way that no model needs.")
     at = member.header_offset
     name, extra = (int.from_bytes(data[at + i : at + i + 2], "little") for i in (26, 28))
     packed = memoryview(data)[at + 30 + name + extra :][: member.compress_size]
@@ -232,8 +305,10 @@ def _pieces(archive: zipfile.ZipFile, data: bytes, member: zipfile.ZipInfo, sour
     while not inflater.eof:
         fed = inflater.unconsumed_tail
         if not fed:
-            fed, packed = bytes(packed[:_CHUNK]), packed[_CHUNK:]
-        piece = inflater.decompress(fed, _CHUNK)  # may hold back more than it returns, with nothing left to be fed
+            fed, packed = bytes(packed[:_CHUNK_BYTES]), packed[_CHUNK_BYTES:]
+        piece = inflater.decompress(
+            fed, _CHUNK_BYTES
+        )  # may hold back more than it returns, with nothing left to be fed
         if not piece and not fed:
             return
         yield piece

@@ -1,4 +1,4 @@
-"""Which files of a version are its model, and their bytes, verified."""
+"""The names and formats of model files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MODEL_FILES: Final = {"skops": "model.skops", "joblib": "sklearn_mnist_model.pkl
 
 
 def parts(file: str) -> tuple[str, ...]:
-    """The files that a model consists of, by the one that stands for it."""
+    """Return the files that a model consists of, by the one that stands for it."""
     return (file, f"{file.removesuffix('.json')}.npz") if file.endswith(".linear.json") else (file,)
 
 
 def companions(file: str, files: Iterable[str]) -> list[str]:
-    """What belongs to a model file that `save_model` wrote, of the files beside it: the probe, and other parts."""
+    """Return those of ``files`` that belong to a model file of `save_model`: its probe, and its other parts."""
     folder, _, name = file.rpartition("/")
     if name not in MODEL_FILES.values():
         return []
@@ -30,7 +30,7 @@ def companions(file: str, files: Iterable[str]) -> list[str]:
 
 
 def no_loader(source: str, format: str) -> ModelError:  # noqa: A002 - the field's word for it
-    """The error for files that mnistkit doesn't load."""
+    """Return the error for files that mnistkit doesn't load."""
     return ModelError(f"{source} has format {format!r}, which is the caller's to load: use registry.download.")
 
 
@@ -47,5 +47,5 @@ FORMAT_BY_SUFFIX: Final = MappingProxyType(
 
 
 def format_of(file: str) -> str:
-    """The format of a model file by its name: one of `FORMATS`, ``files`` if it is none of the others."""
+    """Return the format of a model file by its name: one of `FORMATS`, ``files`` if it is none of the others."""
     return next((kind for suffix, kind in FORMAT_BY_SUFFIX.items() if file.endswith(suffix)), "files")

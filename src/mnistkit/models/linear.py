@@ -1,7 +1,7 @@
 """Linear classifiers as numbers alone: coefficients and intercepts in an ``.npz``, the rest in JSON.
 
-Any language can read the two files; loading them runs no code, and needs neither scikit-learn nor skops. What lies
-where is in the reference, under "Files".
+Any language can read the two files; loading them runs no code, and needs neither scikit-learn nor skops. Their layout
+is in the reference, under "Files".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ARRAYS_FILE: Final = "model.linear.npz"
 Array = NDArray[Any]
 Link = Literal["softmax", "logistic", "none"]
 
-_MAX_HEADER = 16 << 20
+_MAX_HEADER_BYTES = 16 << 20
 _LABEL_TYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
 
 
@@ -62,7 +62,7 @@ class LinearModel:
         self.n_features_in_ = coef.shape[1]
 
     def decision_function(self, X: Any) -> Array:
-        """The margins of ``X``, ``(n, d)``: ``(n, k)``, or ``(n,)`` for two classes."""
+        """Return the margins of ``X``, ``(n, d)``: ``(n, k)``, or ``(n,)`` for two classes."""
         X = np.asarray(X)
         if X.ndim != 2 or X.shape[1] != self.n_features_in_:  # noqa: PLR2004 - rows of features
             raise ValueError(f"X has shape {X.shape}; expected (n, {self.n_features_in_}).")
@@ -70,7 +70,7 @@ class LinearModel:
         return margins[:, 0] if len(self.intercept_) == 1 else margins
 
     def predict(self, X: Any) -> Array:
-        """The label of each row, ``(n,)``."""
+        """Return the label of each row, ``(n,)``."""
         margins = self.decision_function(X)
         codes = (margins > 0).astype(int) if margins.ndim == 1 else margins.argmax(axis=1)
         labels: Array = self.classes_[codes]
@@ -78,7 +78,7 @@ class LinearModel:
 
     @property
     def predict_proba(self) -> Any:
-        """The probability of each class: call it with ``X``; returns ``(n, n_classes)``.
+        """Return the function from ``X`` to the probability of each class, ``(n, n_classes)``.
 
         Raises:
             AttributeError: The model that was saved had no probabilities.
@@ -104,7 +104,7 @@ class LinearModel:
         return shares
 
     def to_sklearn(self) -> Any:
-        """The same model as one of scikit-learn's classes."""
+        """Return the same model as one of scikit-learn's classes."""
         from sklearn.svm import LinearSVC
 
         from mnistkit.estimators import FastLogisticRegression
@@ -148,21 +148,21 @@ def loads_linear(header: bytes, arrays: bytes, source: str = "the model") -> Lin
         source: What it is, for messages.
 
     Raises:
-        UnsafeModelError: The arrays' headers claim what isn't there, or they hold something else than numbers.
+        UnsafeModelError: The arrays' headers claim more than their bytes, or they don't hold numbers.
         ModelError: The files are damaged, or don't belong together.
     """
-    if len(header) > _MAX_HEADER:
-        raise ModelError(f"{source}: {HEADER_FILE} has {len(header)} bytes; it may have {_MAX_HEADER}.")
+    if len(header) > _MAX_HEADER_BYTES:
+        raise ModelError(f"{source}: {HEADER_FILE} has {len(header)} bytes; it may have {_MAX_HEADER_BYTES}.")
     try:
-        told: _Header = from_json(header, _Header, HEADER_FILE)
+        content: _Header = from_json(header, _Header, HEADER_FILE)
         found = read_arrays(arrays, {"coef": 2, "intercept": 1}, f"{source}: {ARRAYS_FILE}")
-        model = LinearModel(_labels(told), found["coef"], found["intercept"], told.link)
+        model = LinearModel(_labels(content), found["coef"], found["intercept"], content.link)
     except (ValueError, OverflowError) as error:  # also ours
-        raise ModelError(f"{source} is no linear model: {error}") from error
-    if model.n_features_in_ != told.n_features or {model.coef_.dtype.kind, model.intercept_.dtype.kind} != {"f"}:
+        raise ModelError(f"{source} isn't a linear model: {error}") from error
+    if model.n_features_in_ != content.n_features or {model.coef_.dtype.kind, model.intercept_.dtype.kind} != {"f"}:
         raise ModelError(
             f"{source}: {ARRAYS_FILE} holds {model.coef_.dtype} of shape {model.coef_.shape}; "
-            f"{HEADER_FILE} says {told.n_features} features, and floating-point numbers are expected."
+            f"{HEADER_FILE} says {content.n_features} features, and floating-point numbers are expected."
         )
     if not (np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()):
         raise ModelError(f"{source}: its coefficients aren't finite.")

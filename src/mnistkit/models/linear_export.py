@@ -1,4 +1,4 @@
-"""Fitted scikit-learn models as one matrix and one vector: scalers folded into the classifier that follows them."""
+"""Converting fitted scikit-learn models to one matrix and one vector, scalers included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mnistkit.errors import UsageError
 from mnistkit.models.linear import LinearModel, Link
 
-__all__ = ["fold"]
+__all__ = ["to_linear_model"]
 
 Array = NDArray[Any]
 
@@ -22,24 +22,24 @@ _CLASSIFIERS: Final[dict[str, Link]] = {
     "RidgeClassifierCV": "none",
     "Perceptron": "none",
 }
-_TOLERANCE = 1e-6
+_RELATIVE_TOLERANCE = 1e-6
 
 
-def fold(model: Any) -> LinearModel:
-    """A fitted linear classifier, or a Pipeline of scalers that ends in one, as a `LinearModel` that says the same.
+def to_linear_model(model: Any) -> LinearModel:
+    """Convert a fitted linear classifier, or a Pipeline of scalers that ends in one, to an equal `LinearModel`.
 
-    Knows LogisticRegression, LogisticRegressionCV, SGDClassifier, LinearSVC, RidgeClassifier, RidgeClassifierCV,
-    Perceptron, a OneVsRestClassifier of these, and FastLogisticRegression; StandardScaler, MinMaxScaler and
-    MaxAbsScaler. The result is compared with the model's own margins and probabilities on made-up rows.
+    Supported are LogisticRegression, LogisticRegressionCV, SGDClassifier, LinearSVC, RidgeClassifier,
+    RidgeClassifierCV, Perceptron, a OneVsRestClassifier of these, and FastLogisticRegression; StandardScaler,
+    MinMaxScaler and MaxAbsScaler. The result is compared with the model's own margins and probabilities on random rows.
 
     Raises:
-        UsageError: It is something else; or it says something else than its matrix and vector do.
+        UsageError: It is something else; or its predictions aren't those of its matrix and vector.
     """
     if isinstance(model, LinearModel):
         return model
     name = type(model).__name__
     try:
-        classifier, scalers = _parts(model)
+        classifier, scalers = _split(model)
         linear = _classifier(classifier)
         for scaler in reversed(scalers):
             factor, shift = _affine(scaler, linear.n_features_in_)
@@ -53,13 +53,13 @@ def fold(model: Any) -> LinearModel:
     return linear
 
 
-def _parts(model: Any) -> tuple[Any, list[Any]]:
+def _split(model: Any) -> tuple[Any, list[Any]]:
     from sklearn.pipeline import Pipeline
 
     if not isinstance(model, Pipeline):
         return model, []
     steps = [step for _, step in model.steps if step is not None and step != "passthrough"]
-    classifier, scalers = _parts(steps[-1])
+    classifier, scalers = _split(steps[-1])
     return classifier, steps[:-1] + scalers
 
 
@@ -102,7 +102,7 @@ def _one_vs_rest(model: Any) -> LinearModel:
 
 
 def _affine(scaler: Any, n: int) -> tuple[Array, Array]:
-    """``(factor, shift)``, each ``(n,)``: the scaler returns ``X * factor + shift``."""
+    """Return ``(factor, shift)``, each ``(n,)``: the scaler computes ``X * factor + shift``."""
     from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 
     if getattr(scaler, "clip", False):
@@ -115,13 +115,13 @@ def _affine(scaler: Any, n: int) -> tuple[Array, Array]:
     if isinstance(scaler, MaxAbsScaler):
         return 1 / np.asarray(scaler.scale_, np.float64), np.zeros(n)
     raise UsageError(
-        f"Can't write a pipeline with {type(scaler).__name__} as linear: of what comes before the classifier it knows "
+        f"Can't write a pipeline with {type(scaler).__name__} as linear: before the classifier it takes "
         "StandardScaler, MinMaxScaler and MaxAbsScaler. Use format='skops'."
     )
 
 
 def _difference(linear: LinearModel, model: Any) -> str:
-    """How the two differ on made-up rows, in words; empty if they don't."""
+    """Return how the two differ on random rows, in words; empty if they don't."""
     X = np.random.default_rng(0).random((16, linear.n_features_in_))
     pairs = [("margins", linear.decision_function(X), model.decision_function(X))]
     if hasattr(model, "predict_proba") != hasattr(linear, "predict_proba"):
@@ -129,6 +129,8 @@ def _difference(linear: LinearModel, model: Any) -> str:
     if hasattr(model, "predict_proba"):
         pairs.append(("probabilities", linear.predict_proba(X), model.predict_proba(X)))
     for what, ours, theirs in pairs:
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=_TOLERANCE, atol=_TOLERANCE):
+        if ours.shape != theirs.shape or not np.allclose(
+            ours, theirs, rtol=_RELATIVE_TOLERANCE, atol=_RELATIVE_TOLERANCE
+        ):
             return f"its {what} aren't those of one matrix and one vector"
     return ""

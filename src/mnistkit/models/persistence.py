@@ -1,4 +1,4 @@
-"""Saving and loading fitted models (scikit-learn's word for it: model persistence).
+"""Saving and loading fitted models (model persistence, in scikit-learn's words).
 
 skops is the default: it builds only objects of types that are known to be harmless. joblib unpickles, and a pickle
 can run any code, so that it takes ``allow_pickle=True`` at the very call that loads; nothing that is stored with a
@@ -23,13 +23,19 @@ from mnistkit.utils.files import write_atomically
 __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
+    "mnistkit.estimators.columns.ColumnSelector",
+    "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
     "mnistkit.estimators.logistic.FastLogisticRegression",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",
     "sklearn.metrics._scorer._PassthroughScorer",
     "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.RepeatedKFold",
+    "sklearn.model_selection._split.RepeatedStratifiedKFold",
+    "sklearn.model_selection._split.ShuffleSplit",
     "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.model_selection._split.StratifiedShuffleSplit",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.utils._bunch.Bunch",
@@ -42,7 +48,7 @@ Plain Python objects that hold parameters. No trees: scikit-learn doesn't check 
 tree crashes the process.
 """
 
-_MAX_SIZE = 512 << 20
+_MAX_MODEL_BYTES = 512 << 20
 
 
 def save_model(
@@ -52,7 +58,7 @@ def save_model(
     format: ModelFormat = "skops",  # noqa: A002 - the field's word for it
     probe: Any = None,
 ) -> Path:
-    """Write a fitted model into a folder, and return the file: whole, or not there.
+    """Write a fitted model into a folder, all of it or nothing, and return the file.
 
     Args:
         model: Any scikit-learn estimator.
@@ -60,21 +66,22 @@ def save_model(
         format: ``"skops"``; ``"linear"`` for linear classifiers and pipelines of scalers that end in one, as two files
             that any language reads (the one with the JSON is returned); or ``"joblib"`` for programs that can read
             nothing else.
-        probe: ``(n, d)`` numbers, of which the first 16 rows and the model's answers are kept in ``probe.npz`` beside
-            it: what another release of the libraries is compared with. None for no probe: then none will load it.
+        probe: ``(n, d)`` numbers, of which the first 16 rows and the model's predictions are kept in ``probe.npz``
+            beside it. Another release of the libraries must predict the same to load the model; without a probe,
+            None, no other release loads it.
 
     Raises:
-        UsageError: The format is unknown, the model holds what it can't express, or it can't answer the probe.
+        UsageError: The format is unknown, the model holds what it can't express, or it can't predict the probe.
     """
     if format not in MODEL_FILES:
         raise UsageError(f"format={format!r}: use one of {', '.join(MODEL_FILES)}.")
     folder = Path(folder)
-    asked = None if probe is None else Probe.ask(model, probe)
+    recorded = None if probe is None else Probe.record(model, probe)
     if format == "linear":
         from mnistkit.models.linear import save_linear
-        from mnistkit.models.linear_export import fold
+        from mnistkit.models.linear_export import to_linear_model
 
-        linear = fold(model)
+        linear = to_linear_model(model)
         folder.mkdir(parents=True, exist_ok=True)
         path = save_linear(linear, folder)
     else:
@@ -86,8 +93,8 @@ def save_model(
         path = folder / MODEL_FILES[format]
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-    if asked is not None:
-        asked.save(folder)
+    if recorded is not None:
+        recorded.save(folder)
     return path
 
 
@@ -210,8 +217,8 @@ def _unpickle(data: bytes, source: str) -> Any:
 
 
 def check_size(size: int, source: str) -> None:
-    if size > _MAX_SIZE:
-        raise UnsafeModelError(f"{source} has {size} bytes; it may have {_MAX_SIZE}. Keep it as format 'files'.")
+    if size > _MAX_MODEL_BYTES:
+        raise UnsafeModelError(f"{source} has {size} bytes; it may have {_MAX_MODEL_BYTES}. Keep it as format 'files'.")
 
 
 def _type_names(types: Iterable[str | type]) -> list[str]:
@@ -222,7 +229,7 @@ def _type_names(types: Iterable[str | type]) -> list[str]:
 
 def pickle_refused(source: str) -> UnsafeModelError:
     return UnsafeModelError(
-        f"{source} is a joblib file: loading it runs whatever code is in it, and its checksum says nothing about that. "
+        f"{source} is a joblib file: loading it runs any code in it, and a matching checksum doesn't change that. "
         "If you made it, or trust who did: load_model(..., allow_pickle=True), or --allow-pickle on the command line. "
         "Better, register it as skops."
     )

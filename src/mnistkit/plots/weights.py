@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnistkit.data.dataset import Dataset
 from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.evaluation.results import run_evaluation
-from mnistkit.models.linear_export import fold
+from mnistkit.models.linear_export import to_linear_model
 from mnistkit.plots.canvas import Grid
 from mnistkit.plots.subject import classifier_of
 from mnistkit.runs.run import Run
@@ -76,7 +76,7 @@ def weight_images(model: Any, dataset: Dataset | None = None) -> tuple[NDArray[n
     """
     classifier = classifier_of(model)
     try:
-        linear = fold(classifier)
+        linear = to_linear_model(classifier)
     except UsageError as error:
         raise UsageError(
             f"There is no weight for each pixel to draw: {type(classifier).__name__} isn't linear. "

@@ -8,11 +8,20 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "export": ["export_model"],
+        "info": ["ModelInfo"],
         "loading": ["load_model"],
         "promotion": ["promote", "resolve_model", "rollback"],
-        "registry": ["ModelRegistry", "RegistersRuns"],
+        "registry": ["ModelRegistry", "SupportsRunFiles"],
         "search": ["search_models"],
-        "verification": ["Problem", "Verification"],
+        "signing": ["SupportsSignatures"],
+        "verification": [
+            "Problem",
+            "SupportsInspect",
+            "SupportsNumbers",
+            "Verification",
+            "verify_models",
+            "version_numbers",
+        ],
         "version": ["Assignment", "ModelRef", "ModelVersion"],
     },
 )

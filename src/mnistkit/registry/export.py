@@ -1,4 +1,4 @@
-"""Fitted models for programs without Python: ONNX. Needs the extra ``onnx``."""
+"""Export of fitted models to ONNX. Needs the extra ``onnx``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnistkit.utils.files import write_atomically
 
 __all__ = ["export_model", "export_version"]
 
-_ATOL = 1e-4  # ONNX computes in float32
+_ABSOLUTE_TOLERANCE = 1e-4  # ONNX computes in float32
 
 
 def export_model(
@@ -28,7 +28,7 @@ def export_model(
     format: Literal["onnx"] = "onnx",  # noqa: A002 - the field's word for it
     probe: Any = None,
 ) -> Path:
-    """Write a fitted classifier as ONNX, and return the file: seen to answer as the model does, or not there.
+    """Write a fitted classifier as ONNX, if it predicts as the model does, and return the file.
 
     The ONNX model takes ``X``, ``(n, d)`` float32, and returns ``label`` and ``probabilities`` (of a model without
     probabilities, its margins). Before it is written, onnxruntime runs it: labels must be equal, probabilities within
@@ -38,17 +38,18 @@ def export_model(
         model: A fitted scikit-learn classifier, or what `mnistkit.models.load_model` returned.
         path: The file.
         format: ``"onnx"``.
-        probe: ``(n, d)``: rows to compare the answers on, of which 16 are used; made up if None. Real ones prove more.
+        probe: ``(n, d)``: rows to compare the predictions on, of which 16 are used; random ones if None. Real
+            ones prove more.
 
     Raises:
         MissingExtraError: skl2onnx or onnxruntime isn't installed.
         UsageError: The format is unknown, or the model isn't fitted or can't be written as ONNX.
-        ModelError: What was written answers differently. No file was left.
+        ModelError: The ONNX model predicts differently. No file was left.
     """
     if format != "onnx":
         raise UsageError(f"format={format!r}: use 'onnx'.")
-    rows = _made_up(model) if probe is None else probe
-    return _export(model, Path(path), Probe.ask(model, rows))
+    rows = _random_rows(model) if probe is None else probe
+    return _export(model, Path(path), Probe.record(model, rows))
 
 
 def export_version(
@@ -59,7 +60,7 @@ def export_version(
     format: Literal["onnx"] = "onnx",  # noqa: A002 - the field's word for it
     **options: Any,
 ) -> Path:
-    """Load a registered model and write it as ONNX; what is written is compared on the version's own probe.
+    """Load a registered model and write it as ONNX, compared on the version's own probe.
 
     Args:
         registry: Where it is.
@@ -90,7 +91,7 @@ def _export(model: Any, path: Path, probe: Probe) -> Path:
     name = type(model).__name__
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the converter, about its own insides
+            warnings.simplefilter("ignore")  # of the converter, about itself
             try:
                 converted = skl2onnx.to_onnx(plain, X[:1], options={id(plain): {"zipmap": False}})
             except NameError:  # what returns an array anyway has no such option
@@ -101,7 +102,7 @@ def _export(model: Any, path: Path, probe: Probe) -> Path:
     except Exception as error:
         raise UsageError(f"Can't write {name} as ONNX: {type(error).__name__}: {error!s:.300}") from error
     n = probe.probabilities.shape[1]
-    difference = probe.compare(labels, scores if n else probe.probabilities, rtol=0, atol=_ATOL)
+    difference = probe.compare(labels, scores if n else probe.probabilities, rtol=0, atol=_ABSOLUTE_TOLERANCE)
     if difference:
         raise ModelError(f"{name} as ONNX isn't the same model: {difference}, on {len(X)} rows. Nothing was written.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def _export(model: Any, path: Path, probe: Probe) -> Path:
 
 
 def _plain(model: Any) -> Any:
-    """The model with scikit-learn's own classes in place of ours."""
+    """Return the model with scikit-learn's own classes in place of ours."""
     from sklearn.pipeline import Pipeline
 
     if isinstance(model, Pipeline):
@@ -118,9 +119,9 @@ def _plain(model: Any) -> Any:
     return model.to_sklearn() if hasattr(model, "to_sklearn") else model
 
 
-def _made_up(model: Any) -> Any:
+def _random_rows(model: Any) -> Any:
     import numpy as np
 
     with contextlib.suppress(AttributeError):
         return np.random.default_rng(0).random((PROBE_ROWS, model.n_features_in_), dtype=np.float32)
-    raise UsageError(f"{type(model).__name__} isn't fitted, or doesn't know its number of features: give probe=X.")
+    raise UsageError(f"{type(model).__name__} isn't fitted, or has no number of features: give probe=X.")

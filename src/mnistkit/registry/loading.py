@@ -28,7 +28,7 @@ def load_model(
     verify_key: str | os.PathLike[str] | None = None,
     allow_version_mismatch: bool = False,
 ) -> Any:
-    """Load a registered model: its bytes are read once, compared with the manifest, and these very bytes are loaded.
+    """Load a registered model: its bytes are read once, compared with the manifest, and loaded.
 
     Args:
         registry: Where it is.
@@ -37,16 +37,16 @@ def load_model(
         trusted: Types to allow in skops files besides those that are known to be harmless.
         expect_digest: The version's `ModelVersion.digest` as you noted it: another one is refused.
         verify_key: The file with the public key whose holder must have signed the version; None for
-            ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is asked for.
+            ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is needed.
         allow_version_mismatch: Load a model that another release of scikit-learn made (or, as joblib, of numpy), and
-            compare its answers with the recorded ones.
+            compare its predictions with the recorded ones.
 
     Raises:
         ModelNotFoundError: There is no such model, version or alias.
         IntegrityError: Its files aren't those that were registered, or its digest isn't the expected one.
         SignatureError: The holder of the key hasn't signed it.
-        UnsafeModelError: It holds types that nobody trusted, or is a pickle and pickles aren't allowed.
-        VersionMismatchError: Another release made it, and that isn't allowed; or it can't be read here or answers
+        UnsafeModelError: It holds types that aren't trusted, or is a pickle and pickles aren't allowed.
+        VersionMismatchError: Another release made it, and that isn't allowed; or it can't be read here or predicts
             differently.
         ModelError: It holds no model that can be loaded: its format is ``files``, or this release can't read it.
     """
@@ -75,7 +75,7 @@ def load_model(
 
 
 def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:
-    """The probe of a registered model, verified; None if it has none.
+    """Return the probe of a registered model, verified; None if it has none.
 
     Raises:
         IntegrityError: Its files aren't those that were registered.

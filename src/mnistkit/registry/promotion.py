@@ -1,4 +1,4 @@
-"""References to registered models, and the life of an alias: promote, roll back."""
+"""References to registered models, and the promotion and rollback of aliases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Literal
 
 from mnistkit.errors import ConflictError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
-from mnistkit.registry.version import Assignment, ModelRef, ModelVersion
-from mnistkit.utils.names import check_name
+from mnistkit.registry.version import Assignment, ModelRef, ModelVersion, check_alias
 
 __all__ = ["promote", "resolve_model", "rollback"]
 
@@ -19,14 +18,14 @@ _log = logging.getLogger(__name__)
 
 
 def resolve_model(registry: ModelRegistry, ref: str | ModelRef) -> ModelVersion:
-    """The version that a reference means now.
+    """Return the version that a reference points to now.
 
     Args:
         registry: Where to look.
         ref: ``"name"`` for the newest, ``"name:3"``, or ``"name@champion"``.
 
     Raises:
-        InvalidNameError: It is no reference.
+        InvalidNameError: It isn't a reference.
         ModelNotFoundError: There is no such model, version or alias; lists the ones there are.
         IntegrityError: What is kept of the version can't be read.
     """
@@ -47,7 +46,7 @@ def promote(
     min_delta: float = 0.0,
     mode: Literal["max", "min"] = "max",
 ) -> ModelVersion:
-    """Point an alias to a version, or leave it if that isn't better, and return the version that it points to now.
+    """Point an alias to a version, unless that isn't better, and return the version that it points to.
 
     Promoting what the alias points to already adds nothing to its history. An alias that points to nothing yet is
     given to any version that has the metric. If others assign the alias at the same moment, the comparison is made
@@ -64,7 +63,7 @@ def promote(
         mode: ``"max"`` if higher is better, ``"min"`` if lower is.
 
     Returns:
-        The version that the alias points to now: another one than ``ref`` means if that wasn't better.
+        The version that the alias now points to; it differs from ``ref`` if ``ref`` was not better.
 
     Raises:
         InvalidNameError: The reference or the alias breaks the naming rule.
@@ -72,7 +71,7 @@ def promote(
         NotFoundError: One of the two versions has no finite value of the metric; lists the ones it has.
         UsageError: ``min_delta`` is negative or not finite, or ``mode`` is neither. Nothing changes after any error.
     """
-    check_name(alias, "alias")
+    check_alias(alias)
     if mode not in {"max", "min"}:
         raise UsageError(f"mode={mode!r}: use 'max' or 'min'.")
     if not (math.isfinite(min_delta) and min_delta >= 0):
@@ -96,7 +95,7 @@ def promote(
 
 
 def rollback(registry: ModelRegistry, name: str, alias: str, *, reason: str = "") -> ModelVersion:
-    """Undo the last promotion of an alias, and return the version that it points to now.
+    """Undo the last promotion of an alias, and return the version that it now points to.
 
     It undoes one promotion, once. A second rollback in a row is refused: it might come from a colleague who saw
     the same alarm, and would bring back the bad version or go further back than anyone meant. To go further,
@@ -110,8 +109,8 @@ def rollback(registry: ModelRegistry, name: str, alias: str, *, reason: str = ""
 
     Raises:
         ModelNotFoundError: There is no such alias, no version before the present one, or that one was deleted.
-        UsageError: The last promotion is undone already.
-        ConflictError: Someone else assigned the alias at the same moment. Nothing changed: look at it again.
+        UsageError: The last promotion has been undone.
+        ConflictError: Another process assigned the alias at the same moment. Nothing changed: look at it again.
     """
     history = _history(registry, name, alias)
     lineage, is_undone = _lineage(history)
@@ -121,14 +120,16 @@ def rollback(registry: ModelRegistry, name: str, alias: str, *, reason: str = ""
             f"{name}@{alias} was taken back to version {present} already. Promote a version by its number instead."
         )
     if len(lineage) == 1:
-        raise ModelNotFoundError(f"{name}@{alias} never was another version than {present}: nothing to go back to.")
+        raise ModelNotFoundError(
+            f"{name}@{alias} has pointed to no other version than {present}: there is none to go back to."
+        )
     model = registry.get(name, lineage[-2])
     registry.assign(name, alias, model.version, reason=reason or f"rollback from version {present}", seen=history)
     return model
 
 
 def _gain(model: ModelVersion, present: ModelVersion | None, metric: str, min_delta: float, mode: str) -> str:
-    """How much better a version is than the present one, in words; empty if it isn't."""
+    """Return how much better a version is than the present one, in words; empty if it isn't."""
     value = _metric(model, metric)
     if present is None:
         return f"{metric} {value}"
@@ -140,7 +141,7 @@ def _gain(model: ModelVersion, present: ModelVersion | None, metric: str, min_de
 
 
 def _metric(model: ModelVersion, name: str) -> Decimal:
-    """A metric as it is written: 0.971 is better than 0.97 by 0.001, not by a rounding error more."""
+    """Return a metric as it is written: 0.971 is better than 0.97 by 0.001, not by a rounding error more."""
     value = model.metrics.get(name, math.nan)
     if not math.isfinite(value):
         known = ", ".join(f"{each}={number:g}" for each, number in sorted(model.metrics.items())) or "none"
@@ -152,10 +153,10 @@ def _metric(model: ModelVersion, name: str) -> Decimal:
 
 
 def _history(registry: ModelRegistry, name: str, alias: str) -> tuple[Assignment, ...]:
-    check_name(alias, "alias")
+    check_alias(alias)
     aliases = registry.aliases(name)
     if alias not in aliases:
-        registry.get(name)  # if there is no such model, that is what to say
+        registry.get(name)  # if there is no such model, that is the error
         known = ", ".join(sorted(aliases)) or "none yet"
         raise ModelNotFoundError(
             f"Model {name!r} has no alias {alias!r}; its aliases: {known}. Promote a version to it."
@@ -164,7 +165,7 @@ def _history(registry: ModelRegistry, name: str, alias: str) -> tuple[Assignment
 
 
 def _lineage(history: Iterable[Assignment]) -> tuple[list[int], bool]:
-    """The promotions that aren't undone, oldest first, and whether the last assignment undid one.
+    """Return the promotions that aren't undone, oldest first, and True if the last assignment undid one.
 
     An assignment undoes a promotion if it points to what the alias was before it.
     """

@@ -1,4 +1,4 @@
-"""Finding registered models by what is said of them."""
+"""Finding registered models by their tags and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def search_models(
     min: float | None = None,  # noqa: A002 - the word for it
     max: float | None = None,  # noqa: A002 - the word for it
 ) -> tuple[ModelVersion, ...]:
-    """The versions that have all of these tags and whose metric is within the bounds.
+    """Return the versions that have all of these tags and whose metric is within the bounds.
 
     Args:
         registry: Where to look.
@@ -36,7 +36,7 @@ def search_models(
 
     Raises:
         InvalidNameError: ``name`` breaks the naming rule.
-        UsageError: A bound without a metric, one that is no number, or a ``min`` above ``max``.
+        UsageError: A bound without a metric, one that isn't a number, or a ``min`` above ``max``.
     """
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     if metric is None and (min, max) != (None, None):

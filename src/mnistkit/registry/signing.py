@@ -1,4 +1,4 @@
-"""Signatures of registered models: who holds a key vouches for a version. Needs the extra ``sign``.
+"""Signatures of registered models: the holder of a key vouches for a version. Needs the extra ``sign``.
 
 Signed are the model's name, the version's number and its digest, with Ed25519. The digest is the sha256 of the
 manifest, and the manifest has the sha256 of each file: one signature covers all of it.
@@ -25,14 +25,14 @@ from mnistkit.utils.serialization import to_json
 if TYPE_CHECKING:  # an optional dependency
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-__all__ = ["KeepsSignatures", "Signature", "check_signature", "make_keys", "sign"]
+__all__ = ["Signature", "SupportsSignatures", "check_signature", "make_keys", "sign"]
 
-_MAX_KEY = 10_000
+_MAX_KEY_BYTES = 10_000
 
 
 @frozen
 class Signature:
-    """That the holder of a key vouches for a version.
+    """The statement of a key's holder that a version is the one they saw.
 
     Attributes:
         key: Which key: the first 16 hexadecimal digits of the sha256 of the raw public key.
@@ -46,8 +46,8 @@ class Signature:
 
 
 @runtime_checkable
-class KeepsSignatures(Protocol):
-    """A registry that keeps signatures beside its versions. It neither makes nor checks them."""
+class SupportsSignatures(Protocol):
+    """A `ModelRegistry` that keeps signatures beside its versions. It neither makes nor checks them."""
 
     @abstractmethod
     def attach_signature(self, model: ModelVersion, signature: Signature) -> None:
@@ -60,7 +60,7 @@ class KeepsSignatures(Protocol):
 
     @abstractmethod
     def signatures(self, model: ModelVersion) -> tuple[Signature, ...]:
-        """The signatures of a version that can be read, by key; empty if there are none."""
+        """Return the signatures of a version that can be read, by key; empty if there are none."""
 
 
 def make_keys(file: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -96,7 +96,7 @@ def make_keys(file: str | os.PathLike[str]) -> tuple[Path, Path]:
 def sign(registry: object, model: ModelVersion, key: str | os.PathLike[str]) -> Signature:
     """Sign a version with a private key, and keep the signature in its registry. Idempotent.
 
-    Sign what you have looked at: ``model`` is what is signed, whatever the registry holds by then.
+    ``model`` is what is signed, as you read it, even if the registry holds something else by then.
 
     Args:
         registry: One that keeps signatures.
@@ -121,7 +121,7 @@ def sign(registry: object, model: ModelVersion, key: str | os.PathLike[str]) -> 
 def check_signature(
     registry: object, model: ModelVersion, keys: Sequence[str | os.PathLike[str] | Ed25519PublicKey]
 ) -> str:
-    """Make sure that the holder of one of the keys has signed this version, and return that key's id.
+    """Return the id of the key that has signed this version, one of ``keys``.
 
     Args:
         registry: Where the signatures are.
@@ -141,7 +141,7 @@ def check_signature(
     for each in keys:
         public = _public_key(Path(each)) if isinstance(each, (str, os.PathLike)) else each
         known[_key_id(public)] = public
-    found = registry.signatures(model) if isinstance(registry, KeepsSignatures) else ()
+    found = registry.signatures(model) if isinstance(registry, SupportsSignatures) else ()
     for signature in found:
         if signature.key in known:
             try:
@@ -160,13 +160,13 @@ def check_signature(
 
 
 def _message(model: ModelVersion) -> bytes:
-    """What is signed: nobody can pass one version's signature off as another's."""
+    """Return the signed bytes. They name the version, so that no other version can be given its signature."""
     return b"mnistkit model version\n" + to_json({"name": model.name, "version": model.version, "digest": model.digest})
 
 
-def _store(registry: object) -> KeepsSignatures:
+def _store(registry: object) -> SupportsSignatures:
     _require_extra()
-    if not isinstance(registry, KeepsSignatures):
+    if not isinstance(registry, SupportsSignatures):
         raise UsageError(f"{type(registry).__name__} keeps no signatures: use the folder registry.")
     return registry
 
@@ -206,7 +206,7 @@ def _public_key(file: Path) -> Ed25519PublicKey:
 def _read(file: Path) -> bytes:
     try:
         with file.expanduser().open("rb") as stream:
-            return stream.read(_MAX_KEY)
+            return stream.read(_MAX_KEY_BYTES)
     except OSError as error:
         raise NotFoundError(f"Can't read the key {file}: {error.strerror or error}. Name its file.") from error
 
@@ -215,7 +215,7 @@ def _create(file: Path, data: bytes, mode: int) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
-        raise UsageError(f"{file} is there already: a key is never replaced. Use another name.") from error
+        raise UsageError(f"{file} exists: a key is never replaced. Use another name.") from error
     except OSError as error:
         raise StorageError(f"Can't write {file}: {error.strerror or error}. Use a folder that is writable.") from error
     with os.fdopen(descriptor, "wb") as stream:

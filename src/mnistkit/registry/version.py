@@ -9,16 +9,16 @@ from datetime import datetime
 from attrs import field, frozen
 
 from mnistkit.errors import InvalidNameError
+from mnistkit.models.input import InputSpec
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.markup import render
 from mnistkit.utils.names import check_name
 from mnistkit.utils.summary import Summary, SummaryTable
 from mnistkit.utils.text import local_time
 
-__all__ = ["Assignment", "ModelRef", "ModelVersion"]
+__all__ = ["Assignment", "ModelRef", "ModelVersion", "check_alias"]
 
-
-_REF = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[1-9][0-9]{0,8})|@(?P<alias>[^:@]+))?")
+_REF_PATTERN = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>[1-9][0-9]{0,8})|@(?P<alias>[^:@]+))?")
 
 
 @frozen(kw_only=True)
@@ -31,13 +31,14 @@ class ModelVersion:
         created_at: When it was registered, UTC; information only, the order is the version's.
         format: One of `FORMATS`.
         files: Each file's size and sha256, by its path relative to the version's folder.
-        digest: The sha256 of the manifest: pins the files and everything said of them.
-        metrics: What it was measured to do.
+        digest: The sha256 of the manifest: pins the files and everything registered with them.
+        metrics: Numbers by name, such as ``accuracy``.
         tags: Free text by key.
         description: Free text.
         run_id: The run that made it, if any.
         versions: Of Python and the libraries that made it, by name.
         location: Where the files are, for people: a folder or a URL.
+        input: How the images of its training data were prepared, and which data that was; None if unknown.
     """
 
     name: str
@@ -52,15 +53,16 @@ class ModelVersion:
     run_id: str | None = None
     versions: Mapping[str, str] = field(factory=dict)
     location: str = ""
+    input: InputSpec | None = None
 
     @property
     def id(self) -> str:
-        """``name:version``, as Azure ML spells it; `ModelRef.parse` takes it."""
+        """Return ``name:version``, as Azure ML spells it; `ModelRef.parse` takes it."""
         return f"{self.name}:{self.version}"
 
     @property
     def uri(self) -> str:
-        """What identifies it within its registry: `id`, which in a workspace is Azure's."""
+        """Return what identifies it within its registry: `id`, which in a workspace is Azure's."""
         return self.id
 
     def describe(self) -> Summary:
@@ -112,7 +114,7 @@ class Assignment:
 
 @frozen
 class ModelRef:
-    """What a person calls a version: ``name`` (the newest), ``name:3`` or ``name@champion``.
+    """A reference to a version: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
     Attributes:
         name: The model.
@@ -131,16 +133,30 @@ class ModelRef:
         Raises:
             InvalidNameError: It isn't one, or its parts break the naming rule.
         """
-        match = _REF.fullmatch(text)
+        match = _REF_PATTERN.fullmatch(text)
         if not match:
-            raise InvalidNameError(f"{text!r:.120} is no model reference: write NAME, NAME:3 or NAME@ALIAS.")
+            raise InvalidNameError(f"{text!r:.120} isn't a model reference: write NAME, NAME:3 or NAME@ALIAS.")
         name, version, alias = match["name"], match["version"], match["alias"]
         check_name(name, "model name")
         if alias is not None:
-            check_name(alias, "alias")
+            check_alias(alias)
         return cls(name, int(version) if version else None, alias)
 
     def __str__(self) -> str:
         if self.version is not None:
             return f"{self.name}:{self.version}"
         return f"{self.name}@{self.alias}" if self.alias else self.name
+
+
+def check_alias(alias: str) -> str:
+    """Return ``alias`` if a model may have an alias of that name.
+
+    Raises:
+        InvalidNameError: It breaks the naming rule, or is ``latest``, which everyone takes for the newest version.
+    """
+    check_name(alias, "alias")
+    if alias.lower() == "latest":
+        raise InvalidNameError(
+            f"The alias {alias!r} is reserved: NAME alone is the newest version. Use another alias, such as 'champion'."
+        )
+    return alias

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
-from mnistkit.data.source import KnownContent
+from mnistkit.data.source import SupportsDigests
 from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, Predictions, predict
@@ -164,7 +164,7 @@ def _data_changed(run: Run) -> bool | None:
 
     def compare() -> bool | None:
         source: Any = plugins.data_source(run.record.data)
-        return dict(source.digests()) != dict(known.data) if isinstance(source, KnownContent) else None
+        return dict(source.digests()) != dict(known.data) if isinstance(source, SupportsDigests) else None
 
     changed = _or_missing(compare)
     return None if isinstance(changed, Missing) else changed

@@ -7,10 +7,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "backend": ["ComputeBackend", "GroupBackend"],
+        "backend": ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"],
         "context": ["RunContext", "get_context"],
+        "delegation": ["DelegatingCompute"],
+        "observers": ["ObservedCompute", "RunObserver"],
         "record": ["Attempt", "MetricPoint", "Phase", "RunRecord", "RunState", "Transition"],
-        "reuse": ["Explanation"],
+        "retention": ["PruningPlan", "plan_pruning", "prune", "registered_versions"],
+        "reuse": ["ReuseDecision"],
         "run": ["Run", "best_run"],
     },
 )

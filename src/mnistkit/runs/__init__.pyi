@@ -1,29 +1,47 @@
 from mnistkit.runs.backend import ComputeBackend as ComputeBackend
-from mnistkit.runs.backend import GroupBackend as GroupBackend
+from mnistkit.runs.backend import SupportsDelete as SupportsDelete
+from mnistkit.runs.backend import SupportsGroups as SupportsGroups
+from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
+from mnistkit.runs.delegation import DelegatingCompute as DelegatingCompute
+from mnistkit.runs.observers import ObservedCompute as ObservedCompute
+from mnistkit.runs.observers import RunObserver as RunObserver
 from mnistkit.runs.record import Attempt as Attempt
 from mnistkit.runs.record import MetricPoint as MetricPoint
 from mnistkit.runs.record import Phase as Phase
 from mnistkit.runs.record import RunRecord as RunRecord
 from mnistkit.runs.record import RunState as RunState
 from mnistkit.runs.record import Transition as Transition
-from mnistkit.runs.reuse import Explanation as Explanation
+from mnistkit.runs.retention import PruningPlan as PruningPlan
+from mnistkit.runs.retention import plan_pruning as plan_pruning
+from mnistkit.runs.retention import prune as prune
+from mnistkit.runs.retention import registered_versions as registered_versions
+from mnistkit.runs.reuse import ReuseDecision as ReuseDecision
 from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
 
 __all__ = [
     "Attempt",
     "ComputeBackend",
-    "Explanation",
-    "GroupBackend",
+    "DelegatingCompute",
     "MetricPoint",
+    "ObservedCompute",
     "Phase",
+    "PruningPlan",
+    "ReuseDecision",
     "Run",
     "RunContext",
+    "RunObserver",
     "RunRecord",
     "RunState",
+    "SupportsDelete",
+    "SupportsGroups",
+    "SupportsStart",
     "Transition",
     "best_run",
     "get_context",
+    "plan_pruning",
+    "prune",
+    "registered_versions",
 ]

@@ -1,16 +1,17 @@
-"""Runs jobs, and keeps their records, logs and files."""
+"""The interface of compute backends, and what they can support besides."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
 from mnistkit.runs.record import RunRecord
 
-__all__ = ["ComputeBackend", "GroupBackend"]
+__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"]
 
 
 class ComputeBackend(ABC):
@@ -44,7 +45,7 @@ class ComputeBackend(ABC):
 
     @abstractmethod
     def get(self, run_id: str) -> RunRecord:
-        """The present record of a run.
+        """Return the present record of a run.
 
         Raises:
             RunNotFoundError: No run has that id.
@@ -52,11 +53,11 @@ class ComputeBackend(ABC):
 
     @abstractmethod
     def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
-        """All runs, or those of one experiment, newest first. Never fails for one unreadable record."""
+        """Return all runs, or those of one experiment, newest first. Never fails for one unreadable record."""
 
     @abstractmethod
     def cancel(self, run_id: str) -> None:
-        """Ask a run to stop. A request: the run may still complete. Idempotent; nothing happens to a terminal run.
+        """Request the end of a run, which may still complete. Idempotent; nothing happens to a terminal run.
 
         A run that hasn't started is Canceled before this returns.
 
@@ -66,7 +67,7 @@ class ComputeBackend(ABC):
 
     @abstractmethod
     def logs(self, run_id: str, *, start: int = 0) -> str:
-        """What the run has written so far, from character ``start`` on; empty if nothing yet.
+        """Return the log so far, from character ``start`` on; empty if there is none yet.
 
         Odd bytes never raise: what isn't UTF-8 comes as backslash escapes. ``len(text)`` so far is the next
         ``start``: text once returned doesn't change.
@@ -91,19 +92,17 @@ class ComputeBackend(ABC):
         """
 
 
-class GroupBackend(ComputeBackend):
-    """A backend that can run jobs one after another in one place, so that each builds on what the ones before found."""
+@runtime_checkable
+class SupportsGroups(Protocol):
+    """A backend that can run jobs one after another in one place, each building on the earlier ones."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Take jobs that gain from being run one after another, in this order; each is a run of its own.
 
-        Otherwise as `submit`: a run that fails or is canceled doesn't stop those after it.
+        Otherwise as `ComputeBackend.submit`: a run that fails or is canceled doesn't stop those after it.
 
         Args:
-            jobs: At least one; training jobs that `mnistkit.training.paths` puts into one group.
+            jobs: At least one; training jobs that `mnistkit.estimators.warm_start_groups` puts into one group.
             data: What to run them on.
             detach: Whether the runs outlive this process.
 
@@ -113,5 +112,33 @@ class GroupBackend(ComputeBackend):
         Raises:
             SpecError: A job can't run on any backend. Nothing was submitted.
             StorageError: The backend can't keep records.
-            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
+            UsageError: The backend's runs end with this process, and ``detach`` is set.
+        """
+
+
+@runtime_checkable
+class SupportsDelete(Protocol):
+    """A backend that can delete runs."""
+
+    def get(self, run_id: str) -> RunRecord:
+        """Return the present record; see `ComputeBackend.get`."""
+
+    def delete_run(self, run_id: str) -> None:
+        """Remove a finished run with all its files.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't finished.
+        """
+
+
+@runtime_checkable
+class SupportsStart(Protocol):
+    """A backend whose first submit is quick if it was started ahead."""
+
+    def start(self) -> None:
+        """Start what the first submit needs, and return at once. Idempotent.
+
+        Raises:
+            StorageError: The backend can't keep records.
         """

@@ -1,4 +1,4 @@
-"""What training code writes to: the same surface inside a run and outside of one."""
+"""The interface that training code logs to, inside a run and outside of one."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ __all__ = [
 ]
 
 RUN_FOLDER_VARIABLE = "MNISTKIT_RUN_FOLDER"
-"""Tells a script which run folder it belongs to."""
+"""The environment variable that holds the run folder of a script."""
 
 CANCEL_FILE = "cancel"
-"""The file in a run folder whose presence asks the run to stop."""
+"""The file in a run folder whose presence requests the end of the run."""
 
 METRICS_FILE = "metrics.jsonl"
 """The file in a run folder that holds its metrics, one JSON object a line."""
@@ -48,7 +48,7 @@ TAGS_FILE = "tags.jsonl"
 
 
 class RunContext(ABC):
-    """What training code writes to."""
+    """Logs metrics, tags, images and files of a run."""
 
     @property
     @abstractmethod
@@ -58,7 +58,7 @@ class RunContext(ABC):
     @property
     @abstractmethod
     def should_stop(self) -> bool:
-        """Whether somebody asked the run to stop: long loops look from time to time, and return early."""
+        """True if the end of the run was requested: long loops look from time to time, and return early."""
 
     @abstractmethod
     def log(self, name: str, value: float, *, step: int | None = None) -> None:
@@ -78,7 +78,7 @@ class RunContext(ABC):
         """Set a tag on the run; the last value holds."""
 
     def log_image(self, name: str, image: Any) -> Path:
-        """Keep a picture as ``outputs/<name>.png``, and return where it is.
+        """Keep a figure or an image as ``outputs/<name>.png``, and return where it is.
 
         Args:
             name: Without the ending.
@@ -138,7 +138,7 @@ class FolderContext(RunContext):
 
     @property
     def should_stop(self) -> bool:
-        """Whether the run's cancellation was asked for."""
+        """True if the end of the run was requested."""
         return (self._folder / CANCEL_FILE).exists()
 
     def log(self, name: str, value: float, *, step: int | None = None) -> None:
@@ -154,7 +154,7 @@ class FolderContext(RunContext):
 
 
 class ConsoleContext(RunContext):
-    """Outside a run: says what is logged on standard output, and keeps files in ``./outputs``."""
+    """Outside a run: prints what is logged, and keeps files in ``./outputs``."""
 
     @property
     def outputs(self) -> Path:
@@ -165,16 +165,16 @@ class ConsoleContext(RunContext):
 
     @property
     def should_stop(self) -> bool:
-        """Never: Ctrl-C is how to stop a script."""
+        """False: Ctrl-C stops a script."""
         return False
 
     def log(self, name: str, value: float, *, step: int | None = None) -> None:
-        """Say ``name = value``."""
+        """Print ``name = value``."""
         at = "" if step is None else f" (step {step})"
         print(f"{name} = {_number(name, value):g}{at}")  # noqa: T201 - the console is where this context logs
 
     def tag(self, key: str, value: str) -> None:
-        """Say ``key: value``."""
+        """Print ``key: value``."""
         print(f"{key}: {value}")  # noqa: T201 - the console is where this context logs
 
 
@@ -182,7 +182,7 @@ _current: ContextVar[RunContext] = ContextVar("mnistkit_context")
 
 
 def get_context() -> RunContext:
-    """The context of the run that this code is part of; outside a run, one that logs to the console."""
+    """Return the context of the run that this code is part of; outside a run, one that logs to the console."""
     context = _current.get(None)
     if context is not None:
         return context
@@ -201,7 +201,7 @@ def using_context(context: RunContext) -> Iterator[None]:
 
 
 def read_points(folder: Path) -> tuple[MetricPoint, ...]:
-    """The metrics of a run folder, in order; lines that are torn or strange are left out."""
+    """Return the metrics of a run folder, in order; lines that are torn or strange are left out."""
     points = []
     for item in _lines(folder / METRICS_FILE):
         try:
@@ -220,7 +220,7 @@ def read_points(folder: Path) -> tuple[MetricPoint, ...]:
 
 
 def read_tags(folder: Path) -> dict[str, str]:
-    """The tags that a run set on itself; lines that are torn or strange are left out."""
+    """Return the tags that a run set on itself; lines that are torn or strange are left out."""
     items = _lines(folder / TAGS_FILE)
     return {str(item["key"]): str(item["value"]) for item in items if {"key", "value"} <= item.keys()}
 
@@ -267,4 +267,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Stopped(BaseException):
-    """Raised in a run that was asked to stop, at the next moment at which it can."""
+    """Raised in a run whose end was requested, at the next moment at which it can stop."""

@@ -1,4 +1,4 @@
-"""Following a run as it goes on: what is new in its states and its log, as lines or in a notebook's cell."""
+"""Follow a run: what is new in its states and its log, as lines or in a notebook's cell."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import attrs
 
+from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Text
 from mnistkit.utils.text import duration, number, safe
 
-if TYPE_CHECKING:  # a run offers to be watched
-    from mnistkit.runs.record import RunRecord, RunState, Transition
-    from mnistkit.runs.run import Run
-
 __all__ = ["LogTail", "Progress", "StateNews", "progress_of"]
 
-_LINE_END = re.compile(r"\r\n|\n|\r(?=[^\n])")  # a return at the end may be half of a line end
-_MAX_LINE = 10_000
+_LINE_END_PATTERN = re.compile(r"\r\n|\n|\r(?=[^\n])")  # a return at the end may be half of a line end
+_MAX_LINE_CHARS = 10_000
 _MAX_METRICS = 8
 
 
@@ -34,21 +31,30 @@ class LogTail:
         last: The last whole lines, control characters written out.
     """
 
-    def __init__(self, run: Run, lines: int = 10) -> None:
+    def __init__(self, logs: Callable[[int], str], lines: int = 10) -> None:
+        """Begin at the start of the log.
+
+        Args:
+            logs: Returns the log from a character on, as `ComputeBackend.logs` does.
+            lines: Maximum number of lines in ``last``.
+        """
         self.last: deque[str] = deque(maxlen=lines)
-        self._run = run
+        self._logs = logs
         self._position = 0
         self._begun = ""
 
-    def read(self) -> list[str]:
-        """The lines that were completed since the last call, safe to show; of a run that ended, all the rest.
+    def read(self, *, is_final: bool = False) -> list[str]:
+        """Return the lines that were completed since the last call, with control characters written out.
 
         A line of more than 10000 characters comes in pieces.
+
+        Args:
+            is_final: Whether the run has finished: a last line without an end is returned too.
         """
-        text = self._run.logs(start=self._position)
+        text = self._logs(self._position)
         self._position += len(text)
-        *whole, self._begun = _LINE_END.split(self._begun + text)
-        if self._begun and (self._run.state.is_terminal or len(self._begun) > _MAX_LINE):
+        *whole, self._begun = _LINE_END_PATTERN.split(self._begun + text)
+        if self._begun and (is_final or len(self._begun) > _MAX_LINE_CHARS):
             whole.append(self._begun)
             self._begun = ""
         lines = [piece for line in whole for piece in _pieces(safe(line.rstrip("\r")))]
@@ -57,26 +63,26 @@ class LogTail:
 
     @property
     def last_line(self) -> str:
-        """The last line that isn't blank, whole or only begun."""
+        """The last line that isn't blank, complete or not."""
         begun = safe(self._begun).strip()
         return begun or next((line for line in reversed(self.last) if line.strip()), "")
 
 
 class StateNews:
-    """Tells each state of a run once, however often its record is read."""
+    """Reports each state of a run once, however often its record is read."""
 
     def __init__(self, known: Iterable[Transition] = ()) -> None:
         """Begin.
 
         Args:
-            known: What isn't news.
+            known: Transitions that aren't news.
         """
-        self._told: set[tuple[RunState, int]] = set()
+        self._reported: set[tuple[RunState, int]] = set()
         for _ in self._new(known):
             pass
 
     def lines(self, record: RunRecord) -> list[str]:
-        """A line per state that is new: ``Run X is Running.``; the last one with metrics, or the error."""
+        """Return a line per new state: ``Run X is Running.``; a terminal state's has the metrics or the error."""
         return [_state_line(record, transition) for transition in self._new(record.transitions)]
 
     def _new(self, transitions: Iterable[Transition]) -> Iterator[Transition]:
@@ -85,36 +91,39 @@ class StateNews:
         for transition in transitions:
             seen[transition.state] += 1
             key = transition.state, seen[transition.state]
-            if key not in self._told:
-                self._told.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 yield transition
 
 
 class Progress(ABC):
-    """Shows how one run goes on."""
+    """Shows the progress of one run."""
 
     @abstractmethod
-    def update(self) -> None:
-        """Show what is new since the last look at the run."""
+    def update(self, record: RunRecord) -> None:
+        """Show what is new in the record and the log."""
 
 
-def progress_of(run: Run) -> Progress:
-    """One output cell that changes in place where HTML can be shown, plain lines elsewhere."""
-    return _Cell(run) if _in_notebook() else _Lines(run)
+def progress_of(logs: Callable[[int], str]) -> Progress:
+    """Return one output cell that changes in place where HTML can be shown, and plain lines elsewhere.
+
+    Args:
+        logs: Returns the run's log from a character on.
+    """
+    return _Cell(logs) if _in_notebook() else _Lines(logs)
 
 
 class _Lines(Progress):
     """Prints states and log lines as they come."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._tail = LogTail(run)
+    def __init__(self, logs: Callable[[int], str]) -> None:
+        self._tail = LogTail(logs)
         self._news = StateNews()
 
-    def update(self) -> None:
-        """Print what is new; how the run ended comes last."""
-        states, log = self._news.lines(self._run.record), self._tail.read()
-        has_ended = self._run.state.is_terminal
+    def update(self, record: RunRecord) -> None:
+        """Print what is new, the terminal state last."""
+        has_ended = record.state.is_terminal
+        states, log = self._news.lines(record), self._tail.read(is_final=has_ended)
         lines = [*states[:-1], *log, *states[-1:]] if has_ended else [*states, *log]
         if sys.stdout is None:  # it was closed
             return
@@ -125,20 +134,19 @@ class _Lines(Progress):
 
 
 class _Cell(Progress):
-    """Draws the run anew in one output cell."""
+    """Redraws the run in one output cell."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._tail = LogTail(run)
+    def __init__(self, logs: Callable[[int], str]) -> None:
+        self._tail = LogTail(logs)
         self._handle: Any = None
 
-    def update(self) -> None:
+    def update(self, record: RunRecord) -> None:
         """Replace what the cell shows."""
-        self._tail.read()
-        summary = self._run.record.describe()
+        self._tail.read(is_final=record.state.is_terminal)
+        summary = record.describe()
         log = Text(title="End of its log", text="\n".join(self._tail.last), is_folded=False)
         html = render(attrs.evolve(summary, texts=(*summary.texts, log)))
-        shown = {"text/html": html, "text/plain": repr(self._run)}
+        shown = {"text/html": html, "text/plain": repr(record)}
         if self._handle is None:
             self._handle = importlib.import_module("IPython.display").display(shown, raw=True, display_id=True)
         else:
@@ -146,7 +154,7 @@ class _Cell(Progress):
 
 
 def _in_notebook() -> bool:
-    """Whether this runs inside an IPython that shows HTML; its terminal shell shows text alone."""
+    """Return True inside an IPython that shows HTML; its terminal shell shows text alone."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and "text/html" in shell.display_formatter.active_types
@@ -163,4 +171,4 @@ def _state_line(record: RunRecord, transition: Transition) -> str:
 
 
 def _pieces(line: str) -> list[str]:
-    return [line[start : start + _MAX_LINE] for start in range(0, len(line), _MAX_LINE)] or [line]
+    return [line[start : start + _MAX_LINE_CHARS] for start in range(0, len(line), _MAX_LINE_CHARS)] or [line]

@@ -23,7 +23,7 @@ _DIGEST_CHARS = 12
 
 
 class RunState(str, enum.Enum):
-    """Where a run is on its way. The words are Azure ML's."""
+    """The state of a run, in Azure ML's words."""
 
     QUEUED = "Queued"
     PREPARING = "Preparing"
@@ -36,7 +36,7 @@ class RunState(str, enum.Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can follow."""
+        """True if no other state can follow."""
         return self in {RunState.COMPLETED, RunState.FAILED, RunState.CANCELED}
 
     def __str__(self) -> str:
@@ -195,7 +195,7 @@ class RunRecord:
         return render(self.describe())
 
 
-_WAY = ("Queued", "Preparing", "Running", "Finalizing")
+_STATE_ORDER = ("Queued", "Preparing", "Running", "Finalizing")
 
 
 @frozen(kw_only=True)
@@ -236,8 +236,8 @@ def _phases(transitions: Sequence[Transition]) -> Iterator[Phase]:
         state = transition.state
         if state.is_terminal:
             continue
-        if state.value in _WAY:
-            position = _WAY.index(state.value)
+        if state.value in _STATE_ORDER:
+            position = _STATE_ORDER.index(state.value)
             attempt += position <= reached
             reached = position
         end = ends[index] if index < len(ends) else None

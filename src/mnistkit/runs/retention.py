@@ -1,4 +1,4 @@
-"""Deleting old runs: a plan that says what goes, what stays and why; then its execution, which looks again."""
+"""Retention: plan which old runs to delete and which to keep, with reasons; then delete, with a second check."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
 from mnistkit.errors import MnistkitError, ModelNotFoundError, RunNotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.clock import utc_now
 
 __all__ = [
-    "DeletesRuns",
     "KeptRun",
     "PruningPlan",
     "parse_age",
@@ -32,33 +31,17 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_AGE = re.compile(r"([0-9]{1,5})\s*([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-@runtime_checkable
-class DeletesRuns(Protocol):
-    """A compute backend that can delete runs; not all can."""
-
-    def get(self, run_id: str) -> RunRecord:
-        """The present record; see `mnistkit.interfaces.ComputeBackend.get`."""
-
-    def delete_run(self, run_id: str) -> None:
-        """Remove a run that has ended, with all its files.
-
-        Raises:
-            RunNotFoundError: No run has that id.
-            RunStateError: It hasn't ended.
-        """
+_AGE_PATTERN = re.compile(r"([0-9]{1,5})\s*([hdw])")
+_AGE_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 @frozen(kw_only=True)
 class KeptRun:
-    """A run that stays.
+    """A run to keep.
 
     Attributes:
         record: The run.
-        reason: Why, such as ``"digits:3 came from it"``.
+        reason: The reason, such as ``"digits:3 came from it"``.
     """
 
     record: RunRecord
@@ -67,11 +50,11 @@ class KeptRun:
 
 @frozen(kw_only=True)
 class PruningPlan:
-    """Which runs go and which stay: each of those that were looked at is in one of the two.
+    """The runs to delete and the runs to keep: each run that was considered is in one of the two.
 
     Attributes:
-        delete: The runs that go, newest first.
-        keep: The runs that stay, each with the reason, newest first.
+        delete: The runs to delete, newest first.
+        keep: The runs to keep, each with the reason, newest first.
     """
 
     delete: tuple[RunRecord, ...]
@@ -86,49 +69,49 @@ def plan_pruning(
     older_than: timedelta | None = None,
     now: datetime | None = None,
 ) -> PruningPlan:
-    """Say which runs to delete. Nothing is deleted: `prune` does that.
+    """Return which runs to delete and which to keep. Nothing is deleted: `prune` does that.
 
-    A run goes if it has ended, no registered version came from it, it isn't among the newest ``keep`` of its
-    experiment, and it ended longer than ``older_than`` ago.
+    A run is deleted if it has finished, no registered version came from it, it isn't among the newest ``keep`` of its
+    experiment, and it finished longer than ``older_than`` ago.
 
     Args:
         records: All runs, of one experiment or of several: ``trainer.compute.runs()``.
         models: All registered versions: ``registered_versions(trainer.models)``.
-        keep: How many of the newest runs of each experiment stay, however they ended; None for no such rule.
-        older_than: The age, counted from its end, up to which a run stays; None for no such rule.
+        keep: The number of newest runs of each experiment to keep, whatever their state; None for no such rule.
+        older_than: The age, counted from its end, up to which a run is kept; None for no such rule.
         now: The time to count from; None for the present.
 
     Raises:
         UsageError: Neither ``keep`` nor ``older_than`` is given, or one of them is negative.
     """
     if keep is None and older_than is None:
-        raise UsageError("Say what to keep: so many of the newest runs (keep), those of late (older_than), or both.")
+        raise UsageError("Set keep (the number of newest runs), older_than (an age such as 30d), or both.")
     if (keep is not None and keep < 0) or (older_than is not None and older_than < timedelta()):
-        raise UsageError(f"keep={keep}, older_than={older_than}: use none that is negative.")
+        raise UsageError(f"keep={keep}, older_than={older_than}: they can't be negative.")
     now = now or utc_now()
     origins: dict[str, list[str]] = {}
     _add_origins(origins, models)
     rank: Counter[str] = Counter()
-    doomed, kept = [], []
+    to_delete, kept = [], []
     for record in sorted(records, key=lambda record: (record.created_at, record.id), reverse=True):
         rank[record.experiment] += 1
         age = now - (record.finished_at or now)
-        reason = _tie(record, origins)
+        reason = _required_by(record, origins)
         if reason is None and keep is not None and rank[record.experiment] <= keep:
             reason = f"it is one of the newest {keep} of {record.experiment}"
         if reason is None and older_than is not None and age <= older_than:
-            reason = f"it ended {_in_words(age)} ago"
+            reason = f"it finished {_in_words(age)} ago"
         if reason is None:
-            doomed.append(record)
+            to_delete.append(record)
         else:
             kept.append(KeptRun(record=record, reason=reason))
-    return PruningPlan(delete=tuple(doomed), keep=tuple(kept))
+    return PruningPlan(delete=tuple(to_delete), keep=tuple(kept))
 
 
-def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> PruningPlan:
-    """Delete the runs that a plan says, each after one more look at its state and at the models registered by then.
+def prune(plan: PruningPlan, compute: SupportsDelete, models: ModelRegistry) -> PruningPlan:
+    """Delete the runs of a plan, each after its state and the models registered by then have been checked again.
 
-    One that can't be deleted doesn't stop the others. One that somebody else has deleted is in neither list.
+    One that can't be deleted doesn't stop the others. One that another process has deleted is in neither list.
 
     Args:
         plan: What to delete.
@@ -136,18 +119,18 @@ def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> Pru
         models: Where models are registered.
 
     Returns:
-        What was deleted; what stays, as planned or after all, and why.
+        The runs that were deleted, and those that were kept, as planned or after the check, with reasons.
 
     Raises:
-        IntegrityError: It can't be told which run a version came from. What was deleted by then is gone.
+        IntegrityError: A version can't be read, so that its run is unknown. Runs deleted by then stay deleted.
     """
-    looked_at: dict[str, int] = {}
+    checked: dict[str, int] = {}
     origins: dict[str, list[str]] = {}
     deleted, kept = [], list(plan.keep)
     for run in plan.delete:
-        _add_origins(origins, _registered_since(models, looked_at))
+        _add_origins(origins, _registered_since(models, checked))
         try:
-            reason = _tie(compute.get(run.id), origins)
+            reason = _required_by(compute.get(run.id), origins)
             if reason is None:
                 compute.delete_run(run.id)
         except RunNotFoundError:
@@ -162,16 +145,16 @@ def prune(plan: PruningPlan, compute: DeletesRuns, models: ModelRegistry) -> Pru
 
 
 def registered_versions(models: ModelRegistry) -> tuple[ModelVersion, ...]:
-    """All versions of all models. Unlike `ModelRegistry.versions` it leaves none out.
+    """Return all versions of all models. Unlike `ModelRegistry.versions` it leaves none out.
 
     Raises:
-        IntegrityError: One can't be read: what it came from can't be told.
+        IntegrityError: One can't be read, so that its run is unknown.
     """
     return tuple(_registered_since(models, {}))
 
 
 def run_size(record: RunRecord) -> int | None:
-    """How many bytes the files of a run take; None if they aren't in a folder of this machine."""
+    """Return the size of a run's files in bytes; None if they aren't in a folder of this machine."""
     if not os.path.isdir(record.url):  # noqa: PTH112 - it may be a web address
         return None
     size = 0
@@ -183,19 +166,19 @@ def run_size(record: RunRecord) -> int | None:
 
 
 def parse_age(text: str) -> timedelta:
-    """A time span as people write it: ``12h``, ``30d``, ``2w``.
+    """Return the time span of a text such as ``12h``, ``30d`` or ``2w``.
 
     Raises:
         UsageError: It isn't one.
     """
-    match = _AGE.fullmatch(text.strip())
+    match = _AGE_PATTERN.fullmatch(text.strip())
     if not match:
-        raise UsageError(f"{text!r:.60} is no time span: write hours, days or weeks, such as 12h, 30d or 2w.")
-    return int(match[1]) * _UNITS[match[2]]
+        raise UsageError(f"{text!r:.60} isn't a time span: write hours, days or weeks, such as 12h, 30d or 2w.")
+    return int(match[1]) * _AGE_UNITS[match[2]]
 
 
-def _tie(record: RunRecord, origins: dict[str, list[str]]) -> str | None:
-    """Why a run must stay whatever the rules say; None if nothing ties it."""
+def _required_by(record: RunRecord, origins: dict[str, list[str]]) -> str | None:
+    """Return why a run must be kept whatever the rules are; None if nothing requires it."""
     if not record.state.is_terminal:
         return f"it is {record.state}"
     if record.id in origins:
@@ -210,17 +193,17 @@ def _add_origins(origins: dict[str, list[str]], models: Iterable[ModelVersion]) 
             origins.setdefault(model.run_id, []).append(model.id)
 
 
-def _registered_since(models: ModelRegistry, looked_at: dict[str, int]) -> Iterator[ModelVersion]:
-    """Yield the versions above the numbers in ``looked_at``, by model, and note there how far that was."""
+def _registered_since(models: ModelRegistry, checked: dict[str, int]) -> Iterator[ModelVersion]:
+    """Yield the versions above the numbers in ``checked``, by model, and update these numbers."""
     for name in models.names():
         with contextlib.suppress(ModelNotFoundError):  # deleted meanwhile
-            newest, done = models.get(name).version, looked_at.get(name, 0)
+            newest, done = models.get(name).version, checked.get(name, 0)
             if newest > done:
                 readable = {model.version: model for model in models.versions(name)}
                 for number in range(done + 1, newest + 1):
                     with contextlib.suppress(ModelNotFoundError):
                         yield readable.get(number) or models.get(name, number)
-                looked_at[name] = newest
+                checked[name] = newest
 
 
 def _in_words(age: timedelta) -> str:

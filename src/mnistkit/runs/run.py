@@ -1,4 +1,4 @@
-"""Runs: their states, their records as values, and the handle that users hold."""
+"""The user's handle on a run of any backend."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ import attrs
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.following import progress_of
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 from mnistkit.utils.markup import render
 
 __all__ = ["Run", "best_run"]
 
-_LAST_LINES = 10
+_MAX_TRACEBACK_LINES = 10
 
 _log = logging.getLogger(__name__)
 
 
 class Run:
-    """A handle on one run of any backend: thin, cheap, and nothing happens when it goes away.
+    """A handle on one run of any backend: a backend and the latest record. Nothing happens when it is collected.
 
-    ``state``, ``metrics`` and the like are those of the last look; `refresh`, `wait` and `watch` look again.
+    ``state``, ``metrics`` and the like are those of the latest record; `refresh`, `poll`, `wait` and `watch` read it
+    again. It can be pickled and copied if its backend can.
     """
 
     __slots__ = ("_backend", "_record")
@@ -38,7 +40,7 @@ class Run:
 
     @property
     def record(self) -> RunRecord:
-        """The record as of the last look."""
+        """The latest record that was read."""
         return self._record
 
     @property
@@ -48,7 +50,7 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """The state as of the last look."""
+        """The state in the latest record."""
         return self._record.state
 
     @property
@@ -78,34 +80,34 @@ class Run:
         return points
 
     def refresh(self) -> Run:
-        """Look again; returns itself."""
+        """Read the record again; return this handle."""
         self._record = self._backend.get(self.id)
         return self
 
     def wait(self, timeout: float | None = None) -> Run:
-        """Wait until the run has ended, however it ends; returns itself.
+        """Wait until the run has finished, in whatever state; return this handle.
 
-        Interrupting the wait (Ctrl-C) leaves the run going, and logs how to cancel it.
+        Interrupting the wait (Ctrl-C) leaves the run running, and logs how to cancel it.
 
         Args:
-            timeout: Seconds to wait at most; None for ever.
+            timeout: Maximum number of seconds to wait; None for no maximum.
 
         Raises:
-            RunTimeoutError: It hasn't ended by then; it goes on.
+            RunTimeoutError: It hasn't finished by then; it keeps running.
         """
-        with _going_on(self.id):
-            for _ in self.looks(timeout):
+        with _hint_on_interrupt(self.id):
+            for _ in self.poll(timeout):
                 pass
         return self
 
-    def looks(self, timeout: float | None = None) -> Iterator[Run]:
-        """Look again and again, ever less often, until the run has ended: yields itself after each look.
+    def poll(self, timeout: float | None = None) -> Iterator[Run]:
+        """Read the record repeatedly, ever less often, until the run has finished; yield this handle each time.
 
         Args:
-            timeout: Seconds to go on at most; None for ever.
+            timeout: Maximum number of seconds; None for no maximum.
 
         Raises:
-            RunTimeoutError: It hasn't ended by then; it goes on.
+            RunTimeoutError: It hasn't finished by then; it keeps running.
         """
         start = time.monotonic()
         deadline = math.inf if timeout is None else start + timeout
@@ -115,26 +117,25 @@ class Run:
                 return
             now = time.monotonic()
             if now >= deadline:
-                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
+                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it keeps running.")
             pause = min(max(0.01, 0.1 * (now - start)), 1.0)  # a tenth late at most
             time.sleep(min(pause, deadline - now))
 
     def watch(self) -> Run:
-        """Show how the run goes on until it has ended, however it ends; returns itself.
+        """Show the run's progress until it has finished, in whatever state; return this handle.
 
         A notebook shows it in one output cell that changes in place; elsewhere states and log lines are printed as
-        they come. Interrupting it (Ctrl-C) ends the watching alone: the run goes on, and how to cancel it is logged.
+        they come. Interrupting it (Ctrl-C) stops the watching alone: the run keeps running, and how to cancel it is
+        logged.
         """
-        from mnistkit.runs.following import progress_of
-
-        progress = progress_of(self)
-        with contextlib.suppress(KeyboardInterrupt), _going_on(self.id):
-            for _ in self.looks():
-                progress.update()
+        progress = progress_of(self._logs_from)
+        with contextlib.suppress(KeyboardInterrupt), _hint_on_interrupt(self.id):
+            for _ in self.poll():
+                progress.update(self._record)
         return self
 
     def result(self, timeout: float | None = None) -> dict[str, float]:
-        """Wait, and return the metrics of the completed run.
+        """Wait for the end, and return the metrics of the completed run.
 
         Raises:
             RunFailedError: It ended as Failed or Canceled.
@@ -145,7 +146,7 @@ class Run:
         return self.metrics
 
     def raise_for_state(self) -> None:
-        """Do nothing if the run, as of the last look, is going well or completed.
+        """Raise if the run, in its latest record, is Failed or Canceled.
 
         Raises:
             RunFailedError: It ended as Failed or Canceled; the message holds its error and the end of its traceback, or
@@ -153,7 +154,7 @@ class Run:
         """
         if self.state in {RunState.FAILED, RunState.CANCELED}:
             detail = f": {self.error.rstrip('.')}" if self.error else ""
-            last = (self.record.traceback or "").splitlines()[-_LAST_LINES:]
+            last = (self.record.traceback or "").splitlines()[-_MAX_TRACEBACK_LINES:]
             raise RunFailedError(
                 "\n".join([f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().", *last])
             )
@@ -163,18 +164,21 @@ class Run:
     @overload
     def logs(self, *, follow: Literal[True], start: int = 0) -> Iterator[str]: ...
     def logs(self, *, follow: bool = False, start: int = 0) -> str | Iterator[str]:
-        """What the run has written so far; with ``follow``, an iterator of text until it ends.
+        """Return the log so far; with ``follow``, an iterator over new text until the run has finished.
 
-        Interrupting the iteration (Ctrl-C) leaves the run going, and logs how to cancel it.
+        Interrupting the iteration (Ctrl-C) leaves the run running, and logs how to cancel it.
 
         Args:
-            follow: Whether to go on until the run has ended.
+            follow: Whether to continue until the run has finished.
             start: The character to begin at: the length of what was read before, to read only what is new.
         """
-        return self._follow(start) if follow else self._backend.logs(self.id, start=start)
+        return self._follow(start) if follow else self._logs_from(start)
+
+    def _logs_from(self, start: int) -> str:
+        return self._backend.logs(self.id, start=start)
 
     def cancel(self) -> None:
-        """Ask the run to stop; idempotent, and nothing happens if it has ended."""
+        """Request the end of the run; idempotent, and nothing happens if it has finished."""
         self._backend.cancel(self.id)
         self.refresh()
 
@@ -187,9 +191,9 @@ class Run:
         return self._backend.download(self.id, file, Path(into))
 
     def _follow(self, position: int) -> Iterator[str]:
-        with _going_on(self.id):
-            for _ in self.looks():
-                text = self._backend.logs(self.id, start=position)
+        with _hint_on_interrupt(self.id):
+            for _ in self.poll():
+                text = self._logs_from(position)
                 position += len(text)
                 if text:
                     yield text
@@ -205,7 +209,7 @@ class Run:
 
 
 def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = "max") -> Run:
-    """The completed run with the best last value of ``metric``.
+    """Return the completed run with the best last value of ``metric``.
 
     NaN and infinite values never win; ties go to the run that was submitted first.
 
@@ -233,12 +237,12 @@ def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = 
 
 
 @contextlib.contextmanager
-def _going_on(run_id: str) -> Iterator[None]:
-    """Say what an interruption of the block means for the run: nothing."""
+def _hint_on_interrupt(run_id: str) -> Iterator[None]:
+    """Log, on Ctrl-C, that the run keeps running and how to cancel it."""
     try:
         yield
     except KeyboardInterrupt:
-        _log.warning("Run %s goes on; cancel it with run.cancel() or 'mnistkit runs cancel %s'.", run_id, run_id)
+        _log.warning("Run %s keeps running; cancel it with run.cancel() or 'mnistkit runs cancel %s'.", run_id, run_id)
         raise
 
 

@@ -1,4 +1,4 @@
-"""What a sweep tries: grids, lists and random draws of parameters, and the ladder of successive halving."""
+"""Search: grids, lists and random draws of parameters, and the rule of successive halving."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Halving", "check_parameters", "combinations", "configured"]
 
 def _factor(value: int) -> int:
     if value < 2:  # noqa: PLR2004 - a factor of 1 halves nothing
-        raise UsageError(f"factor={value}: use 2 or more, as one in so many goes on.")
+        raise UsageError(f"factor={value}: use 2 or more: the best 1/factor of the combinations stay.")
     return value
 
 
@@ -41,11 +41,12 @@ class Halving:
 
     The rule: with ``n`` combinations the ladder has ``1 + floor(log_factor(n))`` rungs at most. Rung ``k`` trains on
     ``min_limit * factor**k`` images, the last on all of them (or on the sweep's ``limit``); rungs between that would
-    need as many or more are left out. When all runs of a rung have ended, the best ``ceil(n_k / factor)`` of its
-    ``n_k`` combinations go on. A run that failed or whose metric isn't finite never does; ties go to the earlier one.
+    need as many or more are left out. When all runs of a rung have finished, the best ``ceil(n_k / factor)`` of its
+    ``n_k`` combinations reach the next rung. A run that failed or whose metric isn't finite never does; of equals the
+    earlier one does.
 
     With 9 combinations, the defaults and MNIST: 9 runs on 1000 images, 3 on 3000, 1 on 60000. Choose ``min_limit``
-    so that a run on so many images tells good from hopeless: one that would win late can't be called back. The metric
+    so that runs on that many images rank well: a combination that was dropped never returns. The metric
     is that of the test images, as for every choice by `Sweep.best`; keep images aside for a figure to publish.
 
     The source is Jamieson & Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization"
@@ -53,9 +54,9 @@ class Halving:
     that here the last rung always has everything.
 
     Attributes:
-        factor: One in so many goes on, and trains on so many times the images; at least 2.
+        factor: The best 1/factor of the combinations reach the next rung, with factor times the images; at least 2.
         min_limit: Training images of the first rung.
-        metric: What decides.
+        metric: The metric that decides.
         mode: ``"max"`` if higher is better, ``"min"`` if lower is.
 
     Raises:
@@ -68,11 +69,11 @@ class Halving:
     mode: Literal["max", "min"] = field(default="max", converter=_mode)
 
     def limits(self, n: int, full: int) -> list[int]:
-        """The training images of each rung, the last being ``full``.
+        """Return the number of training images of each rung, the last being ``full``.
 
         Args:
-            n: How many combinations there are.
-            full: How many training images there are at most.
+            n: The number of combinations.
+            full: The number of training images of the last rung.
 
         Raises:
             UsageError: ``min_limit`` isn't below ``full``.
@@ -89,7 +90,7 @@ class Halving:
         return [*takewhile(lambda limit: limit < full, lower), full]
 
     def survivors(self, runs: Sequence[Run]) -> list[int]:
-        """Which of a rung's runs go on: their indices, in order; none if no run has a finite metric."""
+        """Return which of a rung's runs reach the next one: their indices, in order."""
         sign = -1 if self.mode == "max" else 1
         values = {
             index: sign * run.metrics[self.metric]
@@ -103,13 +104,13 @@ class Halving:
 def combinations(
     grid: Mapping[str, Any] | Iterable[Mapping[str, Any]], *, n: int | None = None, seed: int = 42
 ) -> list[dict[str, Any]]:
-    """The combinations of parameters that a sweep tries, in order; numpy's scalars become Python's.
+    """Return the combinations of parameters that a sweep tries, in order; numpy's scalars become Python's.
 
     Args:
         grid: Values by parameter: all combinations of them, or ``n`` drawn at random. Or the combinations themselves.
         n: How many to draw, as scikit-learn's ``ParameterSampler`` does: from scipy.stats distributions by their
             ``rvs``, from lists evenly; if all are lists without repetition, and all combinations if there are fewer.
-        seed: Of the draw.
+        seed: Seed for the draw.
 
     Raises:
         UsageError: Something has the wrong shape, a distribution comes without ``n``, or there is nothing to try.
@@ -128,10 +129,10 @@ def combinations(
 
 
 def configured(estimator: Any, trials: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    """A clone of ``estimator`` per combination, with its parameters set.
+    """Yield a clone of ``estimator`` per combination, with its parameters set.
 
     Raises:
-        SpecError: ``estimator`` is no classifier.
+        SpecError: ``estimator`` isn't a classifier.
         UsageError: It has no such parameter.
     """
     from sklearn.base import clone
@@ -146,18 +147,18 @@ def configured(estimator: Any, trials: Iterable[Mapping[str, Any]]) -> Iterator[
 
 
 def check_parameters(estimator: Any, names: Iterable[str]) -> None:
-    """Make sure that ``estimator`` has these parameters, however deep.
+    """Check that ``estimator`` has these parameters, however deep.
 
     Raises:
-        SpecError: ``estimator`` is no classifier.
+        SpecError: ``estimator`` isn't a classifier.
         UsageError: It has no such parameter; lists those that it has.
     """
     check_classifier(estimator)
-    there = estimator.get_params(deep=True)
+    params = estimator.get_params(deep=True)
     for name in names:
-        if name not in there:
+        if name not in params:
             raise UsageError(
-                f"{type(estimator).__name__} has no parameter {name!r}; it has {', '.join(sorted(there))}."
+                f"{type(estimator).__name__} has no parameter {name!r}; it has {', '.join(sorted(params))}."
             )
 
 
@@ -173,7 +174,7 @@ def _all(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
     drawn = [name for name, values in grid.items() if hasattr(values, "rvs")]
     if drawn:
         raise UsageError(
-            f"{', '.join(drawn)}: a distribution has no list of values; say with n= how many combinations to draw."
+            f"{', '.join(drawn)}: a distribution has no list of values; set n= to the number of combinations to draw."
         )
     try:
         return list(ParameterGrid(dict(grid)))

@@ -18,7 +18,7 @@ import pytest
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.layout import find_idx_files
 from mnistkit.errors import DataError, NotFoundError, StorageError
-from mnistkit.interfaces import DataSource, KnownContent, PinnedSource
+from mnistkit.interfaces import DataSource, SupportsDigests, SupportsPins
 from mnistkit.testing.contract import ContractSuite
 from mnistkit.utils.files import file_info
 
@@ -88,7 +88,7 @@ class DataSourceSuite(ContractSuite):
     def test_uri_tells_data_apart(self, source: DataSource, another: DataSource) -> None:
         """Sources of different data have different uris, and different digests where they know them."""
         assert source.uri != another.uri
-        if isinstance(source, KnownContent) and isinstance(another, KnownContent):
+        if isinstance(source, SupportsDigests) and isinstance(another, SupportsDigests):
             assert dict(source.digests()) != dict(another.digests())
 
     # What is fetched
@@ -182,8 +182,8 @@ class DataSourceSuite(ContractSuite):
     # What is known without fetching
 
     def test_known_content_is_known_before_it_is_fetched(self, source: DataSource, tmp_path: Path) -> None:
-        """`KnownContent.digests` are sha256s by file, the same before and after `fetch`, told without a connection."""
-        if not isinstance(source, KnownContent):
+        """`SupportsDigests.digests` are sha256s by file, the same before and after `fetch`, without a connection."""
+        if not isinstance(source, SupportsDigests):
             pytest.skip("this source doesn't say what it holds")
         with _opened("socket.") as opened:
             before = dict(source.digests())
@@ -193,8 +193,8 @@ class DataSourceSuite(ContractSuite):
         assert dict(source.digests()) == before
 
     def test_expected_content_is_what_is_there(self, source: DataSource, tmp_path: Path) -> None:
-        """`PinnedSource.expected` is None where a file is missing, and else tells each file's size and sha256."""
-        if not isinstance(source, PinnedSource):
+        """`SupportsPins.expected` is None where a file is missing, and else tells each file's size and sha256."""
+        if not isinstance(source, SupportsPins):
             pytest.skip("this source doesn't know its files without reading them")
         into = tmp_path / "data"
         assert source.expected(into) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timezone
@@ -12,7 +11,7 @@ from threading import Barrier
 from typing import Final
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve, fields
 
 from mnistkit.errors import (
     ConflictError,
@@ -24,7 +23,9 @@ from mnistkit.errors import (
 )
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.models.files import FORMATS
-from mnistkit.registry.verification import Verification
+from mnistkit.models.input import InputSpec
+from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.verification import Verification, inspect_version, verify_models, version_numbers
 from mnistkit.registry.version import ModelVersion
 from mnistkit.testing.contract import ContractSuite
 from mnistkit.utils.files import FileInfo, sha256_hex
@@ -160,73 +161,81 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_versions_count_from_one(self, registry: ModelRegistry, folder: Path) -> None:
         """Versions of a name are 1, 2, 3 and so on; each name counts by itself."""
-        assert [registry.register("digits", folder, format="files").version for _ in range(3)] == [1, 2, 3]
-        assert registry.register("letters", folder, format="files").version == 1
+        assert [registry.register("digits", folder, ModelInfo(format="files")).version for _ in range(3)] == [1, 2, 3]
+        assert registry.register("letters", folder, ModelInfo(format="files")).version == 1
 
     def test_versions_are_newest_first(self, registry: ModelRegistry, folder: Path) -> None:
         """`versions` lists all of them, newest first, as `register` and `get` return them."""
-        registered = [registry.register("digits", folder, format="files") for _ in range(12)]
+        registered = [registry.register("digits", folder, ModelInfo(format="files")) for _ in range(12)]
         assert registry.versions("digits") == tuple(reversed(registered))
         assert registry.get("digits", 10) == registered[9]
 
     def test_newest_is_the_default(self, registry: ModelRegistry, folder: Path) -> None:
         """`get` without a version returns the one with the highest number, not the last in the alphabet."""
         for _ in range(11):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         assert registry.get("digits").version == 11
 
     def test_names_are_sorted(self, registry: ModelRegistry, folder: Path) -> None:
         """`names` lists the models that have a version, sorted."""
         for name in ("letters", "digits", "Zebra"):
-            registry.register(name, folder, format="files")
+            registry.register(name, folder, ModelInfo(format="files"))
         assert registry.names() == ("Zebra", "digits", "letters")
 
-    def test_everything_said_is_kept(self, registry: ModelRegistry, folder: Path) -> None:
-        """Format, metrics, tags, description and run id come back as they were given, with a time in UTC."""
-        said = {
-            "format": "joblib",
-            "metrics": {"accuracy": 0.1 + 0.2, "regularization rate": 1e-300, "count": -0.0},
-            "tags": {"owner": "Zoë 😀", "empty": "", "Key with spaces": 'line\n"quoted" \\'},
-            "description": "a\tb\n\n{} null",
-            "run_id": "20260131-120000-abc123",
-        }
-        model = registry.get("digits", registry.register("digits", folder, **said).version)  # type: ignore[arg-type]  # a dict of keywords
-        assert {key: getattr(model, key) for key in said} == said
+    def test_info_comes_back(self, registry: ModelRegistry, folder: Path) -> None:
+        """Every field of `ModelInfo` comes back in the version as it was given, with a time in UTC."""
+        info = ModelInfo(
+            format="joblib",
+            metrics={"accuracy": 0.1 + 0.2, "regularization rate": 1e-300, "count": -0.0},
+            tags={"owner": "Zoë 😀", "empty": "", "Key with spaces": 'line\n"quoted" \\'},
+            description="a\tb\n\n{} null",
+            run_id="20260131-120000-abc123",
+            input=InputSpec(height=7, width=28, inverted=True, class_names=("zéro", "un"), dataset="digits"),
+        )
+        model = registry.get("digits", registry.register("digits", folder, info).version)
+        assert {each.name: getattr(model, each.name) for each in fields(ModelInfo)} == asdict(info, recurse=False)
         assert (model.name, model.version, model.id) == ("digits", 1, "digits:1")
         assert model.created_at.utcoffset() == timezone.utc.utcoffset(None)
 
-    def test_nothing_said_is_nothing_kept(self, registry: ModelRegistry, folder: Path) -> None:
-        """Metrics, tags, description and run id are optional and empty by default."""
-        model = registry.register("digits", folder, format="files")
-        assert (dict(model.metrics), dict(model.tags), model.description, model.run_id) == ({}, {}, "", None)
+    def test_optional_info_is_empty(self, registry: ModelRegistry, folder: Path) -> None:
+        """Metrics, tags, description, run id and input are optional and empty by default."""
+        model = registry.register("digits", folder, ModelInfo(format="files"))
+        assert (dict(model.metrics), dict(model.tags), model.description) == ({}, {}, "")
+        assert (model.run_id, model.input) == (None, None)
+
+    def test_info_is_one_value(self, registry: ModelRegistry, folder: Path) -> None:
+        """`register` without a `ModelInfo` is a `UsageError`, and nothing is registered."""
+        with pytest.raises(UsageError, match="ModelInfo"):
+            registry.register("digits", folder, "files")  # type: ignore[arg-type]  # that is the point
+        assert registry.names() == ()
 
     @pytest.mark.parametrize("format_", FORMATS)
     def test_every_format_is_taken(self, registry: ModelRegistry, folder: Path, format_: str) -> None:
         """Every format of `FORMATS` can be registered: a registry keeps files and doesn't look into them."""
-        assert registry.register("digits", folder, format=format_).format == format_
+        assert registry.register("digits", folder, ModelInfo(format=format_)).format == format_
 
     def test_files_are_described(self, registry: ModelRegistry, folder: Path) -> None:
         """``files`` holds the size and sha256 of each file, by its relative POSIX path, subfolders included."""
         expected = {file: FileInfo(len(data), sha256_hex(data)) for file, data in _FILES.items()}
-        assert registry.register("digits", folder, format="files").files == expected
+        assert registry.register("digits", folder, ModelInfo(format="files")).files == expected
 
     def test_digest_tells_versions_apart(self, registry: ModelRegistry, folder: Path) -> None:
         """``digest`` is 64 hexadecimal digits, stays the same, and differs between versions."""
-        first, second = (registry.register("digits", folder, format="files") for _ in range(2))
+        first, second = (registry.register("digits", folder, ModelInfo(format="files")) for _ in range(2))
         assert len(first.digest) == 64
         assert int(first.digest, 16) >= 0
         assert registry.get("digits", 1).digest == first.digest != second.digest
 
     def test_download_gives_the_files(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` returns the folder it was given, created, with exactly the registered files."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         into = tmp_path / "new" / "folder"
         assert registry.download(model, into) == into
         assert _content(into) == _FILES
 
     def test_download_again(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` replaces files of the same name and leaves others alone."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         (tmp_path / "into").mkdir()
         (tmp_path / "into" / "mine.txt").write_bytes(b"mine")
         (tmp_path / "into" / "model.skops").write_bytes(b"an older model")
@@ -235,7 +244,7 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_registered_files_are_a_copy(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """Changing the source folder, or a downloaded copy, doesn't change the version."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         (folder / "model.skops").write_bytes(b"changed")
         (registry.download(model, tmp_path / "one") / "model.skops").write_bytes(b"changed too")
         assert _content(registry.download(model, tmp_path / "two")) == _FILES
@@ -243,12 +252,12 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_source_stays_as_it_is(self, registry: ModelRegistry, folder: Path) -> None:
         """Registering leaves the source folder as it is."""
-        registry.register("digits", folder, format="files")
+        registry.register("digits", folder, ModelInfo(format="files"))
         assert _content(folder) == _FILES
 
     def test_damage_is_found(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` refuses a version whose files were altered, leaves nothing, and the others stay usable."""
-        bad, good = (registry.register("digits", folder, format="files") for _ in range(2))
+        bad, good = (registry.register("digits", folder, ModelInfo(format="files")) for _ in range(2))
         self.damage(registry, bad)
         with pytest.raises(IntegrityError):
             registry.download(bad, tmp_path / "bad")
@@ -258,78 +267,82 @@ class ModelRegistrySuite(ContractSuite):
     def test_verify_passes_what_is_whole(self, registry: ModelRegistry, folder: Path) -> None:
         """`verify` says how many versions and bytes it compared, of one version, of a name or of all; none is off."""
         size = sum(len(data) for data in _FILES.values())
-        assert registry.verify() == Verification(0, 0)
+        assert verify_models(registry) == Verification(0, 0)
         for name in ("digits", "digits", "digits", "letters"):
-            registry.register(name, folder, format="files")
+            registry.register(name, folder, ModelInfo(format="files"))
         registry.delete("digits", 2)
-        assert registry.verify() == Verification(3, 3 * size)
-        assert registry.verify("digits") == Verification(2, 2 * size)
-        assert registry.verify("digits", 3) == Verification(1, size)
+        assert verify_models(registry) == Verification(3, 3 * size)
+        assert verify_models(registry, "digits") == Verification(2, 2 * size)
+        assert verify_models(registry, "digits", 3) == Verification(1, size)
         for name, version in (("digits", 2), ("digits", 9), ("unknown", None)):
             with pytest.raises(ModelNotFoundError):
-                registry.verify(name, version)
+                verify_models(registry, name, version)
         with pytest.raises(UsageError):
-            registry.verify(version=1)
+            verify_models(registry, version=1)
 
     def test_verify_finds_damage(self, registry: ModelRegistry, folder: Path) -> None:
         """`verify` names each version that was altered, and counts it; the others aren't named."""
-        models = [registry.register("digits", folder, format="files") for _ in range(3)]
+        models = [registry.register("digits", folder, ModelInfo(format="files")) for _ in range(3)]
         self.damage(registry, models[1])
-        for verification in (registry.verify(), registry.verify("digits"), registry.verify("digits", 2)):
+        for verification in (
+            verify_models(registry),
+            verify_models(registry, "digits"),
+            verify_models(registry, "digits", 2),
+        ):
             assert {problem.model for problem in verification.problems} == {"digits:2"}
             assert "model.skops" in str(verification.problems[0])
-        assert registry.verify("digits").versions == 3
-        assert registry.verify("digits", 3).problems == ()
+        assert verify_models(registry, "digits").versions == 3
+        assert verify_models(registry, "digits", 3).problems == ()
 
     def test_numbers_are_those_there(self, registry: ModelRegistry, folder: Path) -> None:
         """`numbers` are the versions that aren't deleted, newest first."""
-        assert registry.numbers("digits") == ()
+        assert version_numbers(registry, "digits") == ()
         for _ in range(3):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         registry.delete("digits", 2)
-        assert registry.numbers("digits") == (3, 1)
+        assert version_numbers(registry, "digits") == (3, 1)
 
     def test_unreadable_version_hides_no_other(
         self, registry: ModelRegistry, folder: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A version that can't be read is an `IntegrityError`, a problem, and left out with a warning; others stay."""
-        models = [registry.register("digits", folder, format="files") for _ in range(3)]
+        models = [registry.register("digits", folder, ModelInfo(format="files")) for _ in range(3)]
         self.damage_record(registry, models[1])
         with pytest.raises(IntegrityError, match="digits:2"):
             registry.get("digits", 2)
         assert registry.versions("digits") == (models[2], models[0])
         assert "digits:2" in caplog.text
-        assert {problem.model for problem in registry.verify().problems} == {"digits:2"}
-        assert registry.register("digits", folder, format="files").version == 4
+        assert {problem.model for problem in verify_models(registry).problems} == {"digits:2"}
+        assert registry.register("digits", folder, ModelInfo(format="files")).version == 4
 
     def test_later_processes_find_everything(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """After `register` and `assign` a later process finds versions, files and aliases as they were."""
-        model = registry.register("digits", folder, format="files", metrics={"accuracy": 0.9})
+        model = registry.register("digits", folder, ModelInfo(format="files", metrics={"accuracy": 0.9}))
         registry.assign("digits", "champion", 1, reason="the first")
         aliases = dict(registry.aliases("digits"))
         later = self.reopened(registry)
         assert (later.names(), later.versions("digits")) == (("digits",), (model,))
         assert dict(later.aliases("digits")) == aliases
         assert _content(later.download(model, tmp_path / "later")) == _FILES
-        assert later.register("digits", folder, format="files").version == 2
+        assert later.register("digits", folder, ModelInfo(format="files")).version == 2
 
     def test_download_where_nothing_can_be_written(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` into a folder that can't be made is a `StorageError`."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         (tmp_path / "file").write_bytes(b"in the way")
         with pytest.raises(StorageError):
             registry.download(model, tmp_path / "file" / "into")
 
     def test_download_checks_the_digest(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """`download` refuses if the version at hand has another digest than the one that is kept."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         with pytest.raises(IntegrityError):
             registry.download(evolve(model, digest="0" * 64), tmp_path / "into")
         assert _content(tmp_path / "into") == {}
 
     def test_what_is_missing(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """An unknown model or version is a `ModelNotFoundError` in every method; the message lists what there is."""
-        model = registry.register("digits", folder, format="files")
+        model = registry.register("digits", folder, ModelInfo(format="files"))
         calls: dict[str, Callable[[], object]] = {
             "get(unknown)": lambda: registry.get("letters"),
             "get(unknown, 1)": lambda: registry.get("letters", 1),
@@ -352,7 +365,7 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_delete_keeps_the_number(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
         """A deleted version is gone, its number is never used again, and deleting it again does nothing."""
-        models = [registry.register("digits", folder, format="files") for _ in range(3)]
+        models = [registry.register("digits", folder, ModelInfo(format="files")) for _ in range(3)]
         registry.delete("digits", 3)
         registry.delete("digits", 3)
         registry.delete("digits", 1)
@@ -361,22 +374,22 @@ class ModelRegistrySuite(ContractSuite):
         for function in (lambda: registry.get("digits", 3), lambda: registry.download(models[2], tmp_path / "into")):
             with pytest.raises(ModelNotFoundError):
                 function()
-        assert registry.register("digits", folder, format="files").version == 4
+        assert registry.register("digits", folder, ModelInfo(format="files")).version == 4
 
     def test_delete_all(self, registry: ModelRegistry, folder: Path) -> None:
         """A model whose versions are all deleted has no name any more, and still counts on."""
-        registry.register("digits", folder, format="files")
+        registry.register("digits", folder, ModelInfo(format="files"))
         registry.delete("digits", 1)
         assert registry.names() == ()
         assert registry.versions("digits") == ()
         with pytest.raises(ModelNotFoundError):
             registry.get("digits")
-        assert registry.register("digits", folder, format="files").version == 2
+        assert registry.register("digits", folder, ModelInfo(format="files")).version == 2
 
     def test_delete_spares_what_an_alias_names(self, registry: ModelRegistry, folder: Path) -> None:
         """A version that an alias points to now can't be deleted; the message names the alias."""
         for _ in range(2):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         registry.assign("digits", "champion", 1)
         with pytest.raises(UsageError, match="champion"):
             registry.delete("digits", 1)
@@ -388,7 +401,7 @@ class ModelRegistrySuite(ContractSuite):
     def test_alias_keeps_its_history(self, registry: ModelRegistry, folder: Path) -> None:
         """Each assignment is kept, oldest first, with version, reason and time; aliases don't mix."""
         for _ in range(2):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         for number in range(1, 13):
             registry.assign("digits", "champion", 1 + number % 2, reason=f"reason {number} é\n")
         registry.assign("digits", "challenger", 1)
@@ -405,7 +418,7 @@ class ModelRegistrySuite(ContractSuite):
     def test_assign_refuses_what_is_stale(self, registry: ModelRegistry, folder: Path) -> None:
         """`assign` with a history that isn't the present one is a `ConflictError`, and assigns nothing."""
         for _ in range(2):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         registry.assign("digits", "champion", 1, seen=())
         first = registry.aliases("digits")["champion"]
         registry.assign("digits", "champion", 2, seen=first)
@@ -419,19 +432,19 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_hostile_names_are_refused(self, registry: ModelRegistry, folder: Path) -> None:
         """Every method refuses every name and alias that breaks the rule, as `InvalidNameError`, and writes nothing."""
-        registry.register("digits", folder, format="files")
+        registry.register("digits", folder, ModelInfo(format="files"))
         calls: dict[str, Callable[[str], object]] = {
-            "register": lambda name: registry.register(name, folder, format="files"),
+            "register": lambda name: registry.register(name, folder, ModelInfo(format="files")),
             "get": registry.get,
             "versions": registry.versions,
             "delete": lambda name: registry.delete(name, 1),
             "assign": lambda name: registry.assign(name, "champion", 1),
             "assign(alias)": lambda name: registry.assign("digits", name, 1),
             "aliases": registry.aliases,
-            "numbers": registry.numbers,
-            "verify": registry.verify,
-            "verify(version)": lambda name: registry.verify(name, 1),
-            "inspect": lambda name: registry.inspect(name, 1),
+            "numbers": lambda name: version_numbers(registry, name),
+            "verify": lambda name: verify_models(registry, name),
+            "verify(version)": lambda name: verify_models(registry, name, 1),
+            "inspect": lambda name: inspect_version(registry, name, 1),
         }
         wrong = [
             f"{call} {_outcome(function, name)} {name[:80]!r}"
@@ -443,41 +456,36 @@ class ModelRegistrySuite(ContractSuite):
         assert registry.names() == ("digits",)
         assert dict(registry.aliases("digits")) == {}
 
+    def test_latest_is_reserved(self, registry: ModelRegistry, folder: Path) -> None:
+        """``latest`` is no alias, in any case of its letters, but an `InvalidNameError`: it means the newest."""
+        registry.register("digits", folder, ModelInfo(format="files"))
+        for alias in ("latest", "Latest"):
+            with pytest.raises(InvalidNameError, match="reserved"):
+                registry.assign("digits", alias, 1)
+        assert dict(registry.aliases("digits")) == {}
+
     @pytest.mark.parametrize("name", _GOOD_NAMES)
     def test_good_names_are_taken(self, registry: ModelRegistry, folder: Path, name: str) -> None:
         """Names and aliases that follow the rule are taken as they are."""
-        registry.register(name, folder, format="files")
+        registry.register(name, folder, ModelInfo(format="files"))
         registry.assign(name, name, 1)
         assert registry.names() == (name,)
         assert list(registry.aliases(name)) == [name]
 
     def test_names_differ_in_more_than_case(self, registry: ModelRegistry, folder: Path) -> None:
         """A name that differs only in case from another model's is refused, whatever the file system can tell apart."""
-        registry.register("Digits", folder, format="files")
+        registry.register("Digits", folder, ModelInfo(format="files"))
         with pytest.raises(InvalidNameError, match="Digits"):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         assert registry.names() == ("Digits",)
-        assert registry.register("Digits", folder, format="files").version == 2
-
-    def test_unknown_format_is_refused(self, registry: ModelRegistry, folder: Path) -> None:
-        """A format that isn't in `FORMATS` is a `UsageError` that lists them, and nothing is registered."""
-        with pytest.raises(UsageError, match=r"skops.*joblib.*files"):
-            registry.register("digits", folder, format="pickle")
-        assert registry.names() == ()
-
-    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-    def test_metrics_are_finite(self, registry: ModelRegistry, folder: Path, value: float) -> None:
-        """A metric that isn't a finite number is a `UsageError` that names it, and nothing is registered."""
-        with pytest.raises(UsageError, match="log loss"):
-            registry.register("digits", folder, format="files", metrics={"accuracy": 0.9, "log loss": value})
-        assert registry.names() == ()
+        assert registry.register("Digits", folder, ModelInfo(format="files")).version == 2
 
     def test_empty_folder_is_refused(self, registry: ModelRegistry, tmp_path: Path) -> None:
         """A folder without a file, or one that isn't there, is a `UsageError`, and nothing is registered."""
         (tmp_path / "empty" / "inner").mkdir(parents=True)
         for path in (tmp_path / "empty", tmp_path / "missing"):
             with pytest.raises(UsageError):
-                registry.register("digits", path, format="files")
+                registry.register("digits", path, ModelInfo(format="files"))
         assert registry.names() == ()
 
     def test_links_are_refused(self, registry: ModelRegistry, folder: Path, tmp_path: Path) -> None:
@@ -488,7 +496,7 @@ class ModelRegistrySuite(ContractSuite):
         except OSError:
             pytest.skip("this system lets nobody create symbolic links")
         with pytest.raises(UsageError, match=r"link\.txt"):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         assert registry.names() == ()
 
     def test_hostile_file_names_are_refused(self, registry: ModelRegistry, folder: Path) -> None:
@@ -498,7 +506,7 @@ class ModelRegistrySuite(ContractSuite):
         except OSError:
             pytest.skip("this system has no such file names")
         with pytest.raises(InvalidNameError):
-            registry.register("digits", folder, format="files")
+            registry.register("digits", folder, ModelInfo(format="files"))
         assert registry.names() == ()
 
     def test_threads_register_at_once(self, registry: ModelRegistry, folder: Path) -> None:
@@ -523,7 +531,7 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_threads_assign_at_once(self, registry: ModelRegistry, folder: Path) -> None:
         """With 8 threads assigning one alias at once every assignment is in its history."""
-        registry.register("digits", folder, format="files")
+        registry.register("digits", folder, ModelInfo(format="files"))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda i: registry.assign("digits", "champion", 1, reason=str(i)), range(40)))
         reasons = {entry.reason for entry in registry.aliases("digits")["champion"]}
@@ -531,7 +539,7 @@ class ModelRegistrySuite(ContractSuite):
 
     def test_threads_count(self, registry: ModelRegistry, folder: Path) -> None:
         """Of assignments that were decided on the same history exactly one succeeds: 4 threads count to 40 by it."""
-        registry.register("digits", folder, format="files")
+        registry.register("digits", folder, ModelInfo(format="files"))
 
         def count_ten() -> None:
             done = 0
@@ -563,7 +571,7 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 
 def _register(registry: ModelRegistry, folder: Path, thread: int, turn: int) -> int:
-    return registry.register("digits", folder, format="files", run_id=f"{thread}-{turn}").version
+    return registry.register("digits", folder, ModelInfo(format="files", run_id=f"{thread}-{turn}")).version
 
 
 def _outcome(function: Callable[[str], object], name: str) -> str:

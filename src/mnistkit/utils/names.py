@@ -32,7 +32,7 @@ def check_name(name: str, what: str) -> str:
         InvalidNameError: It breaks `NAME_RULE`.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name or _DEVICE.fullmatch(name):
-        raise InvalidNameError(f"{name!r:.120} is no valid {what}: use {NAME_RULE}.")
+        raise InvalidNameError(f"{name!r:.120} isn't a valid {what}: use {NAME_RULE}.")
     return name
 
 
@@ -57,5 +57,5 @@ def check_file(file: str, what: str = "file") -> PurePosixPath:
         or any(_DEVICE.fullmatch(part) for part in file.split("/"))
     )
     if bad:
-        raise InvalidNameError(f"{file!r:.120} is no valid {what}: use a relative path with '/' and without '..'.")
+        raise InvalidNameError(f"{file!r:.120} isn't a valid {what}: use a relative path with '/' and without '..'.")
     return PurePosixPath(file)

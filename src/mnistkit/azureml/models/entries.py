@@ -107,7 +107,7 @@ def missing_error(store: ModelStore, entry: ModelEntry, version: int | None) -> 
     existed = version is not None and 1 <= version <= entry.highest
     state = "were deleted" if version is None else "was deleted" if existed else "has never existed"
     what = "All versions" if version is None else f"Version {version}"
-    return ModelNotFoundError(f"{what} of model {entry.name!r} {state}. Existing versions: {known}.")
+    return ModelNotFoundError(f"{what} of model {entry.name!r} {state}. The versions there are: {known}.")
 
 
 def _events(entries: Iterable[StoredModel]) -> list[Event]:

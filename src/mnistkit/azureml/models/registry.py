@@ -20,7 +20,7 @@ from mnistkit.azureml.models.entries import (
 )
 from mnistkit.azureml.models.events import Event, EventLog, log_name, write_event
 from mnistkit.azureml.models.store import ModelStore, RunFiles, StoredModel
-from mnistkit.azureml.models.transfer import find_sources, hash_remote, hash_sources, receive
+from mnistkit.azureml.models.transfer import hash_remote, hash_sources, receive
 from mnistkit.azureml.properties import pack_text
 from mnistkit.errors import (
     ConflictError,
@@ -33,10 +33,12 @@ from mnistkit.errors import (
 )
 from mnistkit.jobs.provenance import current_user
 from mnistkit.models.files import format_of
+from mnistkit.registry.files import find_sources
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
-from mnistkit.registry.version import Assignment, ModelVersion
+from mnistkit.registry.version import Assignment, ModelVersion, check_alias
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.names import check_name
@@ -77,23 +79,10 @@ class StoredRegistry(ModelRegistry):
         self._store = store
         self._hashed: dict[tuple[str, int, str], dict[str, FileInfo]] = {}
 
-    def register(
-        self,
-        name: str,
-        files: Path,
-        *,
-        format: str,  # noqa: A002 - the field's word for it
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-        description: str = "",
-        run_id: str | None = None,
-    ) -> ModelVersion:
+    def register(self, name: str, files: Path, info: ModelInfo) -> ModelVersion:
         """Upload the files below a folder and publish them as the next version; see `ModelRegistry.register`."""
         check_name(name, "model name")
-        draft = Manifest(
-            name=name, format=format, files={}, metrics=metrics, tags=tags, description=description, run_id=run_id
-        )
-        draft.to_bytes()
+        draft = Manifest.of(name, info, files={})
         sources = find_sources(Path(files))
         entry = self._claimable(name)
         infos = hash_sources(sources)
@@ -103,48 +92,15 @@ class StoredRegistry(ModelRegistry):
         return self._publish(evolve(draft, files=infos), asset, entry)
 
     def register_from_run(
-        self,
-        name: str,
-        run_id: str,
-        files: Sequence[str],
-        *,
-        format: str | None = None,  # noqa: A002 - the field's word for it
-        metrics: Mapping[str, float] | None = None,
-        tags: Mapping[str, str] | None = None,
-        description: str = "",
-        copies: Path | None = None,
+        self, name: str, files: Sequence[str], info: ModelInfo, *, copies: Path | None = None
     ) -> ModelVersion:
-        """Publish files of a run of this workspace as the next version, without a copy of them.
-
-        Args:
-            name: The model.
-            run_id: The run.
-            files: Some of its files, such as ``["outputs/model.skops"]``: the version has them by their own names.
-            format: One of `mnistkit.registry.FORMATS`; None to tell from the first file.
-            metrics: Finite numbers by name.
-            tags: Free text by key.
-            description: Free text.
-            copies: A folder with verified copies of the files, by their own names, from which to tell what they are;
-                None to read them in the workspace.
-
-        Raises:
-            RunNotFoundError: The workspace has no such run.
-            NotFoundError: The run has no such file; lists the ones it has.
-            UsageError: Two of the files have the same name; or as for `register`.
-        """
+        """Publish files of a run of this workspace as the next version; see `mnistkit.registry.SupportsRunFiles`."""
         check_name(name, "model name")
-        run = self._store.run_files(run_id)
+        draft = Manifest.of(name, info, files={})
+        if info.run_id is None:
+            raise UsageError("info names no run: use ModelInfo(..., run_id=...), or `register` for files of a folder.")
+        run = self._store.run_files(info.run_id)
         by_name = _by_name(run, files)
-        draft = Manifest(
-            name=name,
-            format=format or format_of(files[0]),
-            files={},
-            metrics=metrics,
-            tags=tags,
-            description=description,
-            run_id=run_id,
-        )
-        draft.to_bytes()
         entry = self._claimable(name)
         if copies is None:
             locations = self._store.locate_in_run(run, files)
@@ -181,7 +137,7 @@ class StoredRegistry(ModelRegistry):
         return tuple(found)
 
     def numbers(self, name: str) -> tuple[int, ...]:
-        """Return the numbers that aren't deleted, also of versions that can't be read; see `ModelRegistry.numbers`."""
+        """Return the numbers that aren't deleted, also of unreadable ones; see `mnistkit.registry.SupportsNumbers`."""
         check_name(name, "model name")
         return tuple(self._entry(name).live)
 
@@ -222,7 +178,7 @@ class StoredRegistry(ModelRegistry):
         self, name: str, alias: str, version: int, *, reason: str = "", seen: Sequence[Assignment] | None = None
     ) -> None:
         """Point an alias to a version; see `ModelRegistry.assign`."""
-        check_name(alias, "alias")
+        check_alias(alias)
         check_name(name, "model name")
         entry = self._entry(name)
         self._live(entry, version)
@@ -243,7 +199,7 @@ class StoredRegistry(ModelRegistry):
         return {alias: tuple(history) for alias, history in sorted(histories.items())}
 
     def attach_signature(self, model: ModelVersion, signature: Signature) -> None:
-        """Keep a signature; see `mnistkit.registry.KeepsSignatures`.
+        """Keep a signature; see `mnistkit.registry.SupportsSignatures`.
 
         Raises:
             UsageError: The model was registered without mnistkit: nothing pins its files.
@@ -257,7 +213,7 @@ class StoredRegistry(ModelRegistry):
         self._record(model.name, Event(kind="signed", version=model.version, signature=signature), stored.asset)
 
     def signatures(self, model: ModelVersion) -> tuple[Signature, ...]:
-        """Return the signatures of a version; see `mnistkit.registry.KeepsSignatures`."""
+        """Return the signatures of a version; see `mnistkit.registry.SupportsSignatures`."""
         check_name(model.name, "model name")
         kept = self._entry(model.name).log.signatures.get(model.version, {})
         return tuple(signature for _, signature in sorted(kept.items()))

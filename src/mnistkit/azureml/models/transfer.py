@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import tempfile
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mnistkit.azureml.models.store import ModelStore
-from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError, ServiceError, StorageError, UsageError
-from mnistkit.utils.files import FileInfo, file_info, found_files
+from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError, UsageError
+from mnistkit.registry.files import all_or_nothing, check_same_files
+from mnistkit.utils.files import FileInfo, file_info
 from mnistkit.utils.names import check_file
 
-__all__ = ["find_sources", "hash_remote", "hash_sources", "receive"]
-
-
-def find_sources(folder: Path) -> dict[str, Path]:
-    """Return the files below a folder that is to be registered, by relative POSIX path.
-
-    Raises:
-        UsageError: It holds no file, or something that is neither a regular file nor a folder.
-        InvalidNameError: A file can't keep its name in a registry.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: name the folder that holds the model's files.")
-    sources = {}
-    for file, path, problem in found_files(folder):
-        if problem:
-            raise UsageError(f"Can't register {folder}: {file} {problem}. Copy the file there.")
-        check_file(file, "file of a model")
-        sources[file] = path
-    if not sources:
-        raise UsageError(f"Can't register {folder}: it holds no file.")
-    return sources
+__all__ = ["hash_remote", "hash_sources", "receive"]
 
 
 def hash_sources(sources: Mapping[str, Path]) -> dict[str, FileInfo]:
@@ -75,24 +53,11 @@ def receive(
         IntegrityError: They aren't these, or not only these. Nothing was put into ``into``.
         StorageError: ``into`` can't be written.
     """
-    for problem, files in (
-        ("lacks", expected.keys() - locations.keys()),
-        ("has an extra", locations.keys() - expected.keys()),
-    ):
-        if files:
-            raise IntegrityError(f"{what} {problem} {min(files)!r} in the workspace: it isn't what was registered.")
-    try:
-        with _partial(into) as partial:
-            for file, info in expected.items():
-                _check_place(what, file)
-                _receive_one(store, f"{what}: {file}", locations[file], info, partial / file)
-            for file in expected:
-                (into / file).parent.mkdir(parents=True, exist_ok=True)
-                (partial / file).replace(into / file)
-    except OSError as error:
-        if isinstance(error, MnistkitError):
-            raise
-        raise StorageError(f"Can't copy {what} to {into}: {error}. Use a folder with room to write.") from error
+    check_same_files(what, locations, expected, "the workspace")
+    with all_or_nothing(into, what) as partial:
+        for file, info in expected.items():
+            _check_place(what, file)
+            _receive_one(store, f"{what}: {file}", locations[file], info, partial / file)
 
 
 def _hash_whole(store: ModelStore, file: str, location: str, path: Path) -> FileInfo:
@@ -122,17 +87,3 @@ def _check_place(what: str, file: str) -> None:
         check_file(file)
     except InvalidNameError as error:
         raise IntegrityError(f"{what}: {error}") from error
-
-
-@contextlib.contextmanager
-def _partial(into: Path) -> Iterator[Path]:
-    """Yield a folder in ``into`` to receive files in; after an error ``into`` is as it was."""
-    is_new = not into.exists()
-    partial = into / f".{uuid.uuid4().hex}.part"
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-    except BaseException:
-        shutil.rmtree(into if is_new else partial, ignore_errors=True)
-        raise
-    shutil.rmtree(partial, ignore_errors=True)

@@ -24,6 +24,7 @@ from typing import Any
 from mnistkit.azureml.node.forwarding import Forwarder, RunWriter
 from mnistkit.azureml.node.layout import ERROR_FILE, JOB_FILE, LIBRARY_FILE, MANIFEST_FILE, RUN_FOLDER
 from mnistkit.azureml.properties import PREFIX, pack_text
+from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
 
 __all__ = ["main"]
 
@@ -61,7 +62,7 @@ class _Job:
         while True:
             attempts += 1
             cause, code = self._try_once(attempts)
-            if cause not in self._spec["retry_on"] or attempts > self._spec["retries"]:
+            if not may_retry(cause, attempts, retries=self._spec["retries"], retry_on=self._spec["retry_on"]):
                 self._finish()
                 return code
             self._forwarder.finish_attempt()
@@ -72,8 +73,9 @@ class _Job:
         began = _now()
         code = self._child()
         self._forwarder.forward()
-        cause, told = self._outcome(code)
-        attempt = {"started_at": began, "ended_at": _now(), "cause": cause, **told}
+        told = self._outcome(code)
+        cause = told["cause"]
+        attempt = {"started_at": began, "ended_at": _now(), **told}
         self._forwarder.properties |= pack_text(f"{PREFIX}attempt{number}", json.dumps(attempt))
         return cause, _TIMEOUT_EXIT_CODE if code is None else code if code >= 0 else 128 - code
 
@@ -113,21 +115,16 @@ class _Job:
         run = str((self._folder / RUN_FOLDER).absolute())
         return {**os.environ, "PYTHONPATH": path, "MNISTKIT_RUN_FOLDER": run}
 
-    def _outcome(self, code: int | None) -> tuple[str | None, dict[str, Any]]:
-        name = self._spec["name"]
+    def _outcome(self, code: int | None) -> dict[str, Any]:
         if code is None:
-            error = f"It was not done after its timeout of {self._spec['timeout']:g} s, and was killed."
-            return "timeout", {"error": error}
+            return outcome_by_timeout(self._spec["timeout"])
         if code == 0:
-            return None, {}
-        if code < 0:
-            by = _signal_name(-code)
-            guess = " The node was probably out of memory: mnistkit didn't send it." if by == "SIGKILL" else ""
-            return "killed", {"error": f"{name} was killed by {by}.{guess}", "signal": by}
-        with contextlib.suppress(OSError, ValueError):
-            told = json.loads((self._folder / RUN_FOLDER / ERROR_FILE).read_text(encoding="utf-8"))
-            return "error", {"error": str(told["error"])[:_MAX_ERROR_CHARS]}
-        return "error", {"error": f"{name} exited with code {code}.", "exit_code": code}
+            return {"cause": None}
+        if code > 0:
+            with contextlib.suppress(OSError, ValueError):
+                told = json.loads((self._folder / RUN_FOLDER / ERROR_FILE).read_text(encoding="utf-8"))
+                return {"cause": "error", "error": str(told["error"])[:_MAX_ERROR_CHARS]}
+        return outcome_by_exit(self._spec["name"], code, place="node")
 
     def _finish(self) -> None:
         versions = {"python": python_version()}
@@ -183,13 +180,6 @@ def _descendants(pid: int) -> list[int]:
         found += children
         left += children
     return found
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _now() -> str:

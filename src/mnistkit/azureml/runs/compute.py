@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import re
 import secrets
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +23,7 @@ from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
+from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.names import check_file
 
 __all__ = ["WorkspaceCompute", "check_job"]
@@ -53,7 +52,6 @@ class WorkspaceCompute(ComputeBackend):
         self._pending: OrderedDict[str, Pending] = OrderedDict()
         self._threads: dict[str, threading.Thread] = {}
         self._mounting: dict[str, threading.Lock] = {}
-        _backends.add(self)
 
     def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:  # noqa: ARG002 - every run outlives this process
         """Stage the job and return; data and job are sent on a thread. See `ComputeBackend.submit`.
@@ -71,6 +69,7 @@ class WorkspaceCompute(ComputeBackend):
             provenance=Provenance.of(job),
         )
         pending = Pending(record, data, self._submitter)
+        finish_at_exit(self, WorkspaceCompute._finish)  # the SDKs send on thread pools
         with self._lock:
             self._pending[record.id] = pending
             self._threads[record.id] = pending.start(self._mount, self._forget_pending)
@@ -161,15 +160,3 @@ def _checked(run_id: str) -> str:
     if not isinstance(run_id, str) or not _RUN_ID_PATTERN.fullmatch(run_id):
         raise RunNotFoundError(f"{run_id!r:.120} isn't the id of a run: 'mnistkit runs list' shows them.")
     return run_id
-
-
-_backends: weakref.WeakSet[WorkspaceCompute] = weakref.WeakSet()
-
-
-def _finish_all() -> None:
-    for backend in tuple(_backends):
-        backend._finish()  # noqa: SLF001 - of this module
-
-
-# atexit is too late: the thread pools that the SDKs send with have ended by then.
-getattr(threading, "_register_atexit", atexit.register)(_finish_all)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,10 +14,10 @@ from typing import Any
 import mnistkit
 from mnistkit.azureml.node.layout import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
 from mnistkit.data.manifest import DatasetManifest
-from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.errors import UsageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob
-from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
+from mnistkit.runs.folder.snapshot import copy_source
 from mnistkit.utils.serialization import to_json
 
 __all__ = ["ENTRY", "needs_data", "stage"]
@@ -65,7 +64,7 @@ def stage(job: Job, uri: str, into: Path, *, module: str, pins: Sequence[Dataset
         UsageError: The script's folder has an entry with the name of the folder that mnistkit adds.
     """
     if isinstance(job, ScriptJob):
-        _copy(Path(job.source_directory), into)
+        _copy(job, into)
         _include(into / ".amlignore", into / ".gitignore")
     folder = into / JOB_FOLDER
     folder.mkdir(parents=True)
@@ -95,29 +94,12 @@ def _spec(job: Job, uri: str, pins: Sequence[DatasetManifest]) -> dict[str, Any]
     }
 
 
-def _copy(source: Path, into: Path) -> None:
-    """Copy a script's folder without links, caches, environments and earlier outputs."""
-    total = 0
-    ignore = shutil.ignore_patterns(*IGNORED)
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        paths = {name: Path(folder, name) for name in names}
-        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or _is_run(p)}
-        return {*ignore(folder, names), *odd}
-
-    def copy(origin: str, target: str) -> str:
-        nonlocal total
-        total += Path(origin).stat().st_size
-        if total > MAX_BYTES:
-            raise RunFailedError(
-                f"{source} holds more than {MAX_BYTES >> 20} MiB: keep data out of the script's folder, "
-                "and pass it as the job's data."
-            )
-        return str(shutil.copy2(origin, target))
-
-    if (source / JOB_FOLDER).exists():
+def _copy(job: ScriptJob, into: Path) -> None:
+    """Copy a script's folder without links, caches, environments, earlier outputs and runs."""
+    source = job.source_directory
+    if (Path(source) / JOB_FOLDER).exists():
         raise UsageError(f"{source} holds {JOB_FOLDER!r}, the name of the folder that mnistkit adds: rename it.")
-    shutil.copytree(source, into, ignore=ignored, copy_function=copy, dirs_exist_ok=True)
+    copy_source(job, into, _is_run)
 
 
 def _is_run(path: Path) -> bool:

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from mnistkit import config
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
-from mnistkit.data.source import PinnedSource
+from mnistkit.data.source import DataSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
 from mnistkit.data.web.connection import TransferError
 from mnistkit.data.web.package_index import transfer_from_index
@@ -40,7 +40,7 @@ def _dataset(value: str | WebDataset) -> WebDataset:
 
 
 @frozen
-class WebSource(PinnedSource):
+class WebSource(DataSource):
     """A dataset from HTTPS mirrors, kept in a cache folder that is verified on every `fetch`.
 
     ::
@@ -103,7 +103,7 @@ class WebSource(PinnedSource):
         return into
 
     def digests(self) -> Mapping[str, str]:
-        """Return the pinned sha256s of the downloads and of their manifest; see `KnownContent`."""
+        """Return the pinned sha256s of the downloads and of their manifest; see `SupportsDigests`."""
         pins = {file.name: file.info.sha256 for file in self.dataset.files}
         made = {"recipe": f"{self.dataset.recipe}, first label {self.dataset.first_label}"}
         return {MANIFEST: sha256_hex(to_json(self._manifest({}))), **made, **pins}
@@ -111,7 +111,7 @@ class WebSource(PinnedSource):
     def expected(self, into: Path) -> DatasetManifest | None:
         """Return ``dataset.json`` in ``into``, if it agrees with the pins and the files have the sizes in it.
 
-        See `PinnedSource.expected`.
+        See `SupportsPins.expected`.
         """
         try:
             manifest = self._recorded(into)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import logging
@@ -15,6 +14,7 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -22,10 +22,11 @@ from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
-from mnistkit.local.scripts import job_environment
-from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.backend import FolderBackend
+from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.lifetime import finish_at_exit
 
 __all__ = ["ProcessCompute"]
 
@@ -33,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 _WORKER = "mnistkit.local.processes.worker"
 _CANCEL_SECONDS = 5.0
-_PAUSE = 0.01
-_MANY = 1000
+_PAUSE_SECONDS = 0.01
+_MAX_REMEMBERED = 1000
 
 
-class ProcessCompute(StoredRuns):
+class ProcessCompute(FolderBackend):
     """Runs each job in a process of its own, with a deadline, a capped log, and nothing left of it at its end.
 
     A job that crashes, hangs or runs out of memory is a Failed run, and no more. Canceling ends a job at once: its
@@ -78,6 +79,12 @@ class ProcessCompute(StoredRuns):
         self._memory_limit = memory_limit
         self._fetching = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_fetching"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _fetching=threading.Lock())
+
     def start(self) -> None:
         """Start the process that jobs are forked from, if it isn't there: before a first submit that is to be quick.
 
@@ -89,7 +96,7 @@ class ProcessCompute(StoredRuns):
         _Worker.shared(self._store.ensured())
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
-        """Queue the jobs and return their records; see `mnistkit.interfaces.GroupBackend.submit_group`.
+        """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.
 
         With ``detach`` it returns once the data is there.
         """
@@ -101,16 +108,16 @@ class ProcessCompute(StoredRuns):
         return tuple(self.get(run_id) for run_id in run_ids)
 
     def cancel(self, run_id: str) -> None:
-        """End the run, whoever submitted it; see `ComputeBackend.cancel`."""
+        """End the run, whichever process submitted it; see `ComputeBackend.cancel`."""
         state = self.get(run_id).state
         if state.is_terminal:
             return
-        self._store.ask_to_stop(run_id)
+        self._store.request_cancel(run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
         while self._store.state(run_id) is RunState.QUEUED and time.monotonic() < deadline:
-            if self.get(run_id).state.is_terminal:  # nobody is left to do it
+            if self.get(run_id).state.is_terminal:  # its owner is gone
                 return
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_SECONDS)
 
     def _order(self, worker: _Worker, run_ids: Sequence[str], data: DataSource, *, detach: bool) -> None:
         worker.send(
@@ -129,11 +136,11 @@ class ProcessCompute(StoredRuns):
         if detach:
             self._fetch(worker, run_ids[0], data)
             return
-        _remember(self._root, run_ids)
+        _submissions.add(self._root, run_ids)
         threading.Thread(target=self._fetch, args=(worker, run_ids[0], data), name=run_ids[0], daemon=True).start()
 
     def _fetch(self, worker: _Worker, run_id: str, data: DataSource) -> None:
-        """Fetch the data here, where the source is, and tell the worker."""
+        """Fetch the data here, where the source is, and send the worker its folder."""
         try:
             with self._fetching:
                 folder = fetch_folder(data)
@@ -154,20 +161,27 @@ class _Worker:
 
     @classmethod
     def shared(cls, root: Path) -> _Worker:
-        """This process's worker, started if need be."""
+        """Return this process's worker, started if need be."""
         with cls._lock:
             if cls._shared is not None and not cls._shared.is_alive:
                 cls._shared.close()
                 cls._shared = None
             if cls._shared is None:
                 cls._shared = cls(root)
+                finish_at_exit(_submissions, _Submissions.finish)
             return cls._shared
 
     @classmethod
-    def forget(cls) -> None:
-        """For a forked process: the worker is its parent's."""
+    def close_shared(cls) -> None:
+        """Close this process's worker, if it has one."""
         if cls._shared is not None:
-            os.close(cls._shared._orders.fileno())  # noqa: SLF001 - one of these
+            cls._shared.close()
+
+    @classmethod
+    def forget(cls) -> None:
+        """Forget the worker, in a forked process: it is its parent's."""
+        if cls._shared is not None:
+            os.close(cls._shared._stdin.fileno())  # noqa: SLF001 - one of these
             cls._shared = None
         cls._lock = threading.Lock()
 
@@ -183,7 +197,7 @@ class _Worker:
                 start_new_session=True,
             )
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._orders = self._process.stdin
+        self._stdin = self._process.stdin
         self._sending = threading.Lock()
         self._is_used = False
         self.owner = Owner.of(self._process.pid)
@@ -193,7 +207,7 @@ class _Worker:
         return self._process.poll() is None
 
     def send(self, **message: object) -> None:
-        """Give an order.
+        """Send an order.
 
         Raises:
             StorageError: The worker has gone.
@@ -201,17 +215,17 @@ class _Worker:
         try:
             with self._sending:
                 self._is_used = True
-                self._orders.write(json.dumps(message).encode() + b"\n")
-                self._orders.flush()
+                self._stdin.write(json.dumps(message).encode() + b"\n")
+                self._stdin.flush()
         except OSError as error:
             raise StorageError(f"The process that runs jobs (pid {self._process.pid}) has ended: {error}.") from error
 
     def close(self) -> None:
-        """Give no more orders; the worker ends with its last run."""
+        """Send no more orders; the worker exits after its last run."""
         if not self._is_used:  # it may be importing for a while yet
             self._process.terminate()
         with contextlib.suppress(OSError):
-            self._orders.close()
+            self._stdin.close()
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -219,56 +233,60 @@ class _Worker:
 
 
 def _module_path() -> list[str]:
-    """Where this process looks for modules, wherever the working directory is."""
+    """Return the folders of this process's modules, independent of the working directory."""
     return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
 
 
-_submitted: set[tuple[Path, str]] = set()
-"""The runs that end with this program, by the folder that holds them; their backends may be gone."""
+class _Submissions:
+    """The runs that end with this program, by the folder that holds them; their backends may be gone."""
 
+    def __init__(self) -> None:
+        self._runs: set[tuple[Path, str]] = set()
 
-def _remember(root: Path, run_ids: Sequence[str]) -> None:
-    if len(_submitted) > _MANY:
-        _submitted.difference_update([each for each in _submitted if not _is_wanted(*each)])
-    _submitted.update((root, run_id) for run_id in run_ids)
+    def add(self, root: Path, run_ids: Sequence[str]) -> None:
+        if len(self._runs) > _MAX_REMEMBERED:
+            self._runs.difference_update([each for each in self._runs if not _is_wanted(*each)])
+        self._runs.update((root, run_id) for run_id in run_ids)
 
+    def forget(self) -> None:
+        """Forget all of them, in a forked process: they are its parent's."""
+        self._runs.clear()
 
-def _forget() -> None:
-    """For a forked process: none of this is its own."""
-    _submitted.clear()
-    _Worker.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-
-
-@atexit.register
-def _finish() -> None:
-    """Wait for what was submitted here, but not for what was asked to stop; Ctrl-C asks for that."""
-    try:
-        for root, run_id in tuple(_submitted):
-            while _is_wanted(root, run_id):
-                time.sleep(_PAUSE)
-    except KeyboardInterrupt:
-        _cancel_submitted()
-    if _Worker._shared is not None:  # noqa: SLF001 - of this module
+    def finish(self) -> None:
+        """Wait for the runs whose cancellation wasn't requested; on Ctrl-C request it for them."""
+        try:
+            for root, run_id in tuple(self._runs):
+                while _is_wanted(root, run_id):
+                    time.sleep(_PAUSE_SECONDS)
+        except KeyboardInterrupt:
+            self._cancel()
         with contextlib.suppress(KeyboardInterrupt):  # the worker ends by itself
-            _Worker._shared.close()  # noqa: SLF001 - of this module
+            _Worker.close_shared()
 
-
-def _cancel_submitted() -> None:
-    wanted = [(root, run_id) for root, run_id in _submitted if _is_wanted(root, run_id)]
-    for root, run_id in wanted:
-        with contextlib.suppress(MnistkitError, OSError):  # it has just gone
-            RunStore(root).ask_to_stop(run_id)
-    _log.warning("Interrupted: canceled %s.", ", ".join(sorted(run_id for _, run_id in wanted)) or "nothing")
+    def _cancel(self) -> None:
+        wanted = [(root, run_id) for root, run_id in self._runs if _is_wanted(root, run_id)]
+        for root, run_id in wanted:
+            with contextlib.suppress(MnistkitError, OSError):  # it has just gone
+                RunStore(root).request_cancel(run_id)
+        _log.warning("Interrupted: canceled %s.", ", ".join(sorted(run_id for _, run_id in wanted)) or "nothing")
 
 
 def _is_wanted(root: Path, run_id: str) -> bool:
-    """Whether it goes on, and nobody asked it to stop."""
+    """Return True if the run hasn't finished, and its cancellation wasn't requested."""
     store = RunStore(root)
     try:
-        return not store.read(run_id).state.is_terminal and not store.is_asked_to_stop(run_id)
+        return not store.read(run_id).state.is_terminal and not store.is_cancel_requested(run_id)
     except MnistkitError:
         return False
+
+
+def _forget() -> None:
+    """Forget, in a forked process, what is its parent's."""
+    _submissions.forget()
+    _Worker.forget()
+
+
+_submissions = _Submissions()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,13 +1,14 @@
-"""The process that runs the jobs of another one: starts what waits, and cleans up when either has gone.
+"""The dispatcher: a process that starts the runs which another process submits, and ends them when that one exits.
 
-It is forked from for every run, so what takes long to import is imported once. It is told what to do in JSON objects,
-one a line, on its standard input:
+A supervisor is forked from it for each group of runs, so what takes long to import is imported once. It reads JSON
+objects, one a line, from its standard input:
 
 - ``{"submit": <Order>}``: runs, whose folders are there, to be started when it is their turn;
 - ``{"data": {"run": ID, "folder": <DataFolder>}}``: the data of the order whose first run that is has come;
 - ``{"fail": {"run": ID, "error": TEXT, "traceback": TEXT}}``: it can't be had.
 
-The end of its input is the end of the program that submitted the runs: those that weren't detached are ended.
+The end of its input is the end of the program that submitted the runs: those that weren't detached are ended. A pipe
+says so however that program dies, and it needs no file that a crash would leave behind.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ from attrs import define, frozen
 
 from mnistkit.data.fetching import DataFolder
 from mnistkit.errors import MnistkitError
-from mnistkit.local.processes import children as processes
-from mnistkit.local.processes.supervisor import Limits, supervise
+from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.supervisor import Limits, supervise
 from mnistkit.runs.record import RunState
+from mnistkit.training import train
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]
 
-_PAUSE = 0.05
-_ABANDONED = "The program that submitted it ended before it did."
+_PAUSE_SECONDS = 0.05
+_ABANDONED_ERROR = "The program that submitted it ended before it did."
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Order:
 
 @define
 class _Task:
-    """An order on its way: the runs that are left of it, not counting those canceled while they waited."""
+    """An order that is being carried out, with the runs that are left of it: not those canceled while queued."""
 
     order: Order
     store: RunStore
@@ -82,54 +84,58 @@ class _Task:
 
 
 class Dispatcher:
-    """Takes orders from a file descriptor, and carries them out."""
+    """Reads orders from a file descriptor, and carries them out."""
 
     def __init__(self, orders: int) -> None:
         self._orders = orders
         self._text = b""
         self._tasks: dict[str, _Task] = {}
+        self._statuses: dict[int, int] = {}
         self._submitter = os.getppid()
         self._is_connected = True
-        self._is_dismissed = False
+        self._is_terminated = False
 
     def run(self) -> None:
-        """Go on until nobody is left to give orders, and every run has ended. SIGTERM ends all runs."""
+        """Carry out orders until the input ends and every run has finished. SIGTERM ends all runs."""
         processes.adopt_orphans()
-        signal.signal(signal.SIGTERM, self._dismiss)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        # Ctrl-C and a closed terminal are for the program that submitted the runs, which cancels them or is gone.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while self._is_connected or self._tasks:
-            self._listen(_PAUSE if self._tasks else 1.0)
+            self._read_orders(_PAUSE_SECONDS if self._tasks else 1.0)
             self._reap()
             if not self._is_connected:
                 self._abandon()
             self._drop_canceled()
             self._start()
 
-    def _dismiss(self, *_: object) -> None:
-        self._is_connected, self._is_dismissed = False, True
+    def _on_sigterm(self, *_: object) -> None:
+        self._is_connected, self._is_terminated = False, True
 
-    def _listen(self, timeout: float) -> None:
+    def _read_orders(self, timeout: float) -> None:
         if not self._is_connected:
             time.sleep(timeout)
             return
-        is_orphan = os.getppid() != self._submitter  # what it was told before is there all the same
+        # A process that was forked from the submitter may hold the pipe open for longer than the submitter lives. The
+        # order matters: what the submitter wrote before it exited is in the pipe by now, and is read below.
+        is_orphan = os.getppid() != self._submitter
         readable = select.select([self._orders], [], [], 0 if is_orphan else timeout)[0]
         data = os.read(self._orders, 1 << 16) if readable else b""
         if not data and (readable or is_orphan):
             self._is_connected = False
         *lines, self._text = (self._text + data).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._handle(json.loads(line))
 
-    def _obey(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         ((verb, content),) = message.items()
         if verb == "submit":
             order = from_json(json.dumps(content), Order, "an order")
             self._tasks[order.runs[0]] = _Task(order, RunStore(Path(order.root)), list(order.runs))
             return
         task = self._tasks.get(content["run"])
-        if task is None:  # canceled meanwhile
+        if task is None:  # all its runs were canceled before the data came
             return
         if verb == "data":
             task.data = DataFolder(**content["folder"])
@@ -137,20 +143,22 @@ class Dispatcher:
             self._end(task, content["error"], content["traceback"])
 
     def _reap(self) -> None:
-        ended = processes.reap()
-        for task in [task for task in self._tasks.values() if task.pid in ended]:
-            if ended[task.pid or 0] != 0:
+        self._statuses.update(processes.reap())
+        # One at a time: while strays of one are ended, other supervisors may exit, and their statuses come meanwhile.
+        while task := next((task for task in self._tasks.values() if task.pid in self._statuses), None):
+            if self._statuses.pop(task.pid or 0) != 0:
                 self._end_strays()
-            self._end(task, "The process that watched over it was killed.")
+            self._end(task, "Its supervisor process was killed.")
+        self._statuses.clear()  # the others are orphans, whose process ids may be used again
 
     def _end_strays(self) -> None:
-        """End what a process that watched over a run has left behind when it was killed."""
+        """End the processes that a supervisor has left behind when it was killed: as orphans they are children now."""
         import psutil
 
         known = {task.pid for task in self._tasks.values()}
 
         def strays() -> Iterator[psutil.Process]:
-            processes.reap()
+            self._statuses.update(processes.reap())
             for child in psutil.Process().children():
                 if child.pid not in known and child.status() != psutil.STATUS_ZOMBIE:
                     yield child
@@ -161,31 +169,31 @@ class Dispatcher:
     def _abandon(self) -> None:
         for task in list(self._tasks.values()):
             has_all = task.pid is not None or task.data is not None
-            if task.order.detach and has_all and not self._is_dismissed:
+            if task.order.detach and has_all and not self._is_terminated:
                 continue
             if task.pid is None:
-                self._end(task, _ABANDONED)
+                self._end(task, _ABANDONED_ERROR)
             else:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(task.pid, signal.SIGTERM)
 
     def _drop_canceled(self) -> None:
         for task in [task for task in self._tasks.values() if task.pid is None]:
-            with self._answering_for(task):
-                for run_id in [run_id for run_id in task.runs if task.store.is_asked_to_stop(run_id)]:
+            with self._failing_alone(task):
+                for run_id in [run_id for run_id in task.runs if task.store.is_cancel_requested(run_id)]:
                     task.store.advance(run_id, RunState.CANCELED)
                     task.runs.remove(run_id)
                 if not task.runs:
                     del self._tasks[task.order.runs[0]]
 
     def _start(self) -> None:
-        """Start what may start, in the order of submission."""
+        """Start the tasks that may run now, in the order of submission."""
         for task in [task for task in self._tasks.values() if task.pid is None]:
             group = [each for each in self._tasks.values() if each.order.group == task.order.group]
-            going = [each for each in group if each.pid is not None or each.is_preparing]
-            if not task.is_preparing and len(going) >= task.order.parallel:
+            running = [each for each in group if each.pid is not None or each.is_preparing]
+            if not task.is_preparing and len(running) >= task.order.parallel:
                 continue
-            with self._answering_for(task):
+            with self._failing_alone(task):
                 if not task.is_preparing:
                     task.store.advance(task.runs[0], RunState.PREPARING)
                     task.is_preparing = True
@@ -201,25 +209,25 @@ class Dispatcher:
             os.environ.clear()
             os.environ.update(task.order.variables)
             sys.path[:] = task.order.path
-            supervise(task.store, task.runs, data, limits)
+            supervise(task.store, task.runs, data, limits, train)
 
         task.pid = processes.fork_session(watch, outlives=True)
 
     @contextlib.contextmanager
-    def _answering_for(self, task: _Task) -> Iterator[None]:
-        """End the task, and not all others with it, if its files aren't to be had, or no process for it."""
+    def _failing_alone(self, task: _Task) -> Iterator[None]:
+        """Fail the task, and no other one, if its files can't be read or written, or no process can be started."""
         try:
             yield
         except (OSError, MnistkitError) as error:
             self._end(task, f"{type(error).__name__}: {error}")
 
     def _end(self, task: _Task, error: str, traceback: str | None = None) -> None:
-        """End what hasn't ended of a task."""
+        """Record the end of each run of a task that hasn't finished."""
         for run_id in task.runs:
             try:
                 if task.store.state(run_id).is_terminal:
                     continue
-                if task.store.is_asked_to_stop(run_id):
+                if task.store.is_cancel_requested(run_id):
                     task.store.advance(run_id, RunState.CANCELED)
                 else:
                     task.store.advance(run_id, RunState.FAILED, error=error, traceback=traceback)

@@ -9,10 +9,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Take orders on standard input until it ends; see `mnistkit.local.processes.dispatcher`."""
+    """Carry out orders from standard input until it ends; see `mnistkit.local.processes.dispatcher`."""
     from mnistkit.local.processes.dispatcher import Dispatcher
 
-    gc.disable()  # it would look again and again through what is imported, none of which is garbage
+    gc.disable()  # imports make no garbage, and each collection would go through all of them
     _import_ahead()
     gc.freeze()
     gc.enable()

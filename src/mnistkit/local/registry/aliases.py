@@ -1,4 +1,4 @@
-"""The histories of aliases in the folder registry: a numbered file for each assignment, put where none is."""
+"""The histories of aliases in the folder registry: a numbered file for each assignment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Sequence
 
-from mnistkit.errors import ConflictError, DataFormatError, IntegrityError
+from mnistkit.errors import ConflictError, DataFormatError, IntegrityError, StorageError, UsageError
 from mnistkit.local.registry import durable as disk
 from mnistkit.local.registry.layout import Layout
 from mnistkit.registry.version import Assignment
@@ -14,9 +14,12 @@ from mnistkit.utils.serialization import from_json, to_json
 
 __all__ = ["append_assignment", "read_histories"]
 
+_MAX_ASSIGNMENT_BYTES = 1 << 20
+_MAX_ASSIGNMENTS = 999_999_999  # the highest number that `Layout.sequence` lists
+
 
 def read_histories(layout: Layout, name: str) -> dict[str, tuple[Assignment, ...]]:
-    """Each alias of a model that has assignments, with these, oldest first.
+    """Return each alias of a model with its assignments, oldest first.
 
     Raises:
         IntegrityError: One can't be read.
@@ -39,24 +42,37 @@ def append_assignment(layout: Layout, name: str, assignment: Assignment, seen: S
 
     Raises:
         ConflictError: It is another one.
+        UsageError: The reason is too long, or isn't text that UTF-8 can write.
         StorageError: It can't be written.
     """
-    alias, data = assignment.alias, to_json(assignment)
+    alias, data = assignment.alias, _to_bytes(assignment)
     with layout.writing() as staging:
         folder = layout.claim("models", name, "aliases", alias, what="alias")
         taken = layout.sequence(name, alias)
         if seen is not None and not _is_latest(layout, name, alias, taken, seen):
             raise _conflict(name, alias, seen)
         for number in itertools.count(max(taken, default=0) + 1):
+            if number > _MAX_ASSIGNMENTS:
+                raise StorageError(f"{name}@{alias} has no number left for an assignment: use another alias.")
             if disk.put_if_absent(folder / f"{number:012d}.json", data, staging):
-                layout.settle(folder)
+                layout.settle(folder)  # the folder may be new, too: a power failure could take all of it back
                 return
             if seen is not None:
                 raise _conflict(name, alias, seen)
 
 
+def _to_bytes(assignment: Assignment) -> bytes:
+    try:
+        data = to_json(assignment)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"reason={assignment.reason!r:.80}: use text that UTF-8 can write: {error}.") from error
+    if len(data) > _MAX_ASSIGNMENT_BYTES:
+        raise UsageError(f"The reason has {len(assignment.reason)} characters: write at most 100,000.")
+    return data
+
+
 def _is_latest(layout: Layout, name: str, alias: str, taken: Sequence[int], seen: Sequence[Assignment]) -> bool:
-    """Whether a history is still what was seen: it only grows, so that its length and its end say it all."""
+    """Return True if a history is still what was seen. It only grows: its length and its end decide."""
     return len(taken) == len(seen) and _read(layout, name, alias, taken[-1:]) == tuple(seen[-1:])
 
 
@@ -65,7 +81,7 @@ def _read(layout: Layout, name: str, alias: str, numbers: Sequence[int]) -> tupl
     found = []
     for path in (f"{folder}{os.sep}{number:012d}.json" for number in numbers):
         try:
-            found.append(from_json(disk.read_regular(path), Assignment, path))
+            found.append(from_json(disk.read_regular(path, _MAX_ASSIGNMENT_BYTES), Assignment, path))
         except (OSError, DataFormatError) as error:
             raise IntegrityError(f"{name}@{alias}: {error} Restore {path}, or remove it to forget it.") from error
     return tuple(found)
@@ -73,6 +89,6 @@ def _read(layout: Layout, name: str, alias: str, numbers: Sequence[int]) -> tupl
 
 def _conflict(name: str, alias: str, seen: Sequence[Assignment]) -> ConflictError:
     return ConflictError(
-        f"{name}@{alias} was assigned by someone else since this was decided, on a history of {len(seen)} "
+        f"{name}@{alias} was assigned elsewhere since this was decided, on a history of {len(seen)} "
         "assignments. Look at its history, then decide again."
     )

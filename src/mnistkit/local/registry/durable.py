@@ -1,7 +1,7 @@
-"""Every change that the folder registry makes on the disk, in a handful of functions.
+"""Every change that the folder registry makes on the disk.
 
-What these return from is on the disk, not only in its cache, except for `create_folder`, `rename` and the removals:
-there the caller says with `sync` when it matters. None of them follows a symbolic link, and none waits on a pipe.
+When a function returns, its change is on the disk, not only in the cache, except for `create_folder`, `rename` and the
+removals: there the caller flushes with `sync` when it matters. None follows a symbolic link, none waits on a pipe.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ __all__ = [
     "remove_empty",
     "rename",
     "sync",
-    "walk_regular",
     "write_file",
 ]
 
-_CHUNK = 1 << 20
-_SMALL = 1 << 16  # what is allocated without asking the system
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
+_MAX_RECORD_BYTES = 64 << 20
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_NO_LINK_ERRNOS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def create_folder(path: Path) -> None:
@@ -75,10 +75,10 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def copy_file(source: Path, target: Path) -> FileInfo:
-    """Copy a regular file to a new one, and say what was copied."""
+    """Copy a regular file to a new one, and return what was copied."""
     digest, size = hashlib.sha256(), 0
     with open_regular(source) as reader, _created(target) as descriptor:
-        while chunk := reader.read(_CHUNK):
+        while chunk := reader.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
             _write(descriptor, chunk)
@@ -86,10 +86,10 @@ def copy_file(source: Path, target: Path) -> FileInfo:
 
 
 def put_if_absent(path: Path, data: bytes, staging: Path) -> bool:
-    """Create ``path`` with all of ``data`` at once, unless it exists; returns whether this call created it.
+    """Create ``path`` with all of ``data`` at once, unless it exists; return True if this call did.
 
     Where the file system has no hard links the file appears first and fills next: a crash between the two leaves
-    one that can't be read, and nobody was told that it was written.
+    one that can't be read, before any caller got True.
 
     Args:
         path: The file.
@@ -109,14 +109,17 @@ def put_if_absent(path: Path, data: bytes, staging: Path) -> bool:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Move a folder to a name that nobody has: the claim and the publication in one step."""
+    """Move a folder to a name that is free: the claim and the publication in one step."""
     source.rename(target)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with all it holds; idempotent, also against others who remove it."""
+    """Remove a file, a link, or a folder with all it holds; idempotent, also while others remove it."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(RecursionError):
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _remove_nested(path)
         if path.exists():
             raise OSError(errno.ENOTEMPTY, "Can't remove all of it", str(path))
     else:
@@ -132,20 +135,22 @@ def remove_empty(path: Path) -> None:
     path.rmdir()
 
 
-def read_regular(path: str | Path) -> bytes:
-    """The content of a regular file.
+def read_regular(path: str | Path, max_bytes: int = _MAX_RECORD_BYTES) -> bytes:
+    """Return the content of a regular file, in time and memory that grow with its size.
 
     Raises:
-        OSError: As from `open_regular`.
+        OSError: As from `open_regular`, or it is larger than ``max_bytes``.
     """
     descriptor = _opened(path)
     try:
-        data = os.read(descriptor, _SMALL)
-        while part := os.read(descriptor, _SMALL):
-            data += part
+        if os.fstat(descriptor).st_size > max_bytes:  # a sparse file of any size costs nothing to make
+            raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
+        pieces = []
+        while piece := os.read(descriptor, _PIECE_BYTES):
+            pieces.append(piece)
     finally:
         os.close(descriptor)
-    return data
+    return b"".join(pieces)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -165,34 +170,16 @@ def hash_file(path: Path) -> FileInfo:
     """
     digest, size = hashlib.sha256(), 0
     with open_regular(path) as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
     return FileInfo(size, digest.hexdigest())
 
 
-def walk_regular(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
-    """Yield ``(relative POSIX path, path)`` of each file below ``folder``, sorted.
-
-    Raises:
-        OSError: Something in it is neither a regular file nor a folder, or can't be listed.
-    """
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk_regular(Path(entry.path), f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False):
-            yield prefix + entry.name, Path(entry.path)
-        else:
-            what = "a symbolic link" if entry.is_symlink() else "neither a file nor a folder"
-            raise OSError(errno.EINVAL, f"it is {what}", entry.path)
-
-
 @contextlib.contextmanager
 def _created(path: Path) -> Iterator[int]:
-    """A descriptor to write a new file with; flushed at the end of the block."""
-    descriptor = os.open(path, _CREATE, 0o666)
+    """Yield a descriptor to write a new file with; flush it at the end of the block."""
+    descriptor = os.open(path, _CREATE_FLAGS, 0o666)
     try:
         yield descriptor
         os.fsync(descriptor)
@@ -207,21 +194,46 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _opened(path: str | Path) -> int:
-    descriptor = os.open(path, _READ)
+    descriptor = os.open(path, _READ_FLAGS)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return descriptor
 
 
+def _remove_nested(path: Path) -> None:
+    """Remove a folder that is nested too deep for recursion, and for the length of a path: folder by folder.
+
+    Each folder's subfolders are first moved up to ``path`` itself, so that nothing lies deeper than two below it.
+    """
+    while path.exists():
+        with os.scandir(path) as entries:
+            found = list(entries)
+        if not found:
+            path.rmdir()
+            return
+        for entry in found:
+            if not entry.is_dir(follow_symlinks=False):
+                Path(entry.path).unlink()
+                continue
+            with os.scandir(entry.path) as entries:
+                below = list(entries)
+            for each in below:
+                if each.is_dir(follow_symlinks=False):
+                    Path(each.path).rename(path / uuid.uuid4().hex)
+                else:
+                    Path(each.path).unlink()
+            Path(entry.path).rmdir()
+
+
 def _linked(partial: Path, path: Path, data: bytes) -> bool:
-    """Whether this call made ``path`` a second name of ``partial``, or without hard links a copy of it."""
+    """Return True if this call made ``path`` a second name of ``partial``, or without hard links a copy of it."""
     try:
         os.link(partial, path)
     except FileExistsError:
         return partial.stat().st_nlink > 1  # a network file system may do it and report that it failed
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _NO_LINK_ERRNOS:
             raise
         return _written(path, data)
     return True

@@ -1,4 +1,4 @@
-"""The files of a version: found in a folder, copied into the registry, and copied out of it if they are the same."""
+"""The files of a version, copied into the folder registry and verified on their way out."""
 
 from __future__ import annotations
 
@@ -6,42 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mnistkit.errors import IntegrityError, InvalidNameError, UsageError
+from mnistkit.errors import IntegrityError
 from mnistkit.local.registry import durable as disk
+from mnistkit.registry.files import check_same_files, walk_regular
 from mnistkit.registry.manifest import MANIFEST
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.files import FileInfo
-from mnistkit.utils.names import check_file
 
-__all__ = ["copy_in", "copy_out", "find_problems", "find_sources"]
-
-
-def find_sources(folder: Path) -> dict[str, Path]:
-    """The files below a folder that is to be registered, by relative POSIX path.
-
-    Raises:
-        UsageError: It holds no file, or something that is neither a regular file nor a folder.
-        InvalidNameError: A file can't keep its name in a registry.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: name the folder that holds the model's files.")
-    try:
-        sources = dict(disk.walk_regular(folder))
-    except OSError as error:
-        raise UsageError(
-            f"Can't register {folder}: {error.filename}: {error.strerror}. Copy the file there."
-        ) from error
-    if not sources:
-        raise UsageError(f"Can't register {folder}: it holds no file.")
-    for file in sources:
-        check_file(file, "file of a model")
-        if file.lower() == MANIFEST:
-            raise InvalidNameError(f"Can't register {folder / file}: the registry keeps its own {MANIFEST}. Rename it.")
-    return sources
+__all__ = ["copy_in", "copy_out", "find_problems"]
 
 
 def copy_in(sources: Mapping[str, Path], stage: Path) -> dict[str, FileInfo]:
-    """Copy files into an empty folder, onto the disk, and return what was copied."""
+    """Copy files into an empty folder, flush them to the disk, and return what was copied."""
     copied = {}
     for file, path in sources.items():
         disk.make_folder((stage / file).parent)
@@ -63,18 +39,14 @@ def copy_out(model: ModelVersion, folder: Path, into: Path) -> None:
         IntegrityError: They aren't the registered ones, or not only these. Some may have been copied.
     """
     try:
-        found = _registered(folder)
+        found = _files(folder)
     except OSError as error:
         raise IntegrityError(f"{model.id}: {error.filename} can't be used: {error.strerror}.") from error
-    for what, files in (
-        ("lacks", model.files.keys() - found.keys()),
-        ("has an extra", found.keys() - model.files.keys()),
-    ):
-        if files:
-            raise IntegrityError(f"{model.id} {what} {min(files)!r}: {folder} isn't what was registered.")
+    check_same_files(model.id, found, model.files, folder)
     for file, expected in model.files.items():
         disk.make_folder((into / file).parent)
         size = found[file].lstat().st_size
+        # A file of another size is another file: don't read it, it could be of any size.
         got = disk.copy_file(found[file], into / file) if size == expected.size else FileInfo(size, "(not read)")
         if got != expected:
             raise IntegrityError(
@@ -90,7 +62,7 @@ def find_problems(model: ModelVersion, folder: Path) -> Iterator[tuple[str, str]
         folder: Where the registry keeps it.
     """
     try:
-        found = _registered(folder)
+        found = _files(folder)
     except OSError as error:
         yield os.path.relpath(str(error.filename), folder).replace(os.sep, "/"), f"can't be used: {error.strerror}"
         return
@@ -110,9 +82,9 @@ def find_problems(model: ModelVersion, folder: Path) -> Iterator[tuple[str, str]
         yield file, "is missing"
 
 
-def _registered(folder: Path) -> dict[str, Path]:
-    """What is there, without the manifest."""
-    return {file: path for file, path in disk.walk_regular(folder) if file != MANIFEST}
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files that are there, without the manifest."""
+    return {file: path for file, path in walk_regular(folder) if file != MANIFEST}
 
 
 def _difference(got: FileInfo, expected: FileInfo) -> str:

@@ -1,4 +1,4 @@
-"""Signatures of registered versions: ``models/<name>/signatures/<N>/<key>.json``, put there once."""
+"""Signatures of registered versions: one file by each key, written once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ __all__ = ["put_signature", "read_signatures"]
 
 _log = logging.getLogger(__name__)
 
-_FILE = re.compile(r"[0-9a-f]{16}\.json")
+_FILE_PATTERN = re.compile(r"[0-9a-f]{16}\.json")
+_MAX_SIGNATURE_BYTES = 1 << 16
 
 
 def put_signature(layout: Layout, model: ModelVersion, signature: Signature) -> None:
@@ -33,13 +34,13 @@ def put_signature(layout: Layout, model: ModelVersion, signature: Signature) -> 
 
 
 def read_signatures(layout: Layout, model: ModelVersion) -> tuple[Signature, ...]:
-    """The signatures of a version, by key; those that can't be read are left out, with a warning in the log."""
+    """Return the signatures of a version, by key; log a warning for each that can't be read."""
     place = ("models", model.name, "signatures", str(model.version))
     found: list[Signature] = []
-    for entry in sorted(filter(_FILE.fullmatch, layout.entries(*place))):
+    for entry in sorted(filter(_FILE_PATTERN.fullmatch, layout.entries(*place))):
         path = layout.path(*place, entry)
         try:
-            signature: Signature = from_json(disk.read_regular(path), Signature, path)
+            signature: Signature = from_json(disk.read_regular(path, _MAX_SIGNATURE_BYTES), Signature, path)
         except (OSError, DataFormatError) as error:
             _log.warning("Left out of the signatures of %s: %s", model.id, error)
             continue

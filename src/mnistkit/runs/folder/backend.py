@@ -1,8 +1,9 @@
-"""What backends that keep their runs in folders have in common."""
+"""The base of backends that keep their runs in folders."""
 
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,16 +11,16 @@ from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, UsageError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import check_classifier
-from mnistkit.runs.backend import GroupBackend
+from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.folder.store import Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
 
-__all__ = ["StoredRuns"]
+__all__ = ["FolderBackend"]
 
 
-class StoredRuns(GroupBackend):
-    """Keeps runs in folders: everything of a backend but how runs are started and stopped."""
+class FolderBackend(ComputeBackend):
+    """Base of backends that keep runs in folders: all but how runs are started and stopped."""
 
     def __init__(self, home: str | os.PathLike[str], parallel: int | None) -> None:
         if parallel is not None and parallel < 1:
@@ -32,17 +33,21 @@ class StoredRuns(GroupBackend):
         """Queue the job and return its record; see `ComputeBackend.submit`."""
         return self.submit_group([job], data, detach=detach)[0]
 
+    @abstractmethod
+    def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
+        """Queue the jobs and return their records; see `SupportsGroups.submit_group`."""
+
     def get(self, run_id: str) -> RunRecord:
-        """The present record; see `ComputeBackend.get`."""
+        """Return the present record; see `ComputeBackend.get`."""
         return self._store.read(run_id)
 
     def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
-        """All records, newest first; see `ComputeBackend.runs`."""
+        """Return all records, newest first; see `ComputeBackend.runs`."""
         records = self._store.read_all()
         return tuple(r for r in records if r.experiment == experiment) if experiment else records
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
-        """What the run has written; see `ComputeBackend.logs`."""
+        """Return the log; see `ComputeBackend.logs`."""
         return self._store.read_log(run_id, start)
 
     def download(self, run_id: str, file: str, into: Path) -> Path:
@@ -50,13 +55,13 @@ class StoredRuns(GroupBackend):
         return self._store.copy_file(run_id, file, into)
 
     def delete_run(self, run_id: str) -> None:
-        """Remove a run and all its files, even if they are damaged.
+        """Remove a finished run and all its files, even if they are damaged.
 
         Raises:
             RunNotFoundError: No run has that id.
-            RunStateError: It hasn't ended.
+            RunStateError: It hasn't finished.
         """
-        if self._store.may_go_on(run_id):
+        if self._store.may_be_running(run_id):
             raise RunStateError(f"Run {run_id} hasn't ended: cancel it, and delete it once it has.")
         self._store.delete(run_id)
 

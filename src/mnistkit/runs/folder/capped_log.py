@@ -35,7 +35,7 @@ class CappedLog:
         tail: int = 48 * _MIB,
         line: int = 64 * 1024,
     ) -> None:
-        """Open ``path`` for appending; it is created if need be.
+        """Open ``path`` for appending; it and its folder are created if need be.
 
         Args:
             path: The file. It grows by at most ``head + tail`` bytes and 1 KiB.
@@ -47,6 +47,7 @@ class CappedLog:
             OSError: The file can't be opened. Later errors are kept in ``error`` instead.
         """
         self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.error: OSError | None = None
         self._stream = self.path.open("ab", buffering=0)
         self._head_room = head

@@ -1,24 +1,24 @@
-"""A run's way through its attempts and states, written down as it goes."""
+"""The life cycle of a run: its attempts and states, recorded as they come."""
 
 from __future__ import annotations
 
 import os
-import signal
 from typing import Any
 
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import Attempt, RunState
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import open_regular
 
-__all__ = ["Course", "signal_name"]
+__all__ = ["RunLifecycle"]
 
-_TAIL_LINES, _TAIL_BYTES = 50, 1 << 16
+_MAX_TAIL_LINES, _MAX_TAIL_BYTES = 50, 1 << 16
 
 
-class Course:
-    """A run on its way, for the process that owns it from then on.
+class RunLifecycle:
+    """A run that is carried out, for the process that owns it from then on.
 
     Attributes:
         id: The run's id.
@@ -42,37 +42,38 @@ class Course:
 
     @property
     def is_canceled(self) -> bool:
-        """Whether somebody asked it to stop."""
-        return self._store.is_asked_to_stop(self.id)
+        """Return True if its end was requested."""
+        return self._store.is_cancel_requested(self.id)
 
     def begin(self) -> None:
-        """Note that an attempt begins."""
+        """Record that an attempt begins."""
         self.attempts += 1
         self._began_at = utc_now()
         if self._store.state(self.id) is not RunState.PREPARING:
             self.enter(RunState.PREPARING)
 
     def enter(self, state: RunState) -> None:
-        """Note that the run is in a state now."""
+        """Record that the run entered a state."""
         self._store.advance(self.id, state)
 
     def complete(self) -> None:
-        """Note that the attempt, and so the run, ended well."""
+        """Record that the attempt, and so the run, completed."""
         self._end(RunState.COMPLETED, self.attempt())
 
     def cancel(self) -> None:
-        """Note that the run ended because somebody asked it to."""
+        """Record that the run was ended on request."""
         self._end(RunState.CANCELED, self.attempt())
 
     def fail(self, attempt: Attempt, *, traceback: str | None = None, is_final: bool = False) -> None:
-        """Note that an attempt ended badly; so does the run, unless its job allows another, or somebody asked to stop.
+        """Record that an attempt ended badly: the run fails, unless its job allows another attempt.
 
         Args:
             attempt: What `attempt` returned, with its cause and error.
             traceback: Where it failed; None for the last lines of the log.
             is_final: Whether another attempt makes no sense, whatever the job says.
         """
-        again = attempt.cause in self.job.retry_on and self.attempts <= self.job.retries and not is_final
+        job = self.job
+        again = not is_final and may_retry(attempt.cause, self.attempts, retries=job.retries, retry_on=job.retry_on)
         if again and self.is_canceled:
             self._end(RunState.CANCELED, attempt)
         elif again:
@@ -82,22 +83,17 @@ class Course:
             self._end(RunState.FAILED, attempt, error=attempt.error, traceback=traceback or self._last_lines())
 
     def attempt(self, **how: Any) -> Attempt:
-        """The present attempt, ended now; ``how`` are fields of `Attempt`."""
+        """Return the present attempt, ended now; ``how`` are fields of `Attempt`."""
         return Attempt(started_at=self._began_at, ended_at=utc_now(), **how)
 
     def attempt_by_exit(self, code: int) -> Attempt:
-        """The present attempt, whose process ended now with that code, or by a signal if it is negative."""
+        """Return the present attempt, whose process exited with ``code``, or by a signal if that is negative."""
         what = self.job.entry_script if isinstance(self.job, ScriptJob) else "The training process"
-        if code >= 0:
-            return self.attempt(cause="error", error=f"{what} exited with code {code}.", exit_code=code)
-        name = signal_name(-code)
-        guess = " The system was probably out of memory: mnistkit didn't send it." if name == "SIGKILL" else ""
-        return self.attempt(cause="killed", error=f"{what} was killed by {name}.{guess}", signal=name)
+        return self.attempt(**outcome_by_exit(what, code))
 
     def attempt_by_timeout(self) -> Attempt:
-        """The present attempt, ended now because its time was over."""
-        error = f"It was not done after its timeout of {self.job.timeout:g} s, and was ended."
-        return self.attempt(cause="timeout", error=error)
+        """Return the present attempt, ended now because its time was over."""
+        return self.attempt(**outcome_by_timeout(self.job.timeout or 0))
 
     def _end(self, state: RunState, attempt: Attempt, **why: str | None) -> None:
         if state is not RunState.COMPLETED and isinstance(self.job, TrainingJob):
@@ -108,16 +104,8 @@ class Course:
     def _last_lines(self) -> str:
         try:
             with open_regular(self.log_file) as stream:
-                stream.seek(max(stream.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+                stream.seek(max(stream.seek(0, os.SEEK_END) - _MAX_TAIL_BYTES, 0))
                 text = stream.read().decode("utf-8", errors="backslashreplace")
         except FileNotFoundError:  # the job has removed it
             return ""
-        return "\n".join(text.splitlines()[-_TAIL_LINES:])
-
-
-def signal_name(number: int) -> str:
-    """``"SIGSEGV"`` for 11."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        return "\n".join(text.splitlines()[-_MAX_TAIL_LINES:])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from mnistkit.errors import RunFailedError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
 
-__all__ = ["snapshot"]
+__all__ = ["CODE", "copy_source", "snapshot"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
@@ -26,13 +27,27 @@ def snapshot(job: ScriptJob, run_folder: Path) -> None:
     Raises:
         RunFailedError: The folder is larger than 300 MiB.
     """
-    source = Path(job.source_directory)
     store = run_folder.parent.resolve()
+    copy_source(job, run_folder / CODE, lambda path: path.resolve() == store)
+
+
+def copy_source(job: ScriptJob, into: Path, is_excluded: Callable[[Path], bool]) -> None:
+    """Copy the script's folder without what isn't source: see `snapshot`.
+
+    Args:
+        job: Names the folder.
+        into: Where its content is copied; may exist.
+        is_excluded: Returns True for a file or folder to leave out besides.
+
+    Raises:
+        RunFailedError: The folder is larger than 300 MiB.
+    """
+    source = Path(job.source_directory)
     total = 0
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         paths = {name: Path(folder, name) for name in names}
-        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or p.resolve() == store}
+        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or is_excluded(p)}
         return {*_IGNORED(folder, names), *odd}
 
     def copy(origin: str, target: str) -> str:
@@ -45,4 +60,4 @@ def snapshot(job: ScriptJob, run_folder: Path) -> None:
             )
         return str(shutil.copy2(origin, target))
 
-    shutil.copytree(source, run_folder / CODE, ignore=ignored, copy_function=copy)
+    shutil.copytree(source, into, ignore=ignored, copy_function=copy, dirs_exist_ok=True)

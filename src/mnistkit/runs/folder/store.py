@@ -39,7 +39,7 @@ from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["WORKER_LOG", "Owner", "RunStore"]
+__all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +51,20 @@ WORKER_LOG = ".worker.log"
 """Beside the run folders: what the process that runs them says of itself, which should be nothing."""
 
 
+ELSEWHERE = "(elsewhere)"
+"""The host of an owner that isn't a process; no host can have that name."""
+
+
 @frozen(kw_only=True)
 class Owner:
-    """The process that runs a run: only it, and what it starts for that, changes the record."""
+    """Who changes the record of a run: a process with what it starts, or something elsewhere.
+
+    Attributes:
+        host: The host of the process; `ELSEWHERE` for an owner that no process stands for, such as a task of a cluster.
+            Host names don't tell hosts apart (containers share them), so that is never guessed.
+        pid: The id of the process; 0 for an owner elsewhere.
+        started: When the process started, seconds since 1970; 0 for an owner elsewhere.
+    """
 
     host: str
     pid: int
@@ -61,13 +72,18 @@ class Owner:
 
     @classmethod
     def of(cls, pid: int) -> Owner:
-        """The process of this machine with that id."""
+        """Return the process of this host with that id as an owner."""
         import psutil
 
         return cls(host=socket.gethostname(), pid=pid, started=psutil.Process(pid).create_time())
 
+    @classmethod
+    def elsewhere(cls) -> Owner:
+        """Return an owner that no process of this host stands for: its backend alone decides when it is gone."""
+        return cls(host=ELSEWHERE, pid=0, started=0.0)
+
     def is_gone(self) -> bool:
-        """Whether the process has surely ended; of another host nobody can tell."""
+        """Return True if the process has surely ended; an owner elsewhere, or on another host, is never gone."""
         if self.host != socket.gethostname():
             return False
         import psutil
@@ -102,7 +118,7 @@ class RunStore:
         """How many characters of a run's log were read, and in how many bytes: who follows it goes on there."""
 
     def ensured(self) -> Path:
-        """The folder that holds the run folders, created if need be.
+        """Return the folder that holds the run folders, created if need be.
 
         Raises:
             StorageError: It can't be written.
@@ -148,7 +164,7 @@ class RunStore:
         return run_id
 
     def folder(self, run_id: str) -> Path:
-        """The folder of a run.
+        """Return the folder of a run.
 
         Raises:
             RunNotFoundError: There is none.
@@ -162,7 +178,7 @@ class RunStore:
         return folder
 
     def job(self, run_id: str) -> Job:
-        """What a run runs.
+        """Return the job of a run.
 
         Raises:
             DataFormatError: It can't be understood.
@@ -172,15 +188,21 @@ class RunStore:
         return job
 
     def log_file(self, run_id: str) -> Path:
-        """Where a run's output goes."""
+        """Return the file of a run's output."""
         return self.folder(run_id) / _LOG
 
     def adopt(self, run_id: str) -> None:
-        """Write that this process owns a run from now on. For the owner's child alone."""
+        """Write that this process owns a run from now on, and what it runs it with. For the owner's child alone."""
         folder, me = self.folder(run_id), _me(os.getpid())
         status = _read_status(folder)
-        if status.owner != me:
-            write_atomically(folder / _RECORD, to_json(attrs.evolve(status, owner=me)))
+        changed = attrs.evolve(status, owner=me, versions=library_versions())
+        if changed != status:
+            write_atomically(folder / _RECORD, to_json(changed))
+
+    def hand_over(self, run_id: str, owner: Owner) -> None:
+        """Write that ``owner`` owns a run from now on: before it starts to. For the present owner alone."""
+        folder = self.folder(run_id)
+        write_atomically(folder / _RECORD, to_json(attrs.evolve(_read_status(folder), owner=owner)))
 
     def advance(
         self,
@@ -219,12 +241,12 @@ class RunStore:
                 (folder / name).rename(aside / name)
         (folder / "outputs").mkdir(exist_ok=True)
 
-    def ask_to_stop(self, run_id: str) -> None:
-        """Leave the sign that a run should stop."""
+    def request_cancel(self, run_id: str) -> None:
+        """Request the end of a run: leave the file that says so."""
         (self.folder(run_id) / CANCEL_FILE).touch()
 
     def state(self, run_id: str) -> RunState:
-        """The state that is written down. For the owner; others want `read`."""
+        """Return the recorded state. For the owner; others call `read`."""
         return _read_status(self.folder(run_id)).transitions[-1].state
 
     def clear_outputs(self, run_id: str) -> None:
@@ -233,19 +255,19 @@ class RunStore:
         shutil.rmtree(outputs, ignore_errors=True)
         outputs.mkdir(exist_ok=True)
 
-    def may_go_on(self, run_id: str) -> bool:
-        """Whether a run hasn't ended, as far as its record can be read: nobody waits for one that is damaged."""
+    def may_be_running(self, run_id: str) -> bool:
+        """Return True if a run hasn't finished, and False if its record is damaged: no process will finish that."""
         try:
             return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal
         except DataFormatError:
             return False
 
-    def is_asked_to_stop(self, run_id: str) -> bool:
-        """Whether the sign is there."""
+    def is_cancel_requested(self, run_id: str) -> bool:
+        """Return True if the end of a run was requested."""
         return (self.folder(run_id) / CANCEL_FILE).exists()
 
     def read(self, run_id: str) -> RunRecord:
-        """The present record of a run.
+        """Return the present record of a run.
 
         Raises:
             RunNotFoundError: No run has that id.
@@ -271,7 +293,7 @@ class RunStore:
         )
 
     def read_all(self) -> tuple[RunRecord, ...]:
-        """All records, newest first; one that can't be understood is left out, with a warning."""
+        """Return all records, newest first; one that can't be understood is left out, with a warning."""
         records = []
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self._root):
@@ -287,9 +309,9 @@ class RunStore:
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:
-        """The log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
+        """Return the log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
         folder = self.folder(run_id)
-        is_whole = _observed(folder).transitions[-1].state.is_terminal  # asked first: what comes later may be the end
+        is_whole = _observed(folder).transitions[-1].state.is_terminal  # read first: what comes later may be the end
         characters, position = self._marks.get(run_id, (0, 0))
         if characters > start:
             characters = position = 0
@@ -329,9 +351,9 @@ class RunStore:
     def delete(self, run_id: str) -> None:
         """Remove a run's folder: it disappears at once, its files soon after."""
         folder = self.folder(run_id)
-        doomed = folder.with_name(f".{folder.name}.deleted")
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
+        to_delete = folder.with_name(f".{folder.name}.deleted")
+        folder.rename(to_delete)
+        shutil.rmtree(to_delete)
 
 
 @cache
@@ -346,26 +368,30 @@ def _read_status(folder: Path) -> _Status:
 
 
 def _observed(folder: Path) -> _Status:
-    """The status as it is now, seen from outside: owners may die, and people may ask for a stop."""
+    """Return the status as seen from outside: owners may die, and a cancellation may be requested."""
     status = _read_status(folder)
-    last = status.transitions[-1]
-    if last.state.is_terminal:
-        return status
-    asked_to_stop = (folder / CANCEL_FILE).exists()
-    if not status.owner.is_gone():
-        if not asked_to_stop:
+    while True:
+        last = status.transitions[-1]
+        if last.state.is_terminal:
             return status
-        return attrs.evolve(status, transitions=(*status.transitions, Transition(RunState.CANCEL_REQUESTED, utc_now())))
-    status = _read_status(folder)  # the end may have been the last thing that the owner wrote
-    last = status.transitions[-1]
-    if last.state.is_terminal:
-        return status
-    state = RunState.CANCELED if asked_to_stop else RunState.FAILED
+        is_canceled = (folder / CANCEL_FILE).exists()
+        if not status.owner.is_gone():
+            if not is_canceled:
+                return status
+            request = Transition(RunState.CANCEL_REQUESTED, utc_now())
+            return attrs.evolve(status, transitions=(*status.transitions, request))
+        # The end may have been the last thing that the owner wrote, or it has handed the run over before it ended: it
+        # is the owner of the same status that must be gone.
+        latest = _read_status(folder)
+        if latest == status:
+            break
+        status = latest
+    state = RunState.CANCELED if is_canceled else RunState.FAILED
     log = folder.parent / WORKER_LOG
     hint = f" {log} may tell why." if log.exists() and log.stat().st_size else ""
     error = f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.{hint}"
     return attrs.evolve(
         status,
         transitions=(*status.transitions, Transition(state, last.at)),
-        error=None if asked_to_stop else error,
+        error=None if is_canceled else error,
     )

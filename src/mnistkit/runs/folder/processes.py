@@ -29,15 +29,16 @@ __all__ = [
 ]
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
-_PAUSE = 0.02
+_PAUSE_SECONDS = 0.02
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
-    "LOKY_MAX_CPU_COUNT",
 )
+_JOBS_VARIABLE = "LOKY_MAX_CPU_COUNT"
+_VARIABLES = {"openblas": "OPENBLAS_NUM_THREADS", "mkl": "MKL_NUM_THREADS"}  # by threadpoolctl's name of a library
 
 
 def adopt_orphans() -> None:
@@ -89,9 +90,9 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
     Args:
         find: Those that are left. Called repeatedly: while they are ended they may start others.
         grace: Seconds that they have after SIGTERM, before SIGKILL.
-        group: Also send SIGKILL to this process group: that reaches those that go on as a child before they are found.
+        group: Also send SIGKILL to this process group: that reaches processes that fork and exit before they are found.
     """
-    asked: set[int] = set()
+    signaled: set[int] = set()
     deadline = time.monotonic() + grace
     while left := list(find()):
         late = time.monotonic() >= deadline
@@ -100,22 +101,22 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
         for process in left:
             if late:
                 _signal(process, signal.SIGKILL)
-            elif process.pid not in asked:
-                asked.add(process.pid)
+            elif process.pid not in signaled:
+                signaled.add(process.pid)
                 _signal(process, signal.SIGTERM)
                 _signal(process, signal.SIGCONT)  # one that is stopped can't end
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE_SECONDS)
 
 
 def descendants() -> list[psutil.Process]:
-    """All processes that come from this one and haven't ended."""
+    """Return all processes that descend from this one and haven't ended."""
     import psutil
 
     return [each for each in psutil.Process().children(recursive=True) if _lives(each)]
 
 
 def has_children() -> bool:
-    """Whether any child of this process is left, ended or not: after `adopt_orphans`, any descendant. Linux only."""
+    """Return True if this process has a child, ended or not; after `adopt_orphans`, any descendant. Linux only."""
     if sys.platform != "linux":
         return False
     try:
@@ -146,16 +147,35 @@ def limit_memory(limit: int | None) -> None:
 
 
 def thread_variables(n: int) -> dict[str, str]:
-    """The environment variables that hold numeric libraries to ``n`` threads, where nobody set them already."""
-    return {name: str(n) for name in _THREAD_VARIABLES if name not in os.environ}
+    """Return the environment variables that limit numeric libraries to ``n`` threads, or to fewer if fewer are set.
+
+    `OMP_NUM_THREADS` is what the user set for the libraries whose own variable isn't set, as these libraries read it.
+    """
+    general = _threads_set("OMP_NUM_THREADS", n)
+    own = {name: _threads_set(name, general) for name in _THREAD_VARIABLES}
+    return {
+        name: str(min(n, threads)) for name, threads in {**own, _JOBS_VARIABLE: _threads_set(_JOBS_VARIABLE, n)}.items()
+    }
 
 
 def limit_threads(n: int) -> None:
-    """Hold the numeric libraries of this process, also those that are loaded already, to ``n`` threads."""
-    from threadpoolctl import threadpool_limits
+    """Limit the numeric libraries of this process, those already loaded too, to ``n`` threads; fewer limits stay."""
+    from threadpoolctl import ThreadpoolController, threadpool_limits
 
-    os.environ.update(thread_variables(n))
-    threadpool_limits(n)
+    variables = thread_variables(n)
+    os.environ.update(variables)
+    # Libraries that are loaded have read their variables before, perhaps when these were others: set each one's number.
+    limits: dict[str, int] = {}
+    for library in ThreadpoolController().info():
+        prefix, threads = library["prefix"], int(variables[_VARIABLES.get(library["internal_api"], "OMP_NUM_THREADS")])
+        limits[prefix] = min(threads, library["num_threads"] or threads, limits.get(prefix, threads))
+    threadpool_limits(limits)
+
+
+def _threads_set(variable: str, default: int) -> int:
+    """Return the number that an environment variable holds, the first one of a list; ``default`` if it holds none."""
+    first = os.environ.get(variable, "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else default
 
 
 def _end_with(parent: int) -> None:
@@ -166,7 +186,7 @@ def _end_with(parent: int) -> None:
 
 
 def _redirect(output: int | None) -> None:
-    """Have nothing to read, write to ``output``, and hold nothing else of the parent's open."""
+    """Read from an empty file, and write to ``output``."""
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is needed
         os.dup2(nothing.fileno(), 0)
     if output is not None:
@@ -190,7 +210,7 @@ def _leave(code: int) -> NoReturn:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(code)  # nothing of what the parent had planned for its own end
+    os._exit(code)  # without the exit functions that the parent registered
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -19,18 +19,18 @@ from mnistkit.runs.folder.snapshot import CODE
 from mnistkit.utils.files import found_files
 from mnistkit.utils.names import check_file
 
-__all__ = ["MAX_COLLECTED", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script"]
+__all__ = ["MAX_COLLECTED_BYTES", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script"]
 
 
 MAX_FILES = 10_000
 """The most files that `collect` takes."""
 
-MAX_COLLECTED = 10 * 2**30
+MAX_COLLECTED_BYTES = 10 * 2**30
 """The most that they may hold, in bytes."""
 
-_LISTED = 20
-_GRACE = 5.0
-_PASSED = frozenset(
+_MAX_LISTED = 20
+_GRACE_SECONDS = 5.0
+_PASSED_VARIABLES = frozenset(
     [
         "PATH",
         "HOME",
@@ -58,18 +58,20 @@ _PASSED = frozenset(
         "PATHEXT",
     ]
 )
-_PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "MNISTKIT_")
+_PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "VECLIB_", "NUMEXPR_", "LOKY_", "MNISTKIT_")
 
 
-def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]) -> int:
-    """Run the script until it ends, or until ``should_stop``; return its exit code, negative for a signal.
+def run_script(
+    job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]
+) -> int | None:
+    """Run the script to its end; return its exit code, negative for a signal, or None if it was stopped.
 
     Args:
         job: What to run; its folder was copied by `snapshot`.
         data_folder: What `DATA_FOLDER` in the arguments stands for.
         run_folder: Where the run is kept.
         log: Gets what the script writes, standard output and error together.
-        should_stop: Asked several times a second.
+        should_stop: Called several times a second; once it returns True the script is ended.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - running the user's script is the purpose
@@ -90,11 +92,11 @@ def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, s
             pause = min(pause * 1.5, 0.1)
     finally:
         _end(process)
-    return process.returncode if returncode is None else returncode
+    return returncode
 
 
 def execute_script(job: ScriptJob, data_folder: Path, run_folder: Path, variables: Mapping[str, str]) -> NoReturn:
-    """Become the script: this process goes on as an interpreter that runs it.
+    """Replace this process by an interpreter that runs the script.
 
     Args:
         job: What to run; its folder was copied by `snapshot`.
@@ -103,14 +105,14 @@ def execute_script(job: ScriptJob, data_folder: Path, run_folder: Path, variable
         variables: Environment variables to set, unless the job does.
     """
     os.chdir(run_folder / CODE)
-    os.execve(sys.executable, _command(job, data_folder), {**variables, **_variables(job, run_folder)})  # noqa: S606 - the purpose
+    os.execve(sys.executable, _command(job, data_folder), _variables(job, run_folder, variables))  # noqa: S606 - the purpose
 
 
 def collect(run_folder: Path, log: Path) -> None:
     """Move what the script left in ``./outputs`` and ``./logs`` into the run; what isn't taken is listed in the log.
 
     Taken are regular files alone, with names that every system can keep, up to `MAX_FILES` of them and
-    `MAX_COLLECTED` bytes. The rest stays in the run's copy of the script's folder. Nothing is opened or followed.
+    `MAX_COLLECTED_BYTES` bytes. The rest stays in the run's copy of the script's folder. Nothing is opened or followed.
 
     Args:
         run_folder: Where the run is kept.
@@ -131,18 +133,20 @@ def collect(run_folder: Path, log: Path) -> None:
             else:
                 count, total = count + 1, total + size
     if refused:
-        _tell(log, refused)
+        _note_refused(log, refused)
 
 
 def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a job may see of this process's environment: no credentials by accident."""
-    return {k: v for k, v in environ.items() if k.upper() in _PASSED or k.upper().startswith(_PASSED_PREFIXES)}
+    """Return the variables of this process's environment that a job gets: no credentials by accident."""
+    return {
+        k: v for k, v in environ.items() if k.upper() in _PASSED_VARIABLES or k.upper().startswith(_PASSED_PREFIXES)
+    }
 
 
 def _excess(count: int, total: int) -> str:
     if count > MAX_FILES:
         return f"is beyond the {MAX_FILES} files that a run keeps"
-    return f"is beyond the {MAX_COLLECTED >> 30} GiB that a run keeps" if total > MAX_COLLECTED else ""
+    return f"is beyond the {MAX_COLLECTED_BYTES >> 30} GiB that a run keeps" if total > MAX_COLLECTED_BYTES else ""
 
 
 def _move(path: Path, run_folder: Path, name: str, log: Path) -> str:
@@ -168,10 +172,10 @@ def _leads_away(path: Path, run_folder: Path) -> bool:
     return any(step.is_symlink() for step in (path, *path.parents) if run_folder in step.parents)
 
 
-def _tell(log: Path, refused: list[str]) -> None:
+def _note_refused(log: Path, refused: list[str]) -> None:
     lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
-    lines += [f"  {line}" for line in refused[:_LISTED]]
-    lines += [f"  and {len(refused) - _LISTED} more"] * (len(refused) > _LISTED)
+    lines += [f"  {line}" for line in refused[:_MAX_LISTED]]
+    lines += [f"  and {len(refused) - _MAX_LISTED} more"] * (len(refused) > _MAX_LISTED)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with contextlib.suppress(OSError), open(os.open(log, flags, 0o666), "ab", buffering=0) as stream:  # noqa: PTH123 - of a descriptor
         stream.write(("\n".join(lines) + "\n").encode())
@@ -182,14 +186,17 @@ def _command(job: ScriptJob, data_folder: Path) -> list[str]:
     return [sys.executable, "-u", job.entry_script, *arguments]
 
 
-def _variables(job: ScriptJob, run_folder: Path) -> dict[str, str]:
+def _variables(job: ScriptJob, run_folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     own = job.environment.variables if job.environment else {}
-    return {**job_environment(os.environ), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
+    return {**job_environment(os.environ), **(more or {}), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the script's whole process group: politely, then not."""
-    for number, grace in ((signal.SIGTERM, _GRACE), (getattr(signal, "SIGKILL", signal.SIGTERM), _GRACE)):
+    for number, grace in (
+        (signal.SIGTERM, _GRACE_SECONDS),
+        (getattr(signal, "SIGKILL", signal.SIGTERM), _GRACE_SECONDS),
+    ):
         if process.poll() is None:
             _signal(process, number)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,0 +1,154 @@
+"""``mnistkit sweep``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mnistkit.cli import output
+from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.runs import run_json
+from mnistkit.cli.train import (
+    ExperimentOption,
+    LimitOption,
+    MaxIterOption,
+    NameOption,
+    RegisterOption,
+    SeedOption,
+    Solver,
+    SolverOption,
+    TolOption,
+    check_completed,
+    inverse_rate,
+    logistic_regression,
+    model_name,
+    note_convergence,
+    prepared,
+    print_model,
+    registered,
+    result_json,
+)
+from mnistkit.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:  # loads numpy
+    from mnistkit.runs.run import Run
+
+__all__ = ["EXAMPLES", "sweep"]
+
+EXAMPLES = examples(
+    "mnistkit sweep --regularization 0.1,0.5,1,5",
+    "mnistkit sweep --regularization 0.5,5 --limit 10000 --parallel 2 --no-register",
+    "mnistkit sweep --regularization 0.1,0.5,1,5 --resume --csv sweep.csv",
+)
+
+
+def sweep(
+    *,
+    regularization: Annotated[str, typer.Option(metavar="RATES", help="Rates to try, separated by commas.")],
+    data: DataOption = None,
+    solver: SolverOption = Solver.FAST,
+    max_iter: MaxIterOption = 100,
+    tol: TolOption = 1e-3,
+    seed: SeedOption = 42,
+    limit: LimitOption = None,
+    parallel: Annotated[int | None, typer.Option(min=1, help="Number of runs at a time, each from scratch.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Run only what is missing: reuse completed runs of the same jobs.")
+    ] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table to this file.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a report to this file.")
+    ] = None,
+    experiment: ExperimentOption = None,
+    name: NameOption = None,
+    register: RegisterOption = True,
+    tag: TagOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train one logistic regression per regularization rate, and register the best.
+
+    The best is the one with the highest accuracy on the test images. Runs that fail don't stop the others. Ctrl-C
+    cancels the unfinished runs; the same command with --resume runs what is missing.
+    """
+    from mnistkit.cli.watch import watching
+
+    _check_file("--csv", csv)
+    _check_file("--report", report)
+    grid = [{"C": inverse_rate(rate)} for rate in _rates(regularization)]
+    name, tags = model_name(name), parse_tags(tag)
+    classifier = logistic_regression(1.0, solver, max_iter, tol)
+    trainer, counts = prepared(data, experiment)
+    with watching("The same command with --resume runs what is missing.") as on_update:
+        runs = trainer.sweep(
+            classifier, grid, resume=resume, parallel=parallel, seed=seed, limit=limit, tags=tags, on_update=on_update
+        )
+    for trial in runs.trials:
+        if trial.reused:
+            output.note(f"Reused run {trial.run.id}, which had completed before.")
+    if csv is not None:
+        output.note(f"The table is in {runs.to_csv(csv)}.")
+    if report is not None:
+        output.note(f"The report is in {trainer.report(runs, report)}.")
+    try:
+        best = runs.best("accuracy")
+    except NotFoundError:
+        if not as_json:
+            _print_runs(runs)
+        raise
+    for run in runs:
+        note_convergence(run, max_iter)
+    is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
+    model = registered(trainer, best, name, is_new=is_new) if register else None
+    if as_json:
+        listing = [{**run_json(run.record), "best": run is best} for run in runs]
+        output.print_json({"runs": listing, **result_json(best, model), "data": counts})
+    else:
+        _print_runs(runs, best)
+        print_model(model)
+    for run in runs:
+        check_completed(run)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--regularization {text!r}: write numbers separated by commas, such as 0.1,0.5,1.") from error
+
+
+def _check_file(option: str, path: Path | None) -> None:
+    """Raise UsageError if a file can't be written, before training."""
+    if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
+        raise UsageError(f"{option} {path} can't be written: name a file in an existing folder that you may write to.")
+
+
+def _print_runs(runs: Sequence[Run], best: Run | None = None) -> None:
+    columns = ("run", "regularization rate#", "accuracy#", "log loss#", "seconds#", "state", "")
+    rows = [
+        (
+            run.id,
+            f"{run.metrics['regularization rate']:g}" if "regularization rate" in run.metrics else "-",
+            output.metric(run.metrics, "accuracy"),
+            output.metric(run.metrics, "log loss"),
+            _seconds(run),
+            str(run.state),
+            "best" if run is best else run.error or "",
+        )
+        for run in runs
+    ]
+    output.print_table(columns, rows, highlight=None if best is None else runs.index(best))
+
+
+def _seconds(run: Run) -> str:
+    """Return the seconds of the fit, marked where it started from the solution of an earlier run."""
+    from mnistkit.training import WARM_START_TAG
+
+    if "training seconds" not in run.metrics:
+        return "-"
+    return f"{run.metrics['training seconds']:.1f}{' (warm)' if WARM_START_TAG in run.record.tags else ''}"

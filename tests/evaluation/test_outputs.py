@@ -1,0 +1,147 @@
+"""Classifiers whose predictions have an odd shape, type or number, and probabilities that aren't."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import ModelError
+from mnistkit.evaluation.scores import evaluate, predict
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.runs.context import FolderContext, read_points
+from mnistkit.training import train
+
+NAMES = ("cat", "dog", "emu")
+TRUTH = np.array([0, 1, 2, 2], dtype=np.uint8)
+RIGHT = np.eye(3)[TRUTH] * 0.7 + 0.1
+
+
+class Odd(ClassifierMixin, BaseEstimator):
+    """Predicts what it is given, for the images in their order."""
+
+    def __init__(self, labels: Any = None, probabilities: Any = None, classes: Any = (0, 1, 2)) -> None:
+        self.labels = labels
+        self.probabilities = probabilities
+        self.classes = classes
+
+    def fit(self, X: Any, y: Any) -> Odd:
+        """Learn nothing."""
+        if self.classes is not None:
+            self.classes_ = np.array(self.classes)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return the labels."""
+        if str(self.labels) == "broken":
+            raise ValueError(self.labels)
+        return np.array(self.labels)[: len(X)]
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities, as they are."""
+        if self.probabilities is None:
+            raise NotImplementedError
+        return self.probabilities
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    """Four images of three classes."""
+    split = Split(images=np.arange(16, dtype=np.uint8).reshape(4, 2, 2), labels=TRUTH)
+    return Dataset(name="animals", version="1", uri="animals", class_names=NAMES, train=split, test=split)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [[0], [1], [2], [2]],
+        [0.0, 1.0, 2.0, 2.0],
+        ["0", "1", "2", "2"],
+        ["cat", "dog", "emu", "emu"],
+        np.array(["cat", 1, 2.0, "2"], dtype=object),
+        np.array([0, 1, 2, 2], dtype=np.uint8),
+    ],
+    ids=["column", "floats", "texts", "names", "objects", "bytes"],
+)
+def test_labels_of_any_type_are_read(labels: Any, dataset: Dataset) -> None:
+    """What means the right label counts as right, in accuracy, confusion and single predictions."""
+    model = Odd(labels, RIGHT).fit(None, None)
+    evaluation = evaluate(model, dataset)
+    assert evaluation.accuracy == 1.0
+    assert evaluation.confusion == ((1, 0, 0), (0, 1, 0), (0, 0, 2))
+    assert evaluation.log_loss == pytest.approx(-np.log(0.8))
+    found = predict(model, dataset.test)
+    if labels is not None and np.asarray(labels).dtype.kind in "iuf":
+        assert found.right.tolist() == [True] * 4
+        assert found.confidence is not None
+        np.testing.assert_allclose(found.confidence, 0.8)
+
+
+def test_what_is_no_label_is_wrong(dataset: Dataset) -> None:
+    """Fractions, NaN and unknown words are wrong predictions: the others count."""
+    assert evaluate(Odd([0.4, np.nan, 2.0, 2.0]).fit(None, None), dataset).accuracy == 0.5
+    assert evaluate(Odd(["cow", "dog", "nan", "2"]).fit(None, None), dataset).accuracy == 0.5
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [[0, 1]] * 4, 0], ids=["too few", "two each", "a number"])
+def test_other_numbers_of_labels_are_refused(labels: Any, dataset: Dataset) -> None:
+    """Anything but one label per image is an error that has both numbers."""
+
+    class Wrong(Odd):
+        def predict(self, X: Any) -> Any:
+            return np.array(labels)
+
+    with pytest.raises(ModelError, match=r"Wrong.predict returned an array of shape .* for 4 images"):
+        evaluate(Wrong().fit(None, None), dataset)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "classes", "reason"),
+    [
+        (np.where(RIGHT > 0.5, np.nan, RIGHT), (0, 1, 2), "4 of 4 images have NaN"),
+        (RIGHT * 3 - 1, (0, 1, 2), "aren't at least 0 with a sum of 1"),
+        (RIGHT[:, 0], (0, 1, 2), "shape (4,) for 4 images"),
+        (RIGHT[:3], (0, 1, 2), "shape (3, 3) for 4 images"),
+        (RIGHT[:, :2] / RIGHT[:, :2].sum(axis=1, keepdims=True), (0, 1), "of 2 classes, and the data has 3"),
+        (RIGHT, None, "no classes_"),
+        (None, (0, 1, 2), "NotImplementedError"),
+    ],
+    ids=["nan", "scores", "one number", "too few", "fewer classes", "no classes_", "raises"],
+)
+def test_probabilities_that_are_none_are_left_out(
+    probabilities: Any, classes: Any, reason: str, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without usable probabilities the accuracy counts, the log loss is None, and a note says why."""
+    model = Odd([0, 1, 2, 2], probabilities, classes).fit(None, None)
+    with caplog.at_level(logging.WARNING, "mnistkit"):
+        evaluation = evaluate(model, dataset)
+    assert (evaluation.accuracy, evaluation.log_loss) == (1.0, None)
+    assert reason in caplog.text
+    if classes != (0, 1):  # of single predictions the probability of what was predicted is known
+        assert predict(model, dataset.test).confidence is None
+
+
+def test_columns_follow_classes(dataset: Dataset) -> None:
+    """Columns in another order, or named as the classes, are put in the order of the labels."""
+    model = Odd([0, 1, 2, 2], RIGHT[:, [2, 0, 1]], ("emu", "cat", "dog")).fit(None, None)
+    assert evaluate(model, dataset).log_loss == pytest.approx(-np.log(0.8))
+
+
+def test_a_model_is_kept_whatever_it_predicts(dataset: Dataset, tmp_path: Path) -> None:
+    """A job whose model can't be evaluated completes without accuracy; one that raises has kept its model, too."""
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "raises").mkdir()
+    spec = ModelSpec(f"{__name__}.Odd", {"labels": [0]})
+    assert train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "odd")) is None
+    assert [point.name for point in read_points(tmp_path / "odd")] == ["training seconds"]
+    assert [path.name for path in (tmp_path / "odd" / "outputs").iterdir()] == ["model.skops"]
+    spec = ModelSpec(f"{__name__}.Odd", {"labels": "broken"})
+    with pytest.raises(ValueError, match="broken"):
+        train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "raises"))
+    assert (tmp_path / "raises" / "outputs" / "model.skops").is_file()

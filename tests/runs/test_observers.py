@@ -1,0 +1,156 @@
+"""Wrappers of backends: they support what the backend in them supports, and observers are called in order."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from mnistkit.interfaces import DataSource, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.delegation import DelegatingCompute
+from mnistkit.runs.observers import ObservedCompute, RunObserver
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState
+from mnistkit.runs.run import Run
+from mnistkit.testing import GroupBackendSuite
+from mnistkit.utils.clock import utc_now
+from support.stub_backend import Paper
+
+DEADLINE = 60.0
+
+
+class Recorder(RunObserver):
+    """Keeps what it is called with."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+
+    def submitted(self, record: RunRecord) -> None:
+        self.events.append(("submitted", record.id))
+
+    def state_changed(self, record: RunRecord) -> None:
+        self.events.append(("state", record.state))
+
+    def metrics_logged(self, record: RunRecord, points: Sequence[MetricPoint]) -> None:
+        self.events.append(("metrics", [(point.name, point.value) for point in points]))
+
+    def finished(self, record: RunRecord) -> None:
+        self.events.append(("finished", record.state))
+
+
+class Troubled(RunObserver):
+    """Fails at each call."""
+
+    def submitted(self, record: RunRecord) -> None:
+        raise OSError("planted by the test")
+
+    state_changed = finished = submitted
+
+    def metrics_logged(self, record: RunRecord, points: Sequence[MetricPoint]) -> None:
+        raise OSError("planted by the test")
+
+
+class Submitting(Paper):
+    """The stub, which takes every job as its one run."""
+
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
+        return self.get("run")
+
+
+class Shouting(DelegatingCompute):
+    """Overrides an optional method."""
+
+    def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
+        return super().submit_group([*jobs, *jobs], data, detach=detach)
+
+
+class TestDelegation(GroupBackendSuite):
+    """A wrapper keeps the contract of the backend in it."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> DelegatingCompute:
+        return DelegatingCompute(InProcessCompute(tmp_path / "home"))
+
+
+class TestObserved(GroupBackendSuite):
+    """So does one whose runs are observed, by an observer that fails as well."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> DelegatingCompute:
+        return ObservedCompute(InProcessCompute(tmp_path / "home"), [Troubled(), Recorder()])
+
+
+@pytest.mark.parametrize("wrap", [DelegatingCompute, Shouting, lambda backend: ObservedCompute(backend, [])])
+def test_a_wrapper_supports_what_its_backend_supports(wrap: type[DelegatingCompute], tmp_path: Path) -> None:
+    """The protocols hold for a wrapper exactly if they hold for the backend in it, also for a wrapper of a wrapper."""
+    for backend in (Paper(), InProcessCompute(tmp_path), ProcessCompute(tmp_path)):
+        for wrapper in (wrap(backend), wrap(wrap(backend)), copy.copy(wrap(backend))):
+            for protocol in (SupportsGroups, SupportsDelete, SupportsStart):
+                assert isinstance(wrapper, protocol) == isinstance(backend, protocol), (backend, protocol)
+
+
+def test_wrappers_and_runs_travel(tmp_path: Path, tiny_mnist: DataSource) -> None:
+    """Wrappers, backends and handles can be pickled and copied; a copy finds the run."""
+    backend = ObservedCompute(InProcessCompute(tmp_path / "home"), [])
+    run = Run(backend, backend.submit(TrainingJob(model=ModelSpec("sklearn.dummy.DummyClassifier")), tiny_mnist))
+    run.wait(DEADLINE)
+    process = Run(ProcessCompute(tmp_path / "home"), run.record)
+    unpickled = pickle.loads(pickle.dumps(run))  # noqa: S301 - its own
+    for each in (unpickled, copy.copy(run), copy.deepcopy(run), copy.deepcopy(process)):
+        assert each.refresh().record == run.record
+        assert each.logs() == run.logs()
+
+
+def test_events_come_once_and_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    """What a record shows as new is told once; an observer's trouble is a warning, and the others are called."""
+    paper, recorder = Submitting(), Recorder()
+    backend = ObservedCompute(paper, [Troubled(), recorder])
+    backend.submit(ScriptJob("folder"), None)  # type: ignore[arg-type]  # the stub reads none
+    backend.get("run")
+    paper.states += [RunState.PREPARING, RunState.RUNNING]
+    paper.points = (MetricPoint("loss", 1.0, 0, utc_now()),)
+    backend.get("run")
+    backend.get("run")
+    paper.points += (MetricPoint("loss", 0.5, 1, utc_now()),)
+    paper.states.append(RunState.CANCEL_REQUESTED)
+    backend.get("run")
+    paper.states[-1:] = [RunState.CANCELED]
+    for _ in range(2):
+        backend.get("run")
+    assert recorder.events == [
+        ("submitted", "run"),
+        ("metrics", [("loss", 1.0)]),
+        ("state", RunState.RUNNING),
+        ("metrics", [("loss", 0.5)]),
+        ("state", RunState.CANCEL_REQUESTED),
+        ("state", RunState.CANCELED),
+        ("finished", RunState.CANCELED),
+    ]
+    assert len([message for message in caplog.messages if "Troubled" in message]) == len(recorder.events)
+
+
+def test_a_second_attempt_begins_its_metrics_anew() -> None:
+    """The points of an attempt that is repeated aren't taken for the beginning of the next one's."""
+    paper, recorder = Submitting(), Recorder()
+    backend = ObservedCompute(paper, [recorder])
+    backend.submit(ScriptJob("folder"), None)  # type: ignore[arg-type]  # the stub reads none
+    for value in (1.0, 2.0):
+        paper.points = (MetricPoint("loss", value, 0, utc_now()), MetricPoint("loss", value / 2, 1, utc_now()))
+        backend.get("run")
+    assert recorder.events[1:] == [
+        ("metrics", [("loss", 1.0), ("loss", 0.5)]),
+        ("metrics", [("loss", 2.0), ("loss", 1.0)]),
+    ]
+
+
+def test_runs_of_others_arent_observed() -> None:
+    """A run that wasn't submitted through the wrapper calls no observer."""
+    recorder = Recorder()
+    ObservedCompute(Paper(), [recorder]).get("run")
+    assert recorder.events == []

@@ -35,11 +35,12 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.towncrier.ext",
     "api_links",
     "cli_reference",
+    "doors",
     "mathml",
     "notebooks",
-    "unreleased",
 ]
 exclude_patterns = ["_build", "_ext", "gallery/*.ipynb", "gallery/*.py", "gallery/**/*.md5", "sg_execution_times.rst"]
 
@@ -94,6 +95,10 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
+
+towncrier_draft_autoversion_mode = "draft"
+towncrier_draft_include_empty = False
+towncrier_draft_working_directory = str(DOCS.parent)
 
 copybutton_prompt_text = "$ "
 copybutton_exclude = ".linenos, .gp, .go"

@@ -18,7 +18,6 @@ from sklearn.svm import SVC
 
 from mnistkit import DataSource, Trainer
 from mnistkit.data import DatasetManifest, Split, write_idx
-from mnistkit.utils import ensure_folder
 
 SIZE = 16
 
@@ -36,11 +35,10 @@ class Shapes(DataSource):
         return f"shapes:{self.seed}"  # what a run remembers; the same for the same data, and no I/O
 
     def fetch(self, into: Path) -> Path:
-        ensure_folder(into, "MNISTKIT_CACHE")  # what can't be written is a StorageError
         rng = np.random.default_rng(self.seed)
         for part, n in (("train", self.n_train), ("t10k", self.n_test)):
             split = draw(rng, n)
-            write_idx(into / f"{part}-images-idx3-ubyte.gz", split.images)  # whole, or not there
+            write_idx(into / f"{part}-images-idx3-ubyte.gz", split.images)  # whole or not at all; else a StorageError
             write_idx(into / f"{part}-labels-idx1-ubyte.gz", split.labels)
         DatasetManifest(name="shapes", class_names=("circle", "square", "triangle")).write(into)
         return into

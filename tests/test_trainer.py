@@ -254,6 +254,10 @@ def test_an_interrupted_training_is_canceled(tmp_path: Path) -> None:
     assert run.state is RunState.CANCELED
 
 
+def _pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - written a moment ago
+
+
 @pytest.mark.parametrize("backend", [InProcessCompute, ProcessCompute])
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])  # noqa: S301 - of our own making
 def test_trainers_runs_and_sweeps_copy(

@@ -117,7 +117,7 @@ class ModelNotFoundError(NotFoundError):
 
 
 class ConflictError(MnistkitError):
-    """What a decision was based on has changed meanwhile; look again, and decide again. Nothing was done."""
+    """The state that a decision was based on has changed meanwhile. Nothing was done: read it and decide again."""
 
 
 class StorageError(MnistkitError, OSError):

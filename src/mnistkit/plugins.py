@@ -57,15 +57,18 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-mnist": _WEB,
     "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
 }
+"""Data sources by name, as ``module:callable``."""
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
     "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
 }
+"""Compute backends by name, as ``module:callable``."""
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
     "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
 }
+"""Model registries by name, as ``module:callable``."""
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),

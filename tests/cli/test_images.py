@@ -1,4 +1,4 @@
-"""Pictures become what MNIST's images are."""
+"""Image files and arrays become images of a model's size."""
 
 from __future__ import annotations
 
@@ -8,55 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnistkit.cli.images import fitted_to, read_images
+from mnistkit.cli.images import read_images
 from mnistkit.errors import DataFormatError
 
 SHAPE = (28, 28)
-
-
-def test_a_picture_of_the_size_is_taken_as_it_is() -> None:
-    """What has the size already isn't cropped, moved or scaled."""
-    image = np.zeros(SHAPE, dtype=np.uint8)
-    image[2:6, 3:5] = 200
-    assert np.array_equal(fitted_to(SHAPE, image), image)
-
-
-def test_a_light_background_is_inverted() -> None:
-    """Dark on light of the right size becomes light on dark, otherwise unchanged."""
-    image = np.zeros(SHAPE, dtype=np.uint8)
-    image[2:6, 3:5] = 200
-    assert np.array_equal(fitted_to(SHAPE, 255 - image), image)
-
-
-@pytest.mark.parametrize("size", [(280, 280), (100, 400), (400, 100), (40, 30), (12, 12)])
-@pytest.mark.parametrize("is_dark", [True, False])
-def test_a_drawing_is_boxed_and_centred(size: tuple[int, int], is_dark: bool) -> None:
-    """A drawing anywhere in a picture of any size fills a 20x20 box, its mass where MNIST's is."""
-    picture = np.zeros(size, dtype=np.uint8)
-    picture[1 : size[0] // 2, 2 : size[1] // 3] = 180
-    fitted = fitted_to(SHAPE, 255 - picture if is_dark else picture)
-    rows, columns = np.nonzero(fitted.max(axis=1) > 64)[0], np.nonzero(fitted.max(axis=0) > 64)[0]
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
-    assert fitted.max() == 255
-    for axis in (0, 1):
-        mass = fitted.sum(axis=1 - axis, dtype=float)
-        assert mass @ (np.arange(28) + 0.5) / mass.sum() == pytest.approx(14.5, abs=0.6)
-
-
-def test_a_grey_background_becomes_black() -> None:
-    """Paper that isn't white leaves no grey behind."""
-    picture = np.full((100, 100), 190, dtype=np.uint8)
-    picture[30:70, 40:60] = 40
-    fitted = fitted_to(SHAPE, picture)
-    assert fitted[0, 0] == 0
-    assert fitted[14, 14] == 255
-
-
-@pytest.mark.parametrize("shade", [0, 128, 255])
-def test_an_empty_picture_is_refused(shade: int) -> None:
-    """A picture of one shade shows nothing, and that is said."""
-    with pytest.raises(DataFormatError, match="all of one shade"):
-        fitted_to(SHAPE, np.full((50, 50), shade, dtype=np.uint8))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA", "I;16"])

@@ -78,7 +78,7 @@ def test_json_has_both_lists(mnistkit: Program, three: tuple[str, str, str]) -> 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), "newest runs with --keep"),
+        ((), "newest N with --keep"),
         (("--keep", "0"), "add --yes"),
         (("--older-than", "30"), "12h, 30d or 2w"),
         (("--keep", "-1"), "--keep"),

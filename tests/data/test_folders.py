@@ -15,19 +15,12 @@ from sklearn.datasets import load_digits
 from mnistkit.data import folders as data
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.folders import DigitsSource, FolderSource
-from mnistkit.data.idx import write_idx
 from mnistkit.data.manifest import MANIFEST
 from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.interfaces import DataSource
-from mnistkit.testing import DataSourceSuite
 from mnistkit.utils import files
+from support.idx_folders import FILES, four_files
 
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 FETCH = (
     "import sys; from pathlib import Path; from mnistkit.data.folders import DigitsSource; "
     "DigitsSource().fetch(Path(sys.argv[1]))"
@@ -48,46 +41,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     """What changes when a file is written again."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
-
-
-def four_files(folder: Path) -> Path:
-    """A tiny dataset in a new folder."""
-    folder.mkdir(parents=True)
-    for name in FILES:
-        write_idx(folder / name, np.ones((3, 2, 2) if "images" in name else 3, np.uint8))
-    return folder
-
-
-class TestDigitsSource(DataSourceSuite):
-    """The digits keep the contract."""
-
-    @pytest.fixture
-    def source(self) -> DataSource:
-        """The digits."""
-        return DigitsSource()
-
-
-class TestFolderSource(DataSourceSuite):
-    """A folder keeps the contract."""
-
-    fills_folder = False
-
-    @pytest.fixture
-    def source(self, tmp_path: Path) -> DataSource:
-        """A tiny folder."""
-        return FolderSource(four_files(tmp_path / "mine"))
-
-    @pytest.fixture
-    def another(self, tmp_path: Path) -> DataSource:
-        """A folder with one other image."""
-        folder = four_files(tmp_path / "other")
-        write_idx(folder / FILES[0], np.zeros((3, 2, 2), np.uint8))
-        return FolderSource(folder)
-
-    @pytest.fixture
-    def unavailable(self, tmp_path: Path) -> DataSource:
-        """A folder that isn't there."""
-        return FolderSource(tmp_path / "nowhere")
 
 
 def test_digits_are_scikit_learns(digits: Path) -> None:

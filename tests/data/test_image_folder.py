@@ -198,9 +198,9 @@ def _truncated(picture: Path) -> bytes:
 
 HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "truncated.png": (_truncated, "is no picture that can be read"),
-    "empty.png": (lambda _: b"", "it isn't PNG or JPEG"),
-    "text.jpg": (lambda _: b"not a picture at all", "it isn't PNG or JPEG"),
-    "gif.png": (lambda _: b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "it isn't PNG or JPEG"),
+    "empty.png": (lambda _: b"", "it isn't PNG or JPEG or BMP"),
+    "text.jpg": (lambda _: b"not a picture at all", "it isn't PNG or JPEG or BMP"),
+    "gif.png": (lambda _: b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "it isn't PNG or JPEG or BMP"),
     "bomb.png": (lambda _: png(60_000, 60_000, (b"IDAT", zlib.compress(b"\0" * 100))), "pixels"),
     "wide.png": (lambda _: png(2**31 - 1, 1, (b"IDAT", zlib.compress(b"\0"))), "pixels"),
     "nothing.png": (lambda _: png(0, 0), "is no picture that can be read"),

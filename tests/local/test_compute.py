@@ -18,7 +18,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from mnistkit.errors import RunNotFoundError, RunStateError, StorageError, UsageError
-from mnistkit.interfaces import ComputeBackend, DataSource
+from mnistkit.interfaces import DataSource
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
@@ -26,28 +26,9 @@ from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.context import get_context
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
-from mnistkit.testing import GroupBackendSuite
 
 LOGISTIC = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20}))
 DEADLINE = 60.0
-
-
-class TestInProcessCompute(GroupBackendSuite):
-    """The in-process backend keeps the contract."""
-
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> ComputeBackend:
-        """A backend without runs."""
-        return InProcessCompute(tmp_path / "home", parallel=2)
-
-    def reopened(self, backend: ComputeBackend) -> ComputeBackend:
-        """Another one of the same folder."""
-        assert isinstance(backend, InProcessCompute)
-        return InProcessCompute(backend._root.parent)
-
-    def damage(self, backend: ComputeBackend, run: Run) -> None:
-        """Cut the record off."""
-        (Path(run.record.url) / "record.json").write_bytes(b'{"data": ')
 
 
 class Scripted(ClassifierMixin, BaseEstimator):

@@ -254,7 +254,7 @@ def test_a_second_interruption_ends_the_program(tmp_path: Path, tiny_mnist: Any,
         await_gone(mark)
     print(f"{seconds:.2f} s")
     assert "atexit" not in errors
-    assert seconds < 2
+    assert seconds < DEADLINE / 4  # a fraction of a second on a quiet machine
     [record] = ProcessCompute(tmp_path / "home").runs()
     assert handle(tmp_path / "home", record.id).wait(DEADLINE).state is RunState.CANCELED
 

@@ -67,7 +67,7 @@ def await_marked(mark: str, count: int, deadline: float = 60.0) -> list[int]:
     return found
 
 
-def await_gone(mark: str, deadline: float = 5.0) -> None:
+def await_gone(mark: str, deadline: float = 20.0) -> None:
     """Wait until no process has the mark; AssertionError if some have after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while left := marked(mark):

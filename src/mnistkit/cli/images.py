@@ -7,23 +7,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.data.image_folder.fitting import background, centred
+from mnistkit.data.image_folder.preparation import prepared
 from mnistkit.data.image_folder.reading import read_grey
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 
-__all__ = ["fitted_to", "read_images"]
+__all__ = ["read_images"]
 
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
-_FORMATS = ("PNG", "JPEG", "BMP")
 
 
-def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read an image file, or a ``.npy`` file with one or more images.
+def read_images(
+    path: Path, shape: tuple[int, int], *, inverted: bool = True, centred: bool = True
+) -> NDArray[np.uint8]:
+    """Return the image of a file, or those of a ``.npy`` file, prepared for a model.
 
     Args:
         path: A ``.png`` or another image file of one digit; or ``.npy`` of ``(h, w)``, ``(n, h, w)`` or ``(n, h*w)``,
             as uint8 in 0..255 or floating in 0..1.
         shape: ``(h, w)`` of the model's images.
+        inverted: As in `mnistkit.data.image_folder.preparation.prepared`; arrays are taken as they are.
+        centred: As there.
 
     Returns:
         ``(n, h, w) uint8``, 0 is background.
@@ -40,31 +43,10 @@ def read_images(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
         if suffix == ".npy":
             return _checked(_read_array(path), shape, path)
         if suffix in _IMAGE_ENDINGS:
-            return fitted_to(shape, read_grey(path, formats=_FORMATS), path)[None]
+            return prepared(read_grey(path), shape, inverted=inverted, centred=centred, source=path)[None]
     except PermissionError as error:
         raise StorageError(f"Can't read {path}: {error.strerror}.") from error
     raise UsageError(f"{path}: use a picture ({', '.join(_IMAGE_ENDINGS)}) or a .npy file.")
-
-
-def fitted_to(shape: tuple[int, int], picture: NDArray[np.uint8], source: object = "the picture") -> NDArray[np.uint8]:
-    """Return an image of a digit in the form of MNIST: bright on black, in a box, centred by its mass.
-
-    One that has the size already is taken as it is, but for the inversion of a light background. The box is 20/28
-    of the size, as in LeCun et al., "Gradient-based learning applied to document recognition" (1998).
-
-    Args:
-        shape: ``(h, w)`` to make.
-        picture: ``(height, width) uint8``.
-        source: Where it came from, for the message.
-
-    Raises:
-        DataFormatError: It is all of one shade.
-    """
-    if background(picture) > 127:  # noqa: PLR2004 - the middle of 0..255
-        picture = 255 - picture
-    if picture.shape == shape:
-        return picture
-    return centred(picture, shape, source)
 
 
 def _read_array(path: Path) -> NDArray[np.generic]:

@@ -67,8 +67,8 @@ def watching(hint: str = "") -> Iterator[OnUpdate]:
                 known = {run.id for run in runs}
                 for run in seen:
                     if run.id not in known:
+                        runs.append(run)  # first: Ctrl-C may come right after the note
                         output.note(f"Submitted run {run.id}.")
-                        runs.append(run)
                 waiting.n = n_waiting
                 show()
 

@@ -4,15 +4,19 @@ from mnistkit.data.fetching import fetch_dataset as fetch_dataset
 from mnistkit.data.folders import DigitsSource as DigitsSource
 from mnistkit.data.folders import FolderSource as FolderSource
 from mnistkit.data.idx import read_idx as read_idx
+from mnistkit.data.idx import write_idx as write_idx
 from mnistkit.data.image_folder.exporting import export_pictures as export_pictures
 from mnistkit.data.image_folder.importing import Imported as Imported
 from mnistkit.data.image_folder.importing import import_pictures as import_pictures
 from mnistkit.data.image_folder.listing import LeftOut as LeftOut
 from mnistkit.data.manifest import DatasetManifest as DatasetManifest
+from mnistkit.data.manifest import FileInfo as FileInfo
 from mnistkit.data.source import DataSource as DataSource
 from mnistkit.data.source import SupportsDigests as SupportsDigests
 from mnistkit.data.source import SupportsPins as SupportsPins
 from mnistkit.data.web.catalog import CATALOG as CATALOG
+from mnistkit.data.web.catalog import PinnedFile as PinnedFile
+from mnistkit.data.web.catalog import WebDataset as WebDataset
 from mnistkit.data.web.source import WebSource as WebSource
 
 __all__ = [
@@ -21,15 +25,18 @@ __all__ = [
     "Dataset",
     "DatasetManifest",
     "DigitsSource",
+    "FileInfo",
     "FolderSource",
     "Imported",
     "LeftOut",
+    "PinnedFile",
     "Split",
-    "SupportsDigests",
     "SupportsPins",
+    "WebDataset",
     "WebSource",
     "export_pictures",
     "fetch_dataset",
     "import_pictures",
     "read_idx",
+    "write_idx",
 ]

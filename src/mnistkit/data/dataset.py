@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import DTypeLike, NDArray
 
 from mnistkit.data.decompressed import DECODED, keeping, open_kept, tidy
@@ -31,7 +31,13 @@ _THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
 
 def _read_only(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A read-only view: whoever gave the array keeps what they had."""
+    """Return a read-only view: the caller's array stays as it is."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        found = f"{array.dtype} values" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+        raise DataFormatError(
+            f"A Split holds uint8 arrays, got {found}: images are 0 to 255 (for floats from 0 to 1, "
+            "(images * 255).round().astype('uint8')), labels are 0 to 255 (labels.astype('uint8'))."
+        )
     view: NDArray[np.uint8] = array.view()
     view.flags.writeable = False
     return view
@@ -44,10 +50,24 @@ class Split:
     Attributes:
         images: ``(n, h, w) uint8``, 0 is background; read-only.
         labels: ``(n,) uint8``; read-only.
+
+    Raises:
+        DataFormatError: The arrays have other types or shapes, or aren't of one length.
     """
 
     images: NDArray[np.uint8] = field(converter=_read_only)
     labels: NDArray[np.uint8] = field(converter=_read_only)
+
+    def __attrs_post_init__(self) -> None:
+        if self.images.ndim != 3 or self.labels.ndim != 1:  # noqa: PLR2004 - (n, h, w)
+            raise DataFormatError(
+                f"A Split takes images of shape (n, h, w) and labels of shape (n,), got {self.images.shape} and "
+                f"{self.labels.shape}: use images.reshape(-1, h, w) and labels.ravel()."
+            )
+        if len(self.images) != len(self.labels):
+            raise DataFormatError(
+                f"A Split takes a label per image, got {len(self.images)} images and {len(self.labels)} labels."
+            )
 
     def X(self, dtype: DTypeLike = np.float32) -> NDArray[np.floating]:  # noqa: N802 - the field's name
         """The images as scikit-learn takes them: ``(n, h*w)``, scaled from 0..255 to 0..1.
@@ -84,7 +104,12 @@ class Dataset:
         uri: What `mnistkit.load_dataset` takes to load it again; the folder, if read from one.
         class_names: One per label, label 0 first.
         train: What models learn from.
-        test: What they are judged by.
+        test: What they are evaluated on.
+        inverted: The images are light on dark because those on a light ground were inverted.
+        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were.
+
+    Raises:
+        DataFormatError: The splits' images differ in size, or a label has no class name.
     """
 
     name: str
@@ -93,6 +118,19 @@ class Dataset:
     class_names: tuple[str, ...]
     train: Split
     test: Split
+    inverted: bool = False
+    centred: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        sizes = [split.images.shape[1:] for split in (self.train, self.test)]
+        if sizes[0] != sizes[1]:
+            raise DataFormatError(f"{self.name}: training images are {sizes[0]}, test images {sizes[1]}: use one size.")
+        top = max((int(split.labels.max()) for split in (self.train, self.test) if len(split)), default=0)
+        if top >= len(self.class_names):
+            raise DataFormatError(
+                f"{self.name}: there is a label {top}, but only {len(self.class_names)} class names, which are for "
+                f"labels 0 to {len(self.class_names) - 1}: name every class."
+            )
 
     @classmethod
     def from_folder(
@@ -137,6 +175,8 @@ class Dataset:
             class_names=_class_names(arrays, paths, manifest, folder),
             train=Split(images=arrays["train-images"], labels=arrays["train-labels"]),
             test=Split(images=arrays["test-images"], labels=arrays["test-labels"]),
+            inverted=manifest.inverted,
+            centred=manifest.centred,
         )
 
     def arrays(
@@ -168,14 +208,7 @@ class Dataset:
             return self
         chosen = _stratified(self.train.labels, limit, seed)
         train = Split(images=self.train.images[chosen], labels=self.train.labels[chosen])
-        return Dataset(
-            name=self.name,
-            version=self.version,
-            uri=self.uri,
-            class_names=self.class_names,
-            train=train,
-            test=self.test,
-        )
+        return evolve(self, train=train)
 
     @functools.cached_property
     def sha256(self) -> str:

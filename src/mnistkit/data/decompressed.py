@@ -1,4 +1,4 @@
-"""What ``.gz`` files hold, kept beside them, so that later reads need not inflate them again.
+"""Decompressed copies of ``.gz`` files, kept beside them so that later reads needn't inflate them again.
 
 A kept file is named after the sha256 of its ``.gz``. It is the plain file, the digest of each 4 MiB of that, its length
 (8 bytes, big-endian), the name of the hash (8 bytes, padded with zeros), and the digest of the ``.gz``'s sha256 and all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from mnistkit.data.idx import encode_idx
-from mnistkit.data.layout import find_idx_files
+from mnistkit.data.layout import find_idx_files, idx_name
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, StorageError, UsageError
@@ -24,7 +25,7 @@ _PINNED = {
     "t10k-images-idx3-ubyte": FileInfo(23056, "e652193fc4dc1b180e98707a6c6835d1f8cf84de8a3326da2a15977a9bd681c8"),
     "t10k-labels-idx1-ubyte": FileInfo(368, "a601a3ea5c22cf2b9a8b485f6331bb95473b1e6ea7825822080bf9222fa5e6e0"),
 }
-_MANIFEST = DatasetManifest(name="digits", class_names=tuple("0123456789"), files=_PINNED)
+_MANIFEST = DatasetManifest(name="digits", class_names=tuple("0123456789"), inverted=True, centred=True, files=_PINNED)
 
 
 @frozen
@@ -90,13 +91,18 @@ class FolderSource(DataSource):
 
     Attributes:
         folder: Made absolute when the source is made.
+        prefix: What the names of its files begin with, such as ``emnist-letters``, where several datasets lie in one
+            folder; empty for the only one. With a prefix the four files are copied into the cache.
     """
 
     folder: Path = field(converter=_absolute)
+    prefix: str = ""
 
     @classmethod
     def from_uri(cls, uri: str) -> FolderSource:
-        """The source that ``"idx:<folder>"`` means; a relative folder is below the present one, ``~`` is the home.
+        """Return the source that ``"idx:<folder>"`` or ``"idx:<folder>#<prefix>"`` means.
+
+        A relative folder is below the present one, ``~`` is the home. A folder that has a ``#`` in its own name wins.
 
         Raises:
             UsageError: ``uri`` doesn't start with ``idx:``, names no folder, or a ``~user`` that is unknown.
@@ -104,40 +110,61 @@ class FolderSource(DataSource):
         scheme, _, folder = uri.partition(":")
         if scheme != "idx" or not folder.strip():
             raise UsageError(f"{uri!r} names no folder of IDX files: use 'idx:<folder>', such as 'idx:~/data/mnist'.")
+        prefix = ""
+        if "#" in folder and not os.path.isdir(os.path.expanduser(folder)):  # noqa: PTH111, PTH112 - Path raises on odd names
+            folder, _, prefix = folder.rpartition("#")
         try:
-            return cls(Path(folder).expanduser())
+            return cls(Path(folder).expanduser(), prefix)
         except (RuntimeError, ValueError) as error:
             raise UsageError(f"{uri!r}: {error}: write the folder without '~'.") from error
 
     @property
     def uri(self) -> str:
-        """``"idx:"`` and the absolute folder."""
-        return f"idx:{self.folder}"
+        """Return ``"idx:"``, the absolute folder, and ``#`` with the prefix if there is one."""
+        return f"idx:{self.folder}{'#' + self.prefix if self.prefix else ''}"
 
-    def fetch(self, into: Path) -> Path:  # noqa: ARG002 - the data is where it is
-        """Check that the four files are there and return their folder; ``into`` is left alone.
+    def fetch(self, into: Path) -> Path:
+        """Check that the four files are there and return their folder; ``into`` is left alone without a `prefix`.
 
         The files are found, not read: reading them tells whether they are whole. Idempotent.
 
         Args:
-            into: Not used, not even created.
+            into: Gets copies of the files that begin with the `prefix`; without one it isn't even created.
 
         Returns:
-            `folder`.
+            `folder`, or ``into``.
 
         Raises:
             NotFoundError: There is no such folder.
             DataFormatError: A file is missing or ambiguous.
         """
-        find_idx_files(self.folder)
-        return self.folder
+        paths = find_idx_files(self.folder, self.prefix)
+        return self._copied(paths, into) if self.prefix else self.folder
+
+    def _copied(self, paths: Mapping[str, Path], into: Path) -> Path:
+        """Copy the four files, as far as the same ones aren't there; each appears whole or not at all."""
+        ensure_folder(into, "MNISTKIT_CACHE")
+        infos = {}
+        for role, path in paths.items():
+            target = into / f"{idx_name(role)}{'.gz' if path.suffix.lower() == '.gz' else ''}"
+            info = file_info(path)
+            if not target.is_file() or file_info(target) != info:
+                write_atomically(target, path.read_bytes())
+            infos[target.name] = info
+        for path in into.glob("*ubyte*"):
+            if path.name not in infos:  # the plain file where there is a .gz now, or the other way round
+                path.unlink(missing_ok=True)
+        DatasetManifest(name=self.prefix.strip("-_."), files=infos).write(into)
+        return into
 
     def digests(self) -> Mapping[str, str]:
         """The sha256 of each file: as ``dataset.json`` has it, which reading verifies, else of its bytes.
 
         Bytes are hashed once per process and file, unless it changes.
         """
-        files = {path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder).values()}
+        files = {
+            path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder, self.prefix).values()
+        }
         manifest = self.folder / MANIFEST
         try:
             found = manifest.read_bytes() if manifest.exists() else None

@@ -2,7 +2,7 @@
 
 The format is Yann LeCun's, from the page of the MNIST database. A reader of files from strangers goes in this
 order: header first, size limit second, inflate third; so a file costs no more than it says and than is allowed.
-The fastest inflater that is installed is used: isal (the extra ``fast``), else zlib-ng, else Python's own zlib.
+Gzip is inflated by isal (the extra ``fast``) where it is installed, else by Python's own zlib.
 """
 
 from __future__ import annotations
@@ -47,11 +47,10 @@ _LONGEST_HEADER = 4 + 4 * _MAX_DIMENSIONS
 _LARGEST_DIMENSION = 2**32 - 1
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_INFLATERS = ("isal.isal_zlib", "zlib_ng.zlib_ng")  # both speak as zlib does
 _GZIP = 31  # zlib's window size for exactly one gzip member, with its checksum
 _SLICE = 256 * 2**10
 _PIECE = 2**20
-_AHEAD = 3  # pieces that may wait for their place
+_MAX_WAITING_PIECES = 3  # inflated, but not yet put into their place
 
 
 @frozen
@@ -182,6 +181,8 @@ def encode_idx(array: NDArray[Any]) -> bytes:
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     """Write an array as an IDX file, atomically; gzip if the name ends in ``.gz``. Equal arrays give equal bytes.
 
+    A folder that isn't there is created.
+
     Raises:
         UsageError: IDX can't hold such an array.
         StorageError: The file can't be written.
@@ -193,6 +194,7 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
             stream.write(data)
         data = packed.getvalue()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     except OSError as error:
         raise StorageError(
@@ -240,13 +242,11 @@ def _view(data: bytes | memoryview, header: _Header, source: str) -> NDArray[Any
 
 @functools.cache
 def _inflater() -> ModuleType:
-    """The fastest module with zlib's interface that can be imported."""
-    for name in _INFLATERS:
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    return zlib
+    """Return the faster module with zlib's interface if it is installed, else zlib."""
+    try:
+        return importlib.import_module("isal.isal_zlib")
+    except ImportError:
+        return zlib
 
 
 def _peek(data: bytes | memoryview, source: str) -> bytes:
@@ -281,7 +281,7 @@ def _inflate(
                 raise _refusal(source, "data", f"{header.nbytes} bytes for shape {header.shape}", "more")
             pending.append(pool.submit(put, piece, done))
             done += len(piece)
-            if len(pending) > _AHEAD:
+            if len(pending) > _MAX_WAITING_PIECES:
                 pending.popleft().result()
         for future in pending:
             future.result()

@@ -11,19 +11,21 @@ from mnistkit.errors import StorageError
 from mnistkit.utils.files import FileInfo, write_atomically
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "DatasetManifest", "read_manifest"]
+__all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "read_manifest"]
 
 MANIFEST = "dataset.json"
 
 
 @frozen(kw_only=True)
 class DatasetManifest:
-    """What ``dataset.json`` next to the IDX files says of them.
+    """The content of ``dataset.json``, which describes the IDX files beside it.
 
     Attributes:
         name: For people.
         version: Of the data.
         class_names: One per label, label 0 first.
+        inverted: The images are light on dark because those on a light ground were inverted.
+        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were.
         files: The IDX files by path relative to the folder. Unless it is empty, no other file is read,
             and each one is verified.
     """
@@ -31,6 +33,8 @@ class DatasetManifest:
     name: str
     version: str = "1"
     class_names: tuple[str, ...] = ()
+    inverted: bool = False
+    centred: bool = False
     files: Mapping[str, FileInfo] = field(factory=dict)
 
     def write(self, folder: Path) -> None:

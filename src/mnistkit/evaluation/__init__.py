@@ -1,4 +1,4 @@
-"""How good a model is, and which of two is better."""
+"""Evaluation of models: scores, comparison of two, calibration, robustness, results of runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "calibration": ["Calibration", "calibrate"],
         "comparison": ["Comparison", "compare", "mcnemar"],
         "results": ["run_dataset", "run_evaluation", "run_model"],
-        "scores": ["ClassScore", "Evaluation", "evaluate", "wilson_interval"],
+        "robustness": ["Robustness", "measure_robustness"],
+        "scores": ["ClassScore", "Evaluation", "evaluate", "predict", "wilson_interval"],
     },
 )

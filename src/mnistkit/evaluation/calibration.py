@@ -1,4 +1,4 @@
-"""Whether a classifier that says it is 90 % sure is right 90 times in 100."""
+"""Calibration: a classifier that is 90 % confident should be right 90 times in 100."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Bin:
 
 @frozen(kw_only=True)
 class Calibration:
-    """How well a classifier knows how sure it may be.
+    """Confidence of a classifier compared with its accuracy, by bins of confidence.
 
     Attributes:
         n: How many answers there were.

@@ -31,7 +31,7 @@ class Difference:
     """One item in which two fingerprints differ.
 
     Attributes:
-        part: One of `PARTS`.
+        part: One of ``mnistkit.jobs.fingerprint.PARTS``.
         item: A file, a parameter, a library.
         old: What the earlier one has; None if it lacks the item.
         new: What the later one has; None if it lacks the item.

@@ -29,8 +29,8 @@ _GIT_COMMAND = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")  # r
 class Provenance:
     """All that is needed to repeat a run, as it was when the run was submitted.
 
-    Secrets are left out of the command line as `mnistkit.utils.redacted` says, and of the environment nothing is
-    kept.
+    Secrets are left out of the command line as `mnistkit.utils.redaction.redacted` says, and of the environment nothing
+    is kept.
 
     Attributes:
         commit: Of the git repository that the working directory belongs to; None without one, or without git.

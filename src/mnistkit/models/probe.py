@@ -131,7 +131,7 @@ def mismatches(versions: Mapping[str, str], format: str) -> dict[str, tuple[str,
 
     Args:
         versions: Those that wrote the file, by name.
-        format: One of `mnistkit.registry.FORMATS`.
+        format: One of `mnistkit.models.FORMATS`.
 
     Returns:
         What was recorded and what is here, by library.

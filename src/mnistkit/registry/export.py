@@ -35,7 +35,7 @@ def export_model(
     1e-4 of the model's own.
 
     Args:
-        model: A fitted scikit-learn classifier, or what `mnistkit.models.load_model` returned.
+        model: A fitted scikit-learn classifier, or what `mnistkit.load_model` returned.
         path: The file.
         format: ``"onnx"``.
         probe: ``(n, d)``: rows to compare the predictions on, of which 16 are used; random ones if None. Real
@@ -64,13 +64,13 @@ def export_version(
 
     Args:
         registry: Where it is.
-        ref: As for `mnistkit.models.load_model`.
+        ref: As for `mnistkit.load_model`.
         path: The file.
         format: As in `export_model`.
-        options: Of `mnistkit.models.load_model`, such as ``allow_pickle``.
+        options: Of `mnistkit.load_model`, such as ``allow_pickle``.
 
     Raises:
-        MnistkitError: As `mnistkit.models.load_model` and `export_model`.
+        MnistkitError: As `mnistkit.load_model` and `export_model`.
     """
     version = ref if isinstance(ref, ModelVersion) else resolve_model(registry, ref)
     model = load_model(registry, version, **options)

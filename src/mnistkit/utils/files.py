@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
-_DEEPEST = 64
+_MAX_FOLDER_DEPTH = 64
 _SETTLED_NS = 2 * 10**9
 
 
@@ -198,8 +198,12 @@ def found_files(root: Path) -> Iterator[tuple[str, Path, str]]:
         for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
             path = Path(folder, name)
             yield (below / name).as_posix(), path, _problem(path)
-        if len(below.parts) == _DEEPEST and names:
-            yield (below / names[0]).as_posix(), Path(folder, names[0]), f"lies more than {_DEEPEST} folders deep"
+        if len(below.parts) == _MAX_FOLDER_DEPTH and names:
+            yield (
+                (below / names[0]).as_posix(),
+                Path(folder, names[0]),
+                f"lies more than {_MAX_FOLDER_DEPTH} folders deep",
+            )
             names.clear()
     for error in failed:
         path = Path(error.filename)

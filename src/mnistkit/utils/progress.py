@@ -1,4 +1,4 @@
-"""How long work says how far it is: the library reports, whoever talks to people listens.
+"""Progress reporting: the library emits steps, a user interface subscribes.
 
 Nothing is printed here. The command line subscribes and draws bars; a notebook or a service may do the same::
 

@@ -54,7 +54,13 @@ def export_pictures(dataset: Dataset, out: str | os.PathLike[str]) -> Path:
                     done += image.nbytes
                     if i % pace == 0:
                         progress.report(progress.Step(task, done, total))
-            DatasetManifest(name=dataset.name, version=dataset.version, class_names=dataset.class_names).write(staging)
+            DatasetManifest(
+                name=dataset.name,
+                version=dataset.version,
+                class_names=dataset.class_names,
+                inverted=dataset.inverted,
+                centred=dataset.centred,
+            ).write(staging)
     finally:
         progress.report(progress.Step(task, done, total, finished=True))
     return out

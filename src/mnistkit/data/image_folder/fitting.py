@@ -1,25 +1,20 @@
-"""Grey pictures brought to the size of a dataset's images. Needs Pillow: the extra ``cli``."""
+"""Grey images brought to the size of a dataset's images. Needs Pillow: the extra ``cli``."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.data.image_folder.reading import LEAST_CONTRAST
-from mnistkit.errors import DataFormatError
-
-__all__ = ["background", "centred", "resized"]
-
-_INK = 32
+__all__ = ["background", "placed", "resized", "scaled"]
 
 
 def background(picture: NDArray[np.uint8]) -> int:
-    """The shade that a picture is drawn on: the median of its border."""
+    """Return the shade that an image is drawn on: the median of its border."""
     return int(np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])))
 
 
 def resized(picture: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """The whole picture at another size: its proportions stay, and what that leaves free is its background.
+    """Return the whole image at another size: its proportions stay, and what that leaves free is its background.
 
     One that has the size already is returned as it is.
 
@@ -29,38 +24,15 @@ def resized(picture: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.ui
     """
     if picture.shape == shape:
         return picture
-    small = _scaled(picture, shape)
+    small = scaled(picture, shape)
     canvas = np.full(shape, background(picture), dtype=np.uint8)
     top, left = ((shape[axis] - small.shape[axis]) // 2 for axis in (0, 1))
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
     return canvas
 
 
-def centred(picture: NDArray[np.uint8], shape: tuple[int, int], source: object = "the picture") -> NDArray[np.uint8]:
-    """A picture as MNIST has them: its light ink on black, in a box, placed by its centre of mass.
-
-    The box is 20/28 of the size, as in LeCun et al., "Gradient-based learning applied to document recognition" (1998),
-    section III.A; what is as dark as the background becomes black, and the lightest ink white.
-
-    Args:
-        picture: ``(height, width) uint8``, light on dark.
-        shape: ``(h, w)`` to make.
-        source: Where it came from, for the message.
-
-    Raises:
-        DataFormatError: There is no ink on it.
-    """
-    ink = np.clip(picture.astype(np.float32) - background(picture), 0, None)
-    if ink.max() < LEAST_CONTRAST:
-        raise DataFormatError(f"{source} shows nothing: it is all of one shade. Draw dark on light, or light on dark.")
-    ink *= 255 / ink.max()
-    rows, columns = np.nonzero(ink.max(axis=1) > _INK)[0], np.nonzero(ink.max(axis=0) > _INK)[0]
-    cropped = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].round().astype(np.uint8)
-    return _placed(_scaled(cropped, (round(shape[0] * 20 / 28), round(shape[1] * 20 / 28))), shape)
-
-
-def _scaled(picture: NDArray[np.uint8], box: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture as large as it fits into ``box``, in its proportions."""
+def scaled(picture: NDArray[np.uint8], box: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the image as large as it fits into ``box``, in its proportions."""
     from PIL import Image
 
     scale = min(box[0] / picture.shape[0], box[1] / picture.shape[1])
@@ -68,8 +40,8 @@ def _scaled(picture: NDArray[np.uint8], box: tuple[int, int]) -> NDArray[np.uint
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
-def _placed(ink: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Place ``ink`` with its centre of mass where MNIST's is: in the pixel right of and below the middle."""
+def placed(ink: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a canvas with ``ink``, its centre of mass in the pixel right of and below the middle, as MNIST has it."""
     canvas = np.zeros(shape, dtype=np.uint8)
     total = ink.sum(dtype=np.float64)
     corner = []

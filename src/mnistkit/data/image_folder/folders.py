@@ -1,4 +1,4 @@
-"""How a dataset lies in folders of pictures: halves, a folder per class, and names that every file system takes."""
+"""Layout of an image folder: two splits, a folder per class, and names that every file system takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mnistkit.utils.files import sync
 
 __all__ = ["check_free", "folder_names", "new_folder"]
 
-_LONGEST = 80
+_MAX_NAME_BYTES = 80
 _UNFIT = re.compile(r'[<>:"/\\|?*%\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|^[. ]|[. ]$')
 _TAKEN = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|thumbs\.db|desktop\.ini|dataset\.json", re.IGNORECASE)
 
@@ -31,8 +31,8 @@ def folder_names(class_names: Sequence[str]) -> tuple[str, ...]:
     names = []
     for label, class_name in enumerate(class_names):
         name = _UNFIT.sub(_quoted, class_name)
-        if not name or _TAKEN.fullmatch(name) or len(name.encode()) > _LONGEST or _folded(name) in taken:
-            name = f"{name[: _LONGEST // 4]}~{label}"
+        if not name or _TAKEN.fullmatch(name) or len(name.encode()) > _MAX_NAME_BYTES or _folded(name) in taken:
+            name = f"{name[: _MAX_NAME_BYTES // 4]}~{label}"
         while _folded(name) in taken:
             name += "~"
         taken.add(_folded(name))

@@ -11,9 +11,10 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.data.idx import write_idx
-from mnistkit.data.image_folder.fitting import background, centred, resized
+from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.folders import check_free, new_folder
 from mnistkit.data.image_folder.listing import LeftOut, Listing, PictureFile, list_pictures
+from mnistkit.data.image_folder.preparation import is_light, prepared
 from mnistkit.data.image_folder.reading import open_unfollowed, read_grey
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
@@ -25,23 +26,24 @@ __all__ = ["Imported", "import_pictures"]
 _FRACTION = 0.2
 _MAX_SIDE = 1024
 _MAX_BYTES = 2**30
-_LIGHT = 127
 _REPORTS = 200
-_SHOWN = 3
+_MAX_REASONS = 3
 
 _Files = dict[str, FileInfo]
 
 
 @frozen(kw_only=True)
 class Imported:
-    """What became of a folder of pictures.
+    """The outcome of an import of an image folder.
 
     Attributes:
         folder: Holds the four IDX files and ``dataset.json``.
         class_names: One per label, label 0 first.
         train: How many images there are to train on.
         test: How many there are to test on.
-        light: How many of the pictures are on a light ground, after inversion if that was asked for.
+        light: How many of the images are on a light ground.
+        brightest: The brightest pixel of all files, 0 to 255: a low one means masks of 0 and 1, or files that hold
+            another range than they declare.
         unseen: Classes that have no image to train on.
         left_out: What couldn't be read, or isn't where a picture of a class would be.
     """
@@ -51,12 +53,13 @@ class Imported:
     train: int
     test: int
     light: int
+    brightest: int
     unseen: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 
     @property
     def uri(self) -> str:
-        """What `mnistkit.load_dataset` takes."""
+        """The uri of the new dataset, for `mnistkit.load_dataset`."""
         return f"idx:{self.folder}"
 
 
@@ -85,8 +88,9 @@ def import_pictures(
         folder: Holds the pictures.
         out: The folder to make; it isn't there yet, or is empty.
         size: ``(h, w)`` of the images; at most 1024 each. Pictures are scaled in their proportions.
-        invert: Turn dark on light into light on dark, as MNIST is.
-        centre: Crop each picture to its ink and place that by its centre of mass, as MNIST was made.
+        invert: Invert the images that are on a light ground, so that all are light on dark, as MNIST is.
+        centre: Find the digit of each image, also on a photograph with uneven light, specks and lines, and scale and
+            place it as MNIST was made, light on dark.
         test_fraction: The share of each class that becomes the test split; None for 0.2, or for what the ``test``
             folder holds.
         seed: Chooses the test split.
@@ -103,16 +107,17 @@ def import_pictures(
     _check(folder, out, size, test_fraction)
     listing = list_pictures(folder)
     _check_listing(listing, folder, size, test_fraction)
-    left_out, light = list(listing.left_out), 0
+    left_out, light, brightest = list(listing.left_out), 0, 0
     images = np.empty((len(listing.pictures), *size), dtype=np.uint8)
     read: list[PictureFile] = []
     for picture in _reporting(listing.pictures, folder):
         try:
-            image = _fitted(folder / picture.file, size, invert=invert, centre=centre)
+            image, brightest_pixel = _read(folder / picture.file, size, invert=invert, centre=centre)
         except (DataFormatError, OSError) as error:
             left_out.append(LeftOut(picture.file, _reason(error, folder / picture.file)))
             continue
-        light += background(image) > _LIGHT
+        light += is_light(image)
+        brightest = max(brightest, brightest_pixel)
         images[len(read)] = image
         read.append(picture)
     images = images[: len(read)]
@@ -125,6 +130,8 @@ def import_pictures(
             name=name or listing.name,
             version=listing.version,
             class_names=listing.class_names,
+            inverted=invert,
+            centred=centre,
             files=_write(staging, images, labels, is_test),
         ).write(staging)
     return Imported(
@@ -133,6 +140,7 @@ def import_pictures(
         train=int((~is_test).sum()),
         test=int(is_test.sum()),
         light=light,
+        brightest=brightest,
         unseen=tuple(name for label, name in enumerate(listing.class_names) if label not in labels[~is_test]),
         left_out=tuple(sorted(left_out, key=lambda each: each.file)),
     )
@@ -177,12 +185,14 @@ def _reporting(pictures: Sequence[PictureFile], folder: Path) -> Iterator[Pictur
         progress.report(progress.Step(task, done, total, finished=True))
 
 
-def _fitted(path: Path, size: tuple[int, int], *, invert: bool, centre: bool) -> NDArray[np.uint8]:
+def _read(path: Path, size: tuple[int, int], *, invert: bool, centre: bool) -> tuple[NDArray[np.uint8], int]:
+    """Return a file's image, prepared, and the brightest pixel that the file has."""
     with open_unfollowed(path) as stream:
-        picture = read_grey(stream, name=path)
-    if invert:
-        picture = 255 - picture
-    return centred(picture, size, path) if centre else resized(picture, size)
+        image = read_grey(stream, name=path)
+    brightest = int(image.max())
+    if not (centre or invert):  # also an image of one shade: some data sets have those
+        return resized(image, size), brightest
+    return prepared(image, size, inverted=invert, centred=centre, source=path), brightest
 
 
 def _reason(error: Exception, path: Path) -> str:
@@ -215,6 +225,6 @@ def _write(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], i
 
 
 def _too_few(folder: Path, read: Sequence[PictureFile], part: str, left_out: Sequence[LeftOut]) -> str:
-    reasons = "; ".join(f"{each.file}: {each.reason}" for each in left_out[:_SHOWN])
-    detail = f" Left out: {reasons}{'; ...' if len(left_out) > _SHOWN else ''}" if reasons else ""
+    reasons = "; ".join(f"{each.file}: {each.reason}" for each in left_out[:_MAX_REASONS])
+    detail = f" Left out: {reasons}{'; ...' if len(left_out) > _MAX_REASONS else ''}" if reasons else ""
     return f"{folder}: {len(read)} pictures can be read, and none is left for the {part} split.{detail}"

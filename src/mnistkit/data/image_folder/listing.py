@@ -16,8 +16,25 @@ from mnistkit.utils.serialization import from_json
 
 __all__ = ["LeftOut", "Listing", "PictureFile", "list_pictures"]
 
-_ENDINGS = (".png", ".jpg", ".jpeg")
-_LITTER = {"thumbs.db", "desktop.ini"}
+_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
+_LITTER = {  # what systems and archivers leave behind, in small letters; hidden names don't count anyway
+    "$recycle.bin",
+    "#recycle",
+    "#snapshot",
+    "@eadir",
+    "@recycle",
+    "@tmp",
+    "__macosx",
+    "__pycache__",
+    "desktop.ini",
+    "ehthumbs.db",
+    "found.000",
+    "icon\r",
+    "lost+found",
+    "recycler",
+    "system volume information",
+    "thumbs.db",
+}
 _HALVES = (("train", "test"), ("training", "testing"))
 _MAX_CLASSES = 256
 
@@ -56,7 +73,7 @@ class PictureFile:
 
 @frozen
 class Listing:
-    """What there is to read.
+    """The images of an image folder, by class and split.
 
     Attributes:
         name: Of the dataset.
@@ -172,7 +189,7 @@ def _files(root: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield ``(path within the class, path, problem)`` of each file of a class."""
     failed: list[OSError] = []
     for folder, names, files in os.walk(root, onerror=failed.append):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not name.startswith(".") and name.lower() not in _LITTER)
         for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
             if name.startswith(".") or name.lower() in _LITTER:
                 continue

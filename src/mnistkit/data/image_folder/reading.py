@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, MissingExtraError
 
-__all__ = ["LEAST_CONTRAST", "MAX_PIXELS", "open_unfollowed", "read_grey"]
+__all__ = ["IMAGE_FORMATS", "LEAST_CONTRAST", "MAX_PIXELS", "open_unfollowed", "read_grey"]
 
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded: more than any camera's, less than what could fill the memory."""
@@ -23,21 +23,26 @@ MAX_PIXELS = 50_000_000
 LEAST_CONTRAST = 24
 """Two shades that are closer than this are taken for one."""
 
-_MAX_FILE = 256 << 20
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP")
+"""What is read, whatever a file's name says, in Pillow's words."""
+
+_ORIENTATION_TAG = 0x112
+_MAX_FILE_BYTES = 256 << 20
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def read_grey(
     source: Path | BinaryIO,
     *,
-    formats: Sequence[str] = ("PNG", "JPEG"),
+    formats: Sequence[str] = IMAGE_FORMATS,
     name: object = None,
     max_pixels: int = MAX_PIXELS,
 ) -> NDArray[np.uint8]:
     """Decode a picture, and make it grey.
 
     Colours are weighed as ITU-R BT.601 has it. What is transparent shows white; black if white would hide the picture.
-    A photograph is turned as its camera says. Only the header is read of a picture that is too large.
+    A photograph is turned as its camera says. A file of 16 bits that holds nothing above 255 is taken for one of 8
+    bits. Only the header is read of a picture that is too large.
 
     Args:
         source: A file, or a stream of its bytes.
@@ -54,15 +59,14 @@ def read_grey(
         PermissionError: The system says so.
     """
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise MissingExtraError("Reading pictures needs Pillow: python -m pip install 'mnistkit[cli]'.") from error
     name = source if name is None else name
     try:
         with _unwarned(), Image.open(source, formats=tuple(formats)) as image:
             _check_pixels(image, name, max_pixels)
-            ImageOps.exif_transpose(image, in_place=True)
-            return _grey(image)
+            return _turned(_grey(image), _orientation(image))
     except (DataFormatError, PermissionError):
         raise
     except UnidentifiedImageError as error:
@@ -92,13 +96,31 @@ def open_unfollowed(path: Path) -> BinaryIO:
 def _check_file(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise DataFormatError(f"{path} is no regular file.")
-    if status.st_size > _MAX_FILE:
-        raise DataFormatError(f"{path} has {status.st_size} bytes: use at most {_MAX_FILE}.")
+    if status.st_size > _MAX_FILE_BYTES:
+        raise DataFormatError(f"{path} has {status.st_size} bytes: use at most {_MAX_FILE_BYTES}.")
 
 
 def _check_pixels(image: Any, name: object, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise DataFormatError(f"{name} has {image.width}x{image.height} pixels: use at most {max_pixels}.")
+
+
+def _orientation(image: Any) -> int:
+    """How the camera was held: the EXIF tag 0x112, 1 to 8; 1 if the file has none that can be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - Pillow parses EXIF with struct, and raises whatever that raises on damaged tags
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1  # noqa: PLR2004 - EXIF's values
+
+
+def _turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation: 2 to 4 flip and turn by halves, 5 to 8 also exchange rows and columns."""
+    if orientation >= 5:  # noqa: PLR2004 - EXIF's values
+        image = image.T
+    vertical = orientation in {3, 4, 7, 8}
+    horizontal = orientation in {2, 3, 6, 7}
+    return np.ascontiguousarray(image[:: -1 if vertical else 1, :: -1 if horizontal else 1])
 
 
 @contextmanager
@@ -113,7 +135,8 @@ def _grey(image: Any) -> NDArray[np.uint8]:
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits a pixel, which "L" would cut off at 255
-        return np.array((np.asarray(image, dtype=np.int64) >> 8).clip(0, 255), dtype=np.uint8)
+        values = np.asarray(image, dtype=np.int64)
+        return np.array((values >> (8 if values.max() > 255 else 0)).clip(0, 255), dtype=np.uint8)  # noqa: PLR2004 - 8 bits
     if not image.has_transparency_data:
         return np.array(image.convert("L"), dtype=np.uint8)
     rgba = image if image.mode == "RGBA" else image.convert("RGBA")

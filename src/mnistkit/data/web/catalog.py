@@ -68,6 +68,7 @@ class WebDataset:
             from `first_label` on.
         first_label: The lowest label in the downloads. Delivered labels start at 0.
         version: Of the data.
+        centred: The images are single characters, scaled and placed as MNIST's are. All are light on dark.
     """
 
     name: str
@@ -79,6 +80,7 @@ class WebDataset:
     recipe: str = "none"
     first_label: int = 0
     version: str = "1"
+    centred: bool = True
 
 
 def _file(name: str, size: int, sha256: str) -> PinnedFile:
@@ -105,6 +107,7 @@ _MNIST = WebDataset(
 
 _FASHION = WebDataset(
     name="fashion-mnist",
+    centred=False,
     class_names=(
         "T-shirt/top",
         "Trouser",
@@ -137,6 +140,7 @@ _FASHION = WebDataset(
 
 _KMNIST = WebDataset(
     name="kmnist",
+    centred=False,
     class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     folder="kmnist",
     mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist",),
@@ -216,3 +220,4 @@ CATALOG: Mapping[str, WebDataset] = MappingProxyType(
         for dataset in (_MNIST, _FASHION, _KMNIST, _QMNIST, *(_emnist(split) for split in _EMNIST_CLASSES))
     }
 )
+"""The datasets that `WebSource` downloads, by name."""

@@ -166,7 +166,14 @@ class WebSource(DataSource):
 
     def _manifest(self, files: dict[str, FileInfo]) -> DatasetManifest:
         dataset = self.dataset
-        return DatasetManifest(name=dataset.name, version=dataset.version, class_names=dataset.class_names, files=files)
+        return DatasetManifest(
+            name=dataset.name,
+            version=dataset.version,
+            class_names=dataset.class_names,
+            inverted=True,
+            centred=dataset.centred,
+            files=files,
+        )
 
     def _obtain(self, folder: Path) -> dict[str, FileInfo]:
         """Make the pinned files available in ``folder``; return name and content of each verified one."""

@@ -1,4 +1,4 @@
-"""Runs in processes of their own."""
+"""Compute on this machine keeps the contract of backends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 
 from mnistkit.interfaces import ComputeBackend
 from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.run import Run
 from mnistkit.testing import GroupBackendSuite
 
 
-class TestConformance(GroupBackendSuite):
+class TestProcessCompute(GroupBackendSuite):
     """`ProcessCompute` keeps the contract of `SupportsGroups`."""
 
     detaches = True
@@ -26,6 +27,24 @@ class TestConformance(GroupBackendSuite):
         """Another one of the same folder."""
         assert isinstance(backend, ProcessCompute)
         return ProcessCompute(backend._root.parent)
+
+    def damage(self, backend: ComputeBackend, run: Run) -> None:
+        """Cut the record off."""
+        (Path(run.record.url) / "record.json").write_bytes(b'{"data": ')
+
+
+class TestInProcessCompute(GroupBackendSuite):
+    """`InProcessCompute` keeps the contract of `SupportsGroups`."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> ComputeBackend:
+        """A backend without runs."""
+        return InProcessCompute(tmp_path / "home", parallel=2)
+
+    def reopened(self, backend: ComputeBackend) -> ComputeBackend:
+        """Another one of the same folder."""
+        assert isinstance(backend, InProcessCompute)
+        return InProcessCompute(backend._root.parent)
 
     def damage(self, backend: ComputeBackend, run: Run) -> None:
         """Cut the record off."""

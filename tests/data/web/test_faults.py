@@ -13,26 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from data.test_web import (
+from mnistkit.data.web import Patience
+from mnistkit.errors import DownloadError
+from support.mirrors import (
     BEHAVIOURS,
     FAULTS,
     FILES,
     FIRST,
     QUICK,
     Mirror,
-    _no_proxies,
     assert_good,
-    cache,
     fetch,
-    mirror,
     naive_fetch,
     reset,
     serving,
 )
-from mnistkit.data.web import Patience
-from mnistkit.errors import DownloadError
-
-__all__ = ["_no_proxies", "cache", "mirror"]
 
 Handler = http.server.BaseHTTPRequestHandler
 SLACK = 20.0

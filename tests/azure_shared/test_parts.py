@@ -356,7 +356,7 @@ def test_a_late_script_is_ended_with_what_it_started(script: Path, tmp_path: Pat
         "print(child.pid, flush=True)\ntime.sleep(600)\n"
     )
     staged = tmp_path / "staged"
-    stage(ScriptJob(str(script), timeout=1.5, retries=1, retry_on=("timeout",)), "none", staged, module=MODULE)
+    stage(ScriptJob(str(script), timeout=6, retries=1, retry_on=("timeout",)), "none", staged, module=MODULE)
     outcome = run_staged(staged)
     assert outcome.returncode == 124
     pids = [int(line) for line in outcome.stdout.split()]

@@ -59,7 +59,8 @@ _RULES = (  # HTTP statuses; without a status, names and messages of the excepti
     _rule((429,), "", ThrottledError, "There were too many requests, also after pauses: try again in some minutes."),
     _rule((), r"double check your tenant|don't have access to", AuthenticationError, CREDENTIALS),
     _rule((404,), r"not be found|not found|does(?:n't| not) exist|No workspaces", NotFoundError),
-    _rule((409, 412), r"AssetPathException|ResourceExistsError", ConflictError),
+    _rule((), r"AssetPathException|Asset paths cannot be updated", ConflictError),
+    _rule((409, 412), r"ResourceExistsError", ConflictError),
     _rule((408, 504), r"timeout|timed out", ServiceTimeoutError, "It may still take effect: check, and try again."),
     _rule(
         range(500, 600),

@@ -281,7 +281,8 @@ class StoredRegistry(ModelRegistry):
         """Add an event to the log, and return the log that includes it."""
         properties, refusal = write_event(event), None
         try:
-            self._store.create(log_name(name), asset, properties=properties, description=str(event))
+            own = self._store.asset_of_event(log_name(name), asset, str(event))
+            self._store.create(log_name(name), own, properties=properties, description=str(event))
         except ServiceError as error:  # it may have been accepted
             refusal = error
         deadline = time.monotonic() + _LISTING_SECONDS

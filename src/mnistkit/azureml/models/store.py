@@ -124,6 +124,16 @@ class ModelStore(ABC):
         """Return an asset of some of a run's files, which stay where they are."""
 
     @abstractmethod
+    def asset_of_event(self, name: str, asset: str, text: str) -> str:
+        """Return an asset to register an event with, which is a version without files of its own.
+
+        Args:
+            name: The name that the event's version gets.
+            asset: Of the version that the event is about.
+            text: The event.
+        """
+
+    @abstractmethod
     def locate(self, asset: str) -> dict[str, str]:
         """Return a location for each file of an asset, by relative POSIX path.
 

@@ -130,6 +130,10 @@ class WorkspaceModels(ModelStore):
         """Return an asset of some of a run's files; see `ModelStore.asset_of_run`."""
         return self._create_asset(name, [f"ExperimentRun/{run.container}/{file}" for file in files], run.run_id)
 
+    def asset_of_event(self, name: str, asset: str, text: str) -> str:  # noqa: ARG002 - the service numbers versions
+        """Return the asset itself; see `ModelStore.asset_of_event`."""
+        return asset
+
     def locate(self, asset: str) -> dict[str, str]:
         """Return a URL for each file of an asset; see `ModelStore.locate`."""
         if not asset.startswith(_ASSET_PREFIX):

@@ -1,6 +1,6 @@
 """The Azure Machine Learning tutorial: train a digit classifier on a cluster, follow it, register it, ask it.
 
-It needs the extra ``azure``, and trains on Azure, where and as whom you say: a ``config.json`` of a workspace, here or
+It needs the extra ``azure-v1``, and trains on Azure, where and as whom you say: a ``config.json`` of a workspace, here or
 in a folder above, and ``az login`` or the ``AZURE_*`` variables of a service principal. Machines cost while they run.
 It trains on this machine instead, for nothing, with an emulator in place of Azure and nothing changed::
 

@@ -8,6 +8,7 @@ import site
 from pathlib import Path
 
 from mnistkit.emulator.settings import Settings
+from mnistkit.emulator.synthetic import PINS
 from mnistkit.emulator.tokens import Identity
 from mnistkit.emulator.workspace import Workspace
 
@@ -43,8 +44,8 @@ def connection(workspace: Workspace, bundle: Path, home: Path, settings: Setting
         settings: How the emulator behaves.
     """
     return {
-        # For mnistkit, which takes nothing but MNIST for MNIST unless this says that synthetic digits stand in for it.
-        "MNISTKIT_OPEN_DATASETS": "mnist" if settings.data else "synthetic",
+        # mnistkit accepts MNIST alone as the Open Dataset unless this names other pins; empty counts as unset.
+        "MNISTKIT_OPEN_DATASETS_PINS": "" if settings.data else str(PINS),
         # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
         "https_proxy": workspace.url,
         "no_proxy": _LOOPBACK,

@@ -7,7 +7,7 @@ import random
 import struct
 from pathlib import Path
 
-__all__ = ["FILES", "write_digits"]
+__all__ = ["FILES", "PINS", "write_digits"]
 
 FILES = (
     "train-images-idx3-ubyte.gz",
@@ -15,6 +15,9 @@ FILES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
+PINS = Path(__file__).with_name("synthetic_digits.json")
+"""A ``dataset.json`` with sizes and sha256s of what the four files hold, for clients that verify them."""
+
 _SIDE, _SCALE, _ROWS, _COLUMNS = 28, 3, 7, 5
 _GLYPHS = (
     "01110 10001 10011 10101 11001 10001 01110",

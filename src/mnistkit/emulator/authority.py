@@ -1,4 +1,4 @@
-"""A throw-away certificate authority: who is given its bundle takes the emulator for Azure, and nobody else does.
+"""A throw-away certificate authority, trusted by those processes alone that are given its bundle.
 
 It can't do harm beyond that: its certificates hold for Azure's domains alone and for a day, its key stays in
 memory, and it is never installed in a system.
@@ -33,12 +33,12 @@ DOMAINS = (
     "services.visualstudio.com",
     "vault.azure.net",
 )
-_LIFETIME = dt.timedelta(hours=24)
+_CERTIFICATE_LIFETIME = dt.timedelta(hours=24)
 _CLOCK_SKEW = dt.timedelta(minutes=10)
 
 
 def is_azure(host: str) -> bool:
-    """Whether a host belongs to one of Azure's domains that the emulator stands in for."""
+    """Return True if a host belongs to one of Azure's domains that the emulator stands in for."""
     return host.endswith(tuple(f".{domain}" for domain in DOMAINS)) or host in DOMAINS
 
 
@@ -68,7 +68,7 @@ class Authority:
         _write_private(self.bundle, self._certificate.public_bytes(serialization.Encoding.PEM) + roots)
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What a server needs to be that host.
+        """Return the TLS context of a server for that host.
 
         Raises:
             ValueError: It isn't one of Azure's.
@@ -133,7 +133,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_after(now + _CERTIFICATE_LIFETIME)
     )
 
 
@@ -156,7 +156,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, in one step for whoever reads it meanwhile."""
+    """Write a file that only its owner may read, atomically."""
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:

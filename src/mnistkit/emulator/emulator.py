@@ -1,4 +1,4 @@
-"""The emulator as one object: it builds the workspace and its services, listens, and takes all down again."""
+"""The emulator as one object: workspace, services, server, and their lifetime."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from mnistkit.errors import UsageError
 __all__ = ["AzureMLEmulator"]
 
 _logger = logging.getLogger(__name__)
-_HOME = "home"
-_STATE = "workspace"
+_HOME_FOLDER = "home"
+_STATE_FOLDER = "workspace"
 
 
 class AzureMLEmulator:
@@ -66,7 +66,7 @@ class AzureMLEmulator:
         self._router: Router | None = None
 
     def start(self) -> AzureMLEmulator:
-        """Listen from now on.
+        """Listen from now on; return self.
 
         Raises:
             StorageError: The state can't be used, or another emulator has it.
@@ -76,8 +76,8 @@ class AzureMLEmulator:
             self._folder = undo.enter_context(open_folder(self._given_state))
             self._tokens = Tokens(Identity.of(self._folder))
             self._authority = Authority(self._folder / "authority")
-            (self._folder / _HOME).mkdir(mode=0o700, exist_ok=True)
-            store = Store(self._folder / _STATE)
+            (self._folder / _HOME_FOLDER).mkdir(mode=0o700, exist_ok=True)
+            store = Store(self._folder / _STATE_FOLDER)
             undo.callback(store.close)
             self._server = self._listen(kept_port(store))
             undo.callback(self._server.stop)
@@ -88,7 +88,7 @@ class AzureMLEmulator:
         return self
 
     def stop(self) -> None:
-        """End all jobs and connections; idempotent. Clients get no answer any more."""
+        """End all jobs and connections; idempotent."""
         self._undo.close()
 
     def reset(self, *, faults: Iterable[Fault] = (), settings: Settings | None = None) -> None:
@@ -101,10 +101,10 @@ class AzureMLEmulator:
             settings: How it behaves; None for what it was made with.
         """
         self._stop_services()
-        shutil.rmtree(self._folder / _STATE, ignore_errors=True)
+        shutil.rmtree(self._folder / _STATE_FOLDER, ignore_errors=True)
         self._faults = Faults(faults)
         self._unknown.clear()
-        self._build(Store(self._folder / _STATE), settings or self._settings)
+        self._build(Store(self._folder / _STATE_FOLDER), settings or self._settings)
 
     def __enter__(self) -> AzureMLEmulator:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self.start()
@@ -121,12 +121,12 @@ class AzureMLEmulator:
 
     @property
     def unknown_requests(self) -> tuple[str, ...]:
-        """What was asked for and isn't emulated, as ``METHOD host/path``: it got 501, or 403 if it isn't Azure's."""
+        """Requests that aren't emulated, as ``METHOD host/path``: they got 501, or 403 if it isn't Azure's."""
         return tuple(self._unknown)
 
     def environment(self) -> dict[str, str]:
-        """The variables for a process that is to talk to it, and to nobody else; see `client.environment`."""
-        home = self._folder / _HOME
+        """Return the variables for a process that is to talk to it alone; see `client.environment`."""
+        home = self._folder / _HOME_FOLDER
         return client.environment(self._workspace, self._tokens.identity, self._authority.bundle, home, self._current)
 
     @property
@@ -135,19 +135,19 @@ class AzureMLEmulator:
         return self._authority.bundle
 
     def write_config(self, folder: Path | None = None) -> Path:
-        """Write the ``config.json`` that ``Workspace.from_config()`` looks for, by default in the state; the file."""
+        """Write the ``config.json`` for ``Workspace.from_config()``, by default in the state; return the file."""
         return client.write_config(self._workspace, folder or self._folder)
 
     def token(self, audience: str = "", seconds: float = 3600.0) -> str:
-        """A bearer token, for the SDK's ``TokenAuthentication``; one that has expired if ``seconds`` is negative."""
+        """Return a bearer token for ``TokenAuthentication``; an expired one if ``seconds`` is negative."""
         return self._tokens.issue(audience, seconds)
 
     def inject(self, fault: Fault) -> None:
-        """Have something go wrong from now on."""
+        """Add a fault."""
         self._faults.inject(fault)
 
     def clear_faults(self) -> None:
-        """Have nothing go wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def _build(self, store: Store, settings: Settings) -> None:
@@ -160,7 +160,9 @@ class AzureMLEmulator:
                 tokens=self._tokens,
                 faults=self._faults,
                 settings=settings,
-                environment=client.connection(self._workspace, self._authority.bundle, self._folder / _HOME, settings),
+                environment=client.connection(
+                    self._workspace, self._authority.bundle, self._folder / _HOME_FOLDER, settings
+                ),
             )
             undo.callback(services.stop)
             undo.callback(self._faults.stop)
@@ -173,7 +175,7 @@ class AzureMLEmulator:
         self._undo_services.close()
 
     def _listen(self, last_port: int) -> Server:
-        """On the given port, else on the last one if that is free: what was set up for it goes on working."""
+        """Listen on the given port, else on the last one if that is free, else on any."""
         if not self._given_port:
             with contextlib.suppress(OSError):
                 return Server(self._answer, self._refuse, self._authority, last_port)

@@ -1,4 +1,4 @@
-"""What HyperDrive tries: points of a space of hyperparameters, drawn at random or from a grid."""
+"""Points of a space of hyperparameters, drawn at random or from a grid."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import check_types
+from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 
 __all__ = ["configurations"]
 
 
 def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, Any]]:
-    """The hyperparameters of each child run, by name, in the order in which they are tried.
+    """Return the hyperparameters of each child run, by name, in order.
 
     Args:
         generator: A HyperDrive ``generator_config``: a name, a parameter space, and as a property of random sampling
@@ -64,7 +64,7 @@ def _rounded(value: float, q: float) -> float:
 
 
 def _parse(parameter: str, expression: object) -> tuple[str, Sequence[Any]]:
-    """An expression's kind and its arguments: ``["uniform", [0.1, 1]]``, ``["choice", [[1, 2]]]``."""
+    """Return an expression's kind and arguments: ``["uniform", [0.1, 1]]``, ``["choice", [[1, 2]]]``."""
     if not isinstance(expression, list) or len(expression) != 2:  # noqa: PLR2004 - kind and arguments
         raise Refusal(400, f"The expression of {parameter!r} can't be understood: {expression!r}.")
     kind, arguments = expression

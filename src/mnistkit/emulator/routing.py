@@ -1,4 +1,4 @@
-"""Requests, responses, and the tables that say who answers which request."""
+"""Requests, responses, and the table of routes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["ANY_HOST", "Handler", "Refusal", "Request", "Response", "Route", "Router"]
 
 ANY_HOST = "*"
-_SCOPE = (
+_SCOPE_PATTERN = (
     r"/subscriptions/(?P<subscription_>[^/]+)/resourceGroups/(?P<group_>[^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace_>[^/]+)"
 )
-_HOLE = re.compile(r"\{(\w+)(\*?)\}")
+_HOLE_PATTERN = re.compile(r"\{(\w+)(\*?)\}")
 
 
 @frozen(kw_only=True)
 class Request:
-    """What a client asks.
+    """A client's request.
 
     Attributes:
         method: ``"GET"`` and so on.
@@ -45,7 +45,7 @@ class Request:
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body as JSON; None if it is empty.
+        """Return the body as JSON; None if it is empty.
 
         Raises:
             Refusal: 400, if it isn't JSON.
@@ -58,7 +58,7 @@ class Request:
 
 @frozen(kw_only=True)
 class Response:
-    """What a client gets.
+    """A response to a client.
 
     Attributes:
         status: The HTTP status.
@@ -74,7 +74,7 @@ class Response:
 
     @classmethod
     def json(cls, value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        """A response with ``value`` as JSON."""
+        """Return a response with ``value`` as JSON."""
         return cls(status=status, headers=headers or {}, body=json.dumps(value).encode())
 
 
@@ -96,7 +96,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of the e
         self.headers = headers or {}
 
     def response(self) -> Response:
-        """The answer."""
+        """Return it as a response."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "innerError": None, "details": []}
         details = [{"code": self.code, "message": self.message}]  # where model management's clients look
         body = {"error": error, "statusCode": self.status, "message": self.message, "details": details}
@@ -108,7 +108,7 @@ Handler = Callable[..., Response]
 
 @frozen
 class Route:
-    """Which requests a handler answers.
+    """A pattern of requests, and their handler.
 
     Attributes:
         methods: ``"GET"``, or ``"GET|POST"``.
@@ -128,15 +128,15 @@ class Route:
     @cached_property
     def _expression(self) -> re.Pattern[str]:
         parts, end = [], 0
-        for hole in _HOLE.finditer(self.pattern):
+        for hole in _HOLE_PATTERN.finditer(self.pattern):
             name, many = hole.groups()
             parts.append(re.escape(self.pattern[end : hole.start()]))
-            parts.append(_SCOPE if name == "scope" else f"(?P<{name}>{'.+' if many else '[^/]+'})")
+            parts.append(_SCOPE_PATTERN if name == "scope" else f"(?P<{name}>{'.+' if many else '[^/]+'})")
             end = hole.end()
         return re.compile("".join(parts) + re.escape(self.pattern[end:]), re.IGNORECASE)
 
     def match(self, method: str, host: str, path: str) -> dict[str, str] | None:
-        """The decoded parts of a path that it answers, or None."""
+        """Return the decoded parts of a path that it handles, or None."""
         if method not in self.methods.split("|") or not fnmatchcase(host, self.host):
             return None
         found = self._expression.fullmatch(path)
@@ -151,7 +151,7 @@ class Router:
         self._routes = tuple(routes)
 
     def find(self, request: Request) -> tuple[Route, dict[str, str]] | None:
-        """Who answers a request, and the parts of its path; None if nobody does.
+        """Return the route of a request and the parts of its path; None if there is no route.
 
         Raises:
             Refusal: 404, if it concerns another workspace.

@@ -25,23 +25,23 @@ __all__ = ["LOOPBACK", "ConnectionCut", "Server"]
 
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = {LOOPBACK, "localhost"}
-_HTTPS = "443"
-_CHUNK = 1 << 16
-_MAX_HEAD = 1 << 16
-_MAX_BODY = 1 << 29
+_HTTPS_PORT = "443"
+_CHUNK_BYTES = 1 << 16
+_MAX_HEAD_BYTES = 1 << 16
+_MAX_BODY_BYTES = 1 << 29
 _IDLE_SECONDS = 300.0
 _STOP_SECONDS = 2.0
 _HANDSHAKE_SECONDS = 30.0
-_CLOSE_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_ABORTIVE_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _logger = logging.getLogger(__name__)
 
 
 class ConnectionCut(Exception):  # noqa: N818 - it is an answer, not an error
-    """A request is answered by cutting its connection."""
+    """A request's connection is cut in place of a response."""
 
 
 class Server:
-    """Accepts connections, a thread each, and has ``answer`` called with each request.
+    """Accepts connections, a thread each, and calls ``answer`` with each request.
 
     Args:
         answer: Called from many threads. A request that it answers with `ConnectionCut` gets no response.
@@ -67,7 +67,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         number: int = self._listener.getsockname()[1]
         return number
 
@@ -76,7 +76,7 @@ class Server:
         threading.Thread(target=self._accept, name="emulator", daemon=True).start()
 
     def stop(self) -> None:
-        """Close all connections, and give what is being answered a moment; idempotent."""
+        """Close all connections, after a moment for open requests; idempotent."""
         with self._change:
             self._is_stopped = True
             open_sockets = [self._listener, *self._sockets]
@@ -137,7 +137,7 @@ class Server:
                 self._change.notify_all()
 
     def _converse(self, conversation: _Conversation) -> str | None:
-        """Answer requests until the client has no more; the host, if it asks for a tunnel to one of Azure's."""
+        """Handle requests until the client closes; return the host if it opens a tunnel to one of Azure's."""
         while True:
             try:
                 request = conversation.receive()
@@ -156,7 +156,7 @@ class Server:
 
     def _open_tunnel(self, conversation: _Conversation, target: str) -> str | None:
         host, _, port = target.lower().rpartition(":")
-        if port != _HTTPS or not is_azure(host):
+        if port != _HTTPS_PORT or not is_azure(host):
             self._refused(target)
             message = f"{target} isn't one of the hosts that this emulator stands in for; nothing leaves this machine."
             conversation.send(Refusal(403, message, code="Forbidden").response())
@@ -166,16 +166,16 @@ class Server:
 
 
 class _Conversation:
-    """Requests and responses on one connection; ``host`` is whom the client takes it for, if that's settled."""
+    """Requests and responses on one connection; ``host`` is the one that the client connected to, if any."""
 
     def __init__(self, connection: socket.socket, host: str = "") -> None:
         self._socket = connection
         self._host = host
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._method = ""
 
     def receive(self) -> Request | None:
-        """The next request; None if there is none.
+        """Return the next request; None if there is none.
 
         Raises:
             Refusal: It is too large, or is for another host.
@@ -203,7 +203,7 @@ class _Conversation:
         )
 
     def send(self, response: Response) -> bool:
-        """Send a response; False if the connection ends with it."""
+        """Send a response; return False if the connection ends with it."""
         given = {name.lower(): value for name, value in response.headers.items()}
         headers = {"content-type": response.content_type, "content-length": str(len(response.body)), **given}
         if self._http.their_state is not h11.DONE:
@@ -221,21 +221,21 @@ class _Conversation:
         return True
 
     def accept_tunnel(self) -> None:
-        """Tell the client that it may talk to the host now."""
+        """Send the client the response that opens the tunnel."""
         data = self._http.send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
         self._socket.sendall(data or b"")
 
     def cut(self) -> None:
-        """Reset the connection: the client learns nothing."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_AT_ONCE)
+        """Reset the connection without a response."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTIVE_LINGER)
         self._socket.close()
 
     def _body(self) -> bytes:
         parts, size = [], 0
         while isinstance(event := self._event(), h11.Data):
             size += len(event.data)
-            if size > _MAX_BODY:
-                raise Refusal(413, f"The body is larger than {_MAX_BODY} bytes.", code="RequestBodyTooLarge")
+            if size > _MAX_BODY_BYTES:
+                raise Refusal(413, f"The body is larger than {_MAX_BODY_BYTES} bytes.", code="RequestBodyTooLarge")
             parts.append(bytes(event.data))
         if not isinstance(event, h11.EndOfMessage):
             raise h11.RemoteProtocolError("the client went away in mid-request")
@@ -249,7 +249,7 @@ class _Conversation:
             if self._http.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 self._socket.sendall(self._http.send(go_on) or b"")
-            self._http.receive_data(self._socket.recv(_CHUNK))
+            self._http.receive_data(self._socket.recv(_CHUNK_BYTES))
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

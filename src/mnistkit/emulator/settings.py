@@ -1,4 +1,4 @@
-"""How the emulator behaves."""
+"""Settings of the emulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Settings"]
 
 @frozen(kw_only=True)
 class Settings:
-    """What can be set.
+    """The behaviour of an emulator.
 
     Attributes:
         data: The folder with MNIST's four files, at any depth, that Open Datasets serves; None for synthetic digits.
@@ -31,7 +31,7 @@ class Settings:
     job_bytes: int = 10 << 30
 
     def __attrs_post_init__(self) -> None:
-        """Refuse numbers that can't be."""
+        """Check the numbers."""
         for name in ("phase_seconds", "job_seconds", "job_bytes"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

@@ -1,4 +1,4 @@
-"""What the workspace remembers: tables of JSON objects in one sqlite file, and a folder of blobs."""
+"""A workspace's records: tables of JSON objects in one sqlite file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Store:
         self._database.execute("PRAGMA synchronous = OFF")  # it survives a stop of the emulator, not one of the machine
 
     def table(self, name: str) -> Table:
-        """The table of that name, made if it isn't there."""
+        """Return the table of that name, made if it isn't there."""
         with self.lock:
             if name not in self._tables:
                 self._tables[name] = Table(self._database, self.lock, name)
@@ -82,18 +82,18 @@ class Table(MutableMapping[str, dict[str, Any]]):
         return len(self._values)
 
     def values(self) -> ValuesView[dict[str, Any]]:
-        """All objects as they are at this moment, whatever is deleted while they are gone through."""
+        """Return all objects as they are at this moment."""
         return dict(self.items()).values()
 
     def items(self) -> ItemsView[str, dict[str, Any]]:
-        """All keys and objects as they are at this moment, whatever is deleted while they are gone through."""
+        """Return all keys and objects as they are at this moment."""
         with self._lock:
             texts = list(self._values.items())
         return {key: json.loads(text) for key, text in texts}.items()
 
     @contextmanager
     def change(self, key: str) -> Iterator[dict[str, Any]]:
-        """The object, to be changed in the block; nothing is kept if that raises.
+        """Yield the object, to be changed in the block; nothing is written if that raises.
 
         Raises:
             KeyError: There is none.

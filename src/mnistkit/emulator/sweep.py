@@ -1,4 +1,4 @@
-"""What HyperDrive is asked for, read completely or refused."""
+"""A HyperDrive configuration, read completely or refused."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.emulator.answers import check_types
 from mnistkit.emulator.hyperparameters import configurations
+from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal, Request
 from mnistkit.emulator.termination import Policy
 
 __all__ = ["Sweep", "config_of"]
 
-_MOST_JOBS, _MOST_AT_ONCE, _MOST_MINUTES = 1000, 100, 43200
-_GIVEN = {
+_MAX_JOBS, _MAX_CONCURRENT_JOBS, _MAX_MINUTES = 1000, 100, 43200
+_CONFIG_KEYS = {
     "generator_config", "max_concurrent_jobs", "max_duration_minutes", "max_total_jobs", "platform", "platform_config",
     "policy_config", "primary_metric_config", "name", "user", "description", "debug_flag", "study_id",
 }  # fmt: skip
@@ -26,7 +26,7 @@ _GIVEN = {
 
 @frozen(kw_only=True)
 class Sweep:
-    """A sweep as it was asked for.
+    """A sweep, as its configuration describes it.
 
     Attributes:
         run_id: Of the parent run.
@@ -54,12 +54,12 @@ class Sweep:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], run_id: str, experiment: str) -> Sweep:
-        """What a HyperDrive configuration asks for.
+        """Read a HyperDrive configuration.
 
         Raises:
             Refusal: 400: it can't be understood, or asks for what isn't emulated.
         """
-        unknown = sorted(key for key in config if config[key] is not None and key not in _GIVEN)
+        unknown = sorted(key for key in config if config[key] is not None and key not in _CONFIG_KEYS)
         if unknown:
             raise Refusal(400, f"The emulator's HyperDrive can't do {unknown}.")
         if config.get("platform") != "AML":
@@ -77,13 +77,13 @@ class Sweep:
         check_types(metric, name=str, goal=str)
         if metric.get("goal") not in {"maximize", "minimize"} or not metric.get("name"):
             raise Refusal(400, f"The primary metric has to have a name and a goal, it is {metric!r}.")
-        total = int(_limit(config, "max_total_jobs", _MOST_JOBS))
+        total = int(_limit(config, "max_total_jobs", _MAX_JOBS))
         return cls(
             run_id=run_id,
             experiment=experiment,
             points=configurations(config["generator_config"], total),
-            at_once=int(_limit(config, "max_concurrent_jobs", _MOST_AT_ONCE)),
-            seconds=60.0 * _limit(config, "max_duration_minutes", _MOST_MINUTES),
+            at_once=int(_limit(config, "max_concurrent_jobs", _MAX_CONCURRENT_JOBS)),
+            seconds=60.0 * _limit(config, "max_duration_minutes", _MAX_MINUTES),
             policy=Policy.of(config["policy_config"]),
             metric=metric["name"],
             maximize=metric["goal"] == "maximize",
@@ -93,7 +93,7 @@ class Sweep:
 
 
 def config_of(request: Request) -> dict[str, Any]:
-    """The JSON file ``config`` in a multipart form.
+    """Return the JSON file ``config`` in a multipart form.
 
     Raises:
         Refusal: 400: there is none.

@@ -1,4 +1,4 @@
-"""What the emulated workspace is called."""
+"""The names of the emulated workspace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's process gets: its command and its environment."""
+"""A job's command and environment."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Launch", "description"]
 
-_WRAPPER = Path(__file__).with_name("wrapper.py")
-_HOUR = 3600.0
+_WRAPPER_FILE = Path(__file__).with_name("wrapper.py")
+_TOKEN_MARGIN_SECONDS = 3600.0
 
 
 class Launch:
@@ -42,7 +42,7 @@ class Launch:
         self._settings, self._environment = settings, environment
 
     def command(self, job: Job, own: Path) -> tuple[list[str], dict[str, str]]:
-        """A job's command and all of its environment.
+        """Return a job's command and all of its environment.
 
         Args:
             job: Which one.
@@ -71,7 +71,7 @@ class Launch:
         interpreter = _interpreter(plan, job.environment)
         environment["PATH"] = os.pathsep.join([str(Path(interpreter).parent), environment.get("PATH", os.defpath)])
         environment["MNISTKIT_JOB"] = json.dumps(about)
-        return [interpreter, str(_WRAPPER), plan.script, *arguments], environment
+        return [interpreter, str(_WRAPPER_FILE), plan.script, *arguments], environment
 
     def _place(self, each: Input, job: Job, own: Path) -> str:
         if each.mode == "direct":
@@ -81,10 +81,10 @@ class Launch:
         return str(place)
 
     def _variables(self, job: Job) -> dict[str, str]:
-        """The environment that makes the SDK take the process for a job of this run."""
+        """Return the environment by which the SDK recognizes a job of this run."""
         workspace = self._workspace
         base = job.environment or os.environ
-        seconds = self._settings.job_seconds + _HOUR
+        seconds = self._settings.job_seconds + _TOKEN_MARGIN_SECONDS
         return {
             **{name: value for name, value in base.items() if not name.startswith(("AZUREML_", "AZURE_", "MNISTKIT_"))},
             **self._environment,
@@ -111,7 +111,7 @@ class Launch:
 def description(
     workspace: Workspace, record: Mapping[str, Any], job: Job, configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a run's record says once it has a job.
+    """Return the fields of a run's record that come from its job.
 
     Args:
         workspace: Whose run.
@@ -143,7 +143,7 @@ def _lineage(each: Input) -> dict[str, Any]:
 
 
 def _configured(each: Input) -> dict[str, Any]:
-    """What the SDK's own means need to bring a dataset to a node; nothing is mounted, for that needs privileges."""
+    """Return what the SDK needs to download a dataset; a mount would need privileges."""
     where = {"Dataset": {"Id": each.saved_id}}
     return {
         "DataLocation": where,

@@ -1,4 +1,4 @@
-"""What a run configuration asks for, read completely or refused."""
+"""A run configuration, read completely or refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mnistkit.emulator.services.datasets import Datasets
 
 __all__ = ["Input", "Plan"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"DatasetConsumptionConfig:(\w+)")
-_MODES = ("mount", "download", "direct")
-_ONE_PROCESS = ("", "none")
+_VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE_PATTERN = re.compile(r"DatasetConsumptionConfig:(\w+)")
+_INPUT_MODES = ("mount", "download", "direct")
+_SINGLE_COMMUNICATORS = ("", "none")
 
 
 @frozen(kw_only=True)
@@ -98,15 +98,15 @@ class Plan:
         return plan
 
     def with_inputs(self, text: str, values: Mapping[str, str]) -> str:
-        """The text, its references to inputs replaced by their values."""
-        return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
+        """Return the text with its references to inputs replaced by their values."""
+        return _REFERENCE_PATTERN.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _refuse_more(configuration: Mapping[str, Any]) -> None:
     asked = []
     if str(configuration.get("framework") or "Python").lower() != "python":
         asked.append(f"the framework {configuration['framework']}")
-    if str(configuration.get("communicator") or "").lower() not in _ONE_PROCESS:
+    if str(configuration.get("communicator") or "").lower() not in _SINGLE_COMMUNICATORS:
         asked.append(f"the communicator {configuration['communicator']}")
     if (configuration.get("nodeCount") or 1) != 1:
         asked.append(f"{configuration['nodeCount']} nodes for one job")
@@ -131,7 +131,7 @@ def _script(script: object) -> str:
 def _variables(configuration: Mapping[str, Any]) -> dict[str, str]:
     environment = configuration.get("environment") or {}
     found = (environment.get("environmentVariables") or {}) | (configuration.get("environmentVariables") or {})
-    bad = sorted(name for name, value in found.items() if not _VARIABLE.fullmatch(name) or "\0" in str(value))
+    bad = sorted(name for name, value in found.items() if not _VARIABLE_PATTERN.fullmatch(name) or "\0" in str(value))
     if bad:
         raise Refusal(400, f"{bad} can't be environment variables.")
     return {name: str(value) for name, value in found.items()}
@@ -140,8 +140,8 @@ def _variables(configuration: Mapping[str, Any]) -> dict[str, str]:
 def _input(name: str, about: Mapping[str, Any], datasets: Datasets) -> Input:
     mode = str(about.get("mechanism") or "").lower()
     variable = about.get("environmentVariableName") or name
-    if mode not in _MODES or not _VARIABLE.fullmatch(variable) or not re.fullmatch(r"\w+", name):
-        raise Refusal(400, f"The input {name!r} can't be had as {mode!r} in ${variable}: the modes are {_MODES}.")
+    if mode not in _INPUT_MODES or not _VARIABLE_PATTERN.fullmatch(variable) or not re.fullmatch(r"\w+", name):
+        raise Refusal(400, f"The input {name!r} can't be had as {mode!r} in ${variable}: the modes are {_INPUT_MODES}.")
     asked = (about.get("dataLocation") or {}).get("dataset") or {}
     if asked.get("id"):
         saved = datasets.get(asked["id"])

@@ -1,4 +1,4 @@
-"""Runs in a job's process, around the user's script: what Azure's nodes do, by the SDK's own means.
+"""The program around a user's script, in the job's process: Azure's node, by the SDK's own means.
 
 Started by its path, in the job's interpreter, with the script and its arguments. It imports nothing of mnistkit.
 """
@@ -20,17 +20,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-_UNMET = 3
-_IS_SCRIPT = re.compile(r"python3?\s+[^\s-][^\s|&;<>()$`\\*?\[#~{}!'\"]*\.py(\s[^|&;<>()$`\\*?\[#~{}!'\"\n]*)?")
+_UNMET_EXIT_CODE = 3
+_SCRIPT_PATTERN = re.compile(r"python3?\s+[^\s-][^\s|&;<>()$`\\*?\[#~{}!'\"]*\.py(\s[^|&;<>()$`\\*?\[#~{}!'\"\n]*)?")
 
 
 def main() -> None:
-    """Run what ``MNISTKIT_JOB`` says: a shell's command, or else the script that is the first argument."""
+    """Run the job in ``MNISTKIT_JOB``: a shell's command, or else the script in the first argument."""
     job = json.loads(os.environ.pop("MNISTKIT_JOB"))
     sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
     _limit_files(job["bytes"])
     if job["requirements"] and not _meets(job["requirements"]):
-        sys.exit(_UNMET)
+        sys.exit(_UNMET_EXIT_CODE)
     with contextlib.ExitStack() as stack:
         if importlib.util.find_spec("azureml") and importlib.util.find_spec("azureml.history"):
             _enter(stack, job["datasets"])
@@ -45,11 +45,11 @@ def main() -> None:
 
 
 def _script_in(command: str) -> list[str]:
-    """The script and arguments of a command that does nothing but run one; else nothing.
+    """Return the script and arguments of a command that does nothing but run one; else nothing.
 
     Run here, it has what it logs flushed, as on Azure; processes that a shell starts have to see to that themselves.
     """
-    return shlex.split(command)[1:] if _IS_SCRIPT.fullmatch(command.strip()) else []
+    return shlex.split(command)[1:] if _SCRIPT_PATTERN.fullmatch(command.strip()) else []
 
 
 def _run_script(arguments: list[str]) -> None:
@@ -76,7 +76,7 @@ def _enter(stack: contextlib.ExitStack, datasets: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _without(module: str) -> Iterator[None]:
-    """Have a module not be found in the block."""
+    """Hide a module from imports in the block."""
     sys.modules[module] = cast("ModuleType", None)  # that is how Python marks what can't be imported
     try:
         yield
@@ -85,7 +85,7 @@ def _without(module: str) -> Iterator[None]:
 
 
 def _limit_files(size: int) -> None:
-    """Have no file grow beyond so many bytes: the emulator looks only now and then."""
+    """Limit the size of every file that the process writes."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -93,7 +93,7 @@ def _limit_files(size: int) -> None:
 
 
 def _meets(requirements: list[str]) -> bool:
-    """Whether this interpreter has what is required; says on standard error what it lacks."""
+    """Return True if this interpreter meets the requirements; else print the unmet ones."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     lacks = []

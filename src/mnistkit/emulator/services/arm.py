@@ -13,12 +13,12 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["ResourceManager"]
 
 _HOST = "management.azure.com"
-_FILTER = re.compile(r"(?:resourceGroup eq '(?P<group>[^']+)' and )?resourceType eq '(?P<type>[^']+)'")
-_CREATED = "2026-01-01T00:00:00.0000000Z"
+_FILTER_PATTERN = re.compile(r"(?:resourceGroup eq '(?P<group>[^']+)' and )?resourceType eq '(?P<type>[^']+)'")
+_CREATION_TIME = "2026-01-01T00:00:00.0000000Z"
 
 
 class ResourceManager:
-    """What there is in the subscription."""
+    """The resources of the subscription."""
 
     def __init__(self, workspace: Workspace, tokens: Tokens) -> None:
         self._workspace = workspace
@@ -26,7 +26,7 @@ class ResourceManager:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         workspaces = "/providers/Microsoft.MachineLearningServices/workspaces"
         group = "/subscriptions/{subscription_}/resourceGroups/{group_}"
         return (
@@ -79,8 +79,8 @@ class ResourceManager:
         return Response.json({"value": [self._description()]})
 
     def _list_resources(self, request: Request) -> Response:
-        """Of a type and, if it is named, of a resource group: the workspace is all that there is."""
-        terms = _FILTER.fullmatch(request.query.get("$filter", ""))
+        """List the resources of a type and, if it is named, of a resource group."""
+        terms = _FILTER_PATTERN.fullmatch(request.query.get("$filter", ""))
         if not terms:
             raise Refusal(400, "The emulator lists resources by resourceType, and resourceGroup before it, alone.")
         mine = self._description()
@@ -109,7 +109,7 @@ class ResourceManager:
                 "applicationInsights": f"{provider}.insights/components/emulator",
                 "containerRegistry": None,
                 "provisioningState": "Succeeded",
-                "creationTime": _CREATED,
+                "creationTime": _CREATION_TIME,
                 "hbiWorkspace": False,
             },
             "identity": {

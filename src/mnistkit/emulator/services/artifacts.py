@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mnistkit.emulator.answers import body_of, flag, list_of, now, number, page
+from mnistkit.emulator.payloads import body_of, flag, list_of, now, number, page
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
@@ -16,8 +16,8 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["CONTAINER", "Artifacts"]
 
 CONTAINER = "azureml"  # of the blobs
-_PAGE = 500
-_RUN = "ExperimentRun"
+_PAGE_SIZE = 500
+_RUN_ORIGIN = "ExperimentRun"
 
 
 class Artifacts:
@@ -30,7 +30,7 @@ class Artifacts:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the artifact service answers, and run history about a run's artifacts."""
+        """Its routes."""
         base = "/artifact/v2.0{scope}/artifacts"
         found = [
             Route("POST", f"{base}/batch/metadata/{{origin}}/{{container}}", self._make),
@@ -63,16 +63,16 @@ class Artifacts:
         self._blobs.add_file(CONTAINER, _blob(self._note(origin, container, path)), file)
 
     def open_log(self, origin: str, container: str, path: str) -> Path:
-        """An empty artifact's file, to be written to while others read the artifact."""
+        """Make an empty artifact; return its file, to be written to while others read the artifact."""
         return self._blobs.open_log(CONTAINER, _blob(self._note(origin, container, path)))
 
     def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
-        """The paths of a container's artifacts that begin with ``prefix``, sorted."""
+        """Return the paths of a container's artifacts that begin with ``prefix``, sorted."""
         start = f"{origin}/{container}/"
         return sorted(key[len(start) :] for key in self._table if key.startswith(start + prefix))
 
     def file(self, origin: str, container: str, path: str) -> Path:
-        """The file that holds an artifact's content; not to be changed.
+        """Return the file that holds an artifact's content; not to be changed.
 
         Raises:
             Refusal: 404: there is none.
@@ -80,7 +80,7 @@ class Artifacts:
         return self._blobs.file(CONTAINER, _blob(self._find(origin, container, path)))
 
     def url(self, origin: str, container: str, path: str, permissions: str = "r") -> str:
-        """A signed URL of an artifact's content.
+        """Return a signed URL of an artifact's content.
 
         Raises:
             Refusal: 404: there is none.
@@ -96,7 +96,7 @@ class Artifacts:
 
     def _of_run(self, handler: Any) -> Any:
         def answer(request: Request, run: str, experiment: str, **parts: str) -> Response:  # noqa: ARG001 - a run's id is enough
-            response: Response = handler(request, origin=_RUN, container=f"dcid.{run}", **parts)
+            response: Response = handler(request, origin=_RUN_ORIGIN, container=f"dcid.{run}", **parts)
             return response
 
         return answer
@@ -190,17 +190,17 @@ class Artifacts:
 
 def _page(request: Request, found: list[dict[str, Any]]) -> Response:
     token = request.query.get("continuationToken") or request.query.get("$continuationToken") or ""
-    items, following = page(found, size=number(request, "$top", _PAGE), token=token)
+    items, following = page(found, size=number(request, "$top", _PAGE_SIZE), token=token)
     return Response.json({"value": list(items), "continuationToken": following, "nextLink": None})
 
 
 def _blob(key: str) -> str:
-    """The name of an artifact's blob, which is the same in a URL: some clients encode the names in URLs twice."""
+    """Return the name of an artifact's blob, safe in a URL: some clients encode the names in URLs twice."""
     return quote(key, safe="/").replace("~", "%7E").replace("%", "~")
 
 
 def _normal(path: str) -> str:
-    """The path as it is kept: ``./outputs//x`` is ``outputs/x``.
+    """Return the path as it is kept: ``./outputs//x`` is ``outputs/x``.
 
     Raises:
         Refusal: 400: it is absolute, or leads out of its container for whoever downloads it.

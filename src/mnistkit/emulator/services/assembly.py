@@ -68,7 +68,7 @@ def assemble(
     settings: Settings,
     environment: Mapping[str, str],
 ) -> Services:
-    """Build them.
+    """Build all services.
 
     Args:
         workspace: Its names.

@@ -22,10 +22,10 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Blobs"]
 
-_VERSION = "2019-12-12"
-_BLOCK = re.compile(r"bytes=(\d*)-(\d*)")
-_DAY = 24 * 3600.0
-_ASKED = ("comp", "restype")
+_SERVICE_VERSION = "2019-12-12"
+_RANGE_PATTERN = re.compile(r"bytes=(\d*)-(\d*)")
+_URL_SECONDS = 24 * 3600.0
+_KIND_PARAMETERS = ("comp", "restype")
 
 
 class Blobs(BlobFiles):
@@ -41,15 +41,15 @@ class Blobs(BlobFiles):
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the account's host answers; signatures take the place of bearer tokens."""
+        """Its routes."""
         host = self._workspace.blob_host
         return (
             Route("GET|HEAD|PUT|DELETE", "/{container}", self._container, host=host, is_open=True),
             Route("GET|HEAD|PUT|DELETE", "/{container}/{path*}", self._blob, host=host, is_open=True),
         )
 
-    def url(self, container: str, name: str, permissions: str = "r", seconds: float = _DAY) -> str:
-        """A signed URL of a blob, whether or not it is there.
+    def url(self, container: str, name: str, permissions: str = "r", seconds: float = _URL_SECONDS) -> str:
+        """Return a signed URL of a blob, whether or not it is there.
 
         Args:
             container: Its container.
@@ -61,13 +61,13 @@ class Blobs(BlobFiles):
         signature = self._signatures.sign(container, name, permissions, seconds)
         return f"https://{self._workspace.blob_host}/{container}/{quote(name)}?{signature}"
 
-    def container_sas(self, container: str, permissions: str = "racwdl", seconds: float = _DAY) -> str:
-        """A signature for all blobs of a container, without a question mark."""
+    def container_sas(self, container: str, permissions: str = "racwdl", seconds: float = _URL_SECONDS) -> str:
+        """Return a signature for all blobs of a container, without a question mark."""
         check_names(container, "any")
         return self._signatures.sign(container, None, permissions, seconds)
 
     def name_of(self, url: str) -> tuple[str, str]:
-        """The container and the name in a URL of this account.
+        """Return the container and the name in a URL of this account.
 
         Raises:
             Refusal: 400: it is of another.
@@ -181,7 +181,12 @@ class Blobs(BlobFiles):
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         now = datetime.now(timezone.utc).timestamp()
-        return {"x-ms-version": _VERSION, "x-ms-request-id": secrets.token_hex(16), "Date": http_date(now), **more}
+        return {
+            "x-ms-version": _SERVICE_VERSION,
+            "x-ms-request-id": secrets.token_hex(16),
+            "Date": http_date(now),
+            **more,
+        }
 
 
 def _check_md5(request: Request) -> None:
@@ -197,7 +202,7 @@ def _check_conditions(request: Request, etag: str) -> None:
 
 
 def _range(text: str, size: int) -> tuple[int, int]:
-    found = _BLOCK.fullmatch(text.strip())
+    found = _RANGE_PATTERN.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         raise Refusal(400, f"The range {text!r} can't be understood.", code="InvalidHeaderValue")
     first = int(found[1]) if found[1] else max(0, size - int(found[2]))
@@ -247,5 +252,6 @@ def _block_id(text: str) -> str:
 
 
 def _unsupported(request: Request) -> Refusal:
-    what = f"{request.method} {'&'.join(f'{name}={value}' for name, value in request.query.items() if name in _ASKED)}"
-    return Refusal(501, f"This emulator's blob storage doesn't do {what.strip()}.", code="NotImplemented")
+    kind = "&".join(f"{name}={value}" for name, value in request.query.items() if name in _KIND_PARAMETERS)
+    what = f"{request.method} {kind}".strip()
+    return Refusal(501, f"This emulator's blob storage doesn't do {what}.", code="NotImplemented")

@@ -1,4 +1,4 @@
-"""Clusters (AmlCompute): nothing but numbers here, but numbers that follow the jobs."""
+"""Clusters (AmlCompute): records, whose node counts follow the jobs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, check_name, now
 from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.payloads import body_of, check_name, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.nodes import Nodes, idle_seconds, scale_settings
 from mnistkit.emulator.services.vm_sizes import VM_SIZES, find_vm_size
@@ -17,11 +17,11 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Clusters"]
 
-_MANAGEMENT = "management.azure.com"
-_REGION = "/subscriptions/{subscription_}/providers/Microsoft.MachineLearningServices/locations/{location}"
-_LOCAL = "local"
-_RESERVED = {_LOCAL, "amlcompute", "containerinstance"}
-_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,30}[A-Za-z0-9])")
+_MANAGEMENT_HOST = "management.azure.com"
+_REGION_PATH = "/subscriptions/{subscription_}/providers/Microsoft.MachineLearningServices/locations/{location}"
+_LOCAL_TARGET = "local"
+_RESERVED_NAMES = {_LOCAL_TARGET, "amlcompute", "containerinstance"}
+_NAME_PATTERN = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,30}[A-Za-z0-9])")
 
 
 class Clusters:
@@ -37,28 +37,28 @@ class Clusters:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         one = "{scope}/computes/{name}"
         return (
-            Route("GET", "{scope}/computes", self._list, host=_MANAGEMENT),
+            Route("GET", "{scope}/computes", self._list, host=_MANAGEMENT_HOST),
             Route("GET", "/rp/workspaces{scope}/computes", self._list),
-            Route("GET", one, self._get, host=_MANAGEMENT),
+            Route("GET", one, self._get, host=_MANAGEMENT_HOST),
             Route("GET", f"/rp/workspaces{one}", self._get),
-            Route("PUT", one, self._create, host=_MANAGEMENT),
-            Route("PATCH", one, self._update, host=_MANAGEMENT),
-            Route("DELETE", one, self._delete, host=_MANAGEMENT),
-            Route("POST", f"{one}/listNodes", self._list_nodes, host=_MANAGEMENT),
-            Route("GET", f"{_REGION}/vmSizes", self._vm_sizes, host=_MANAGEMENT),
-            Route("GET", f"{_REGION}/workspaceOperations/{{operation}}", self._operation, host=_MANAGEMENT),
+            Route("PUT", one, self._create, host=_MANAGEMENT_HOST),
+            Route("PATCH", one, self._update, host=_MANAGEMENT_HOST),
+            Route("DELETE", one, self._delete, host=_MANAGEMENT_HOST),
+            Route("POST", f"{one}/listNodes", self._list_nodes, host=_MANAGEMENT_HOST),
+            Route("GET", f"{_REGION_PATH}/vmSizes", self._vm_sizes, host=_MANAGEMENT_HOST),
+            Route("GET", f"{_REGION_PATH}/workspaceOperations/{{operation}}", self._operation, host=_MANAGEMENT_HOST),
         )
 
     def max_nodes(self, target: str) -> int:
-        """How many nodes a target can have; ``local`` is one.
+        """Return the maximum number of nodes of a target; ``local`` is one.
 
         Raises:
             Refusal: 404, if there is no such cluster; 400, if it is in state Failed.
         """
-        if target == _LOCAL:
+        if target == _LOCAL_TARGET:
             return 1
         cluster = self._find(target)
         if cluster["errors"]:
@@ -66,7 +66,7 @@ class Clusters:
         return int(cluster["scale"]["maxNodeCount"])
 
     def take(self, target: str, count: int) -> bool:
-        """Have a job occupy nodes, if so many are free.
+        """Occupy nodes for a job, if so many are free.
 
         Returns:
             Whether it has them now; give them back with `release`.
@@ -102,8 +102,8 @@ class Clusters:
         return Response.json(self._shown(self._find(name)))
 
     def _create(self, request: Request, name: str) -> Response:
-        check_name(name, _NAME, "a cluster")
-        if name.lower() in _RESERVED:
+        check_name(name, _NAME_PATTERN, "a cluster")
+        if name.lower() in _RESERVED_NAMES:
             raise Refusal(400, f"{name!r} is reserved: name the cluster otherwise.")
         body = body_of(request)
         properties = body.get("properties") or {}
@@ -161,12 +161,12 @@ class Clusters:
         return Response.json({"amlCompute": [size.shown() for size in VM_SIZES]})
 
     def _started(self, errors: Sequence[dict[str, Any]]) -> dict[str, str]:
-        """The headers that tell where an operation can be followed; it has ended already, with or without errors."""
+        """Return the headers with the address of an operation, which has finished already."""
         number = str(uuid.uuid4())
         error = {**errors[0], "statusCode": 409} if errors else None
         self._operations[number] = {"status": "Failed", "error": error} if error else {"status": "Succeeded"}
-        region = _REGION.format(subscription_=self._workspace.subscription_id, location=self._workspace.location)
-        url = f"https://{_MANAGEMENT}{region}/workspaceOperations/{number}?api-version=2021-07-01"
+        region = _REGION_PATH.format(subscription_=self._workspace.subscription_id, location=self._workspace.location)
+        url = f"https://{_MANAGEMENT_HOST}{region}/workspaceOperations/{number}?api-version=2021-07-01"
         return {"Azure-AsyncOperation": url}
 
     def _operation(self, request: Request, location: str, operation: str) -> Response:

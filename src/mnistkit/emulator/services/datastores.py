@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.payloads import (
     allow_query,
     body_of,
     check_name,
@@ -25,22 +25,22 @@ __all__ = ["DEFAULT_DATASTORE", "ContainerSignatures", "Datastores"]
 
 DEFAULT_DATASTORE = "workspaceblobstore"
 _DEFAULT_CONTAINER = "azureml-blobstore"  # not by the workspace's id: the SDK's engine remembers it while it runs
-_BASE = "/datastore/v1.0{scope}"
-_NAME = re.compile(r"[a-z0-9_]{1,255}")
-_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
-_PERMISSIONS = "racwdl"
-_ENDPOINT = "core.windows.net"
-_TEXTS = ("accountName", "endpoint", "protocol", "credentialType", "credential")
-_CONFLICT = "Another datastore with the same name already exists"
-_PAGE = 100
-_GIVEN = ("name", "dataStoreType", "hasBeenValidated", "tags", "azureStorageSection", "isDefault")
+_BASE_PATH = "/datastore/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"[a-z0-9_]{1,255}")
+_CONTAINER_PATTERN = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_CONTAINER_PERMISSIONS = "racwdl"
+_STORAGE_ENDPOINT = "core.windows.net"
+_TEXT_KEYS = ("accountName", "endpoint", "protocol", "credentialType", "credential")
+_CONFLICT_MESSAGE = "Another datastore with the same name already exists"
+_PAGE_SIZE = 100
+_DATASTORE_KEYS = ("name", "dataStoreType", "hasBeenValidated", "tags", "azureStorageSection", "isDefault")
 
 
 class ContainerSignatures(Protocol):
-    """What datastores need of the blob service."""
+    """The part of the blob service that datastores need."""
 
     def container_sas(self, container: str, permissions: str) -> str:
-        """A signature that opens a container."""
+        """Return a signature that opens a container."""
 
 
 class Datastores:
@@ -58,15 +58,15 @@ class Datastores:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("GET", f"{_BASE}/datastores", self._list),
-            Route("POST", f"{_BASE}/datastores", self._register),
-            Route("GET", f"{_BASE}/datastores/{{name}}", self._get),
-            Route("PUT", f"{_BASE}/datastores/{{name}}", self._update),
-            Route("DELETE", f"{_BASE}/datastores/{{name}}", self._delete),
-            Route("GET", f"{_BASE}/default", self._get_default),
-            Route("PUT", f"{_BASE}/default/{{name}}", self._change_default),
+            Route("GET", f"{_BASE_PATH}/datastores", self._list),
+            Route("POST", f"{_BASE_PATH}/datastores", self._register),
+            Route("GET", f"{_BASE_PATH}/datastores/{{name}}", self._get),
+            Route("PUT", f"{_BASE_PATH}/datastores/{{name}}", self._update),
+            Route("DELETE", f"{_BASE_PATH}/datastores/{{name}}", self._delete),
+            Route("GET", f"{_BASE_PATH}/default", self._get_default),
+            Route("PUT", f"{_BASE_PATH}/default/{{name}}", self._change_default),
         )
 
     @property
@@ -75,7 +75,7 @@ class Datastores:
         return next(name for name, record in self._table.items() if record.get("isDefault"))
 
     def container(self, name: str) -> str:
-        """The container that a datastore stands for.
+        """Return the container that a datastore stands for.
 
         Raises:
             Refusal: 404, if there is no such datastore.
@@ -90,7 +90,9 @@ class Datastores:
 
     def _described(self, name: str) -> dict[str, Any]:
         record = self._record(name)
-        signature = record["sas"] or self._blobs.container_sas(record["container"], _PERMISSIONS).removeprefix("?")
+        signature = record["sas"] or self._blobs.container_sas(
+            record["container"], _CONTAINER_PERMISSIONS
+        ).removeprefix("?")
         return {
             "name": name.lower(),
             "dataStoreType": "AzureBlob",
@@ -102,7 +104,7 @@ class Datastores:
             "azureStorageSection": {
                 "accountName": self._workspace.storage_account,
                 "containerName": record["container"],
-                "endpoint": _ENDPOINT,
+                "endpoint": _STORAGE_ENDPOINT,
                 "protocol": "https",
                 "credentialType": "Sas",
                 "credential": signature,
@@ -120,7 +122,7 @@ class Datastores:
 
     def _list(self, request: Request) -> Response:
         allow_query(request, "continuationToken", "count", "includeSecret")
-        size, token = number(request, "count", _PAGE), request.query.get("continuationToken", "")
+        size, token = number(request, "count", _PAGE_SIZE), request.query.get("continuationToken", "")
         names, following = page(list(self._table), size=size, token=token)
         return Response.json({"value": [self._described(name) for name in names], "continuationToken": following})
 
@@ -144,13 +146,15 @@ class Datastores:
     def _register(self, request: Request) -> Response:
         allow_query(request, "createIfNotExists", "skipValidation")
         flag(request, "createIfNotExists")  # a container is there as soon as it holds a blob
-        sent = body_of(request, *_GIVEN, needs=["name", "dataStoreType", "azureStorageSection"])
-        name = check_name(str(sent["name"]).lower(), _NAME, "a datastore")
+        sent = body_of(request, *_DATASTORE_KEYS, needs=["name", "dataStoreType", "azureStorageSection"])
+        name = check_name(str(sent["name"]).lower(), _NAME_PATTERN, "a datastore")
         record = self._checked(sent)
         with self._lock:
             known = self._table.get(name)
             if known is not None and (known["container"], known["sas"]) != (record["container"], record["sas"]):
-                raise Refusal(400, f"{_CONFLICT}: {name!r} is container {known['container']!r}.", code="Conflict")
+                raise Refusal(
+                    400, f"{_CONFLICT_MESSAGE}: {name!r} is container {known['container']!r}.", code="Conflict"
+                )
             if known is None:
                 self._table[name] = record
         return Response.json(self._described(name))
@@ -160,7 +164,7 @@ class Datastores:
         known = self._record(name)
         if known["sas"] is None:
             raise Refusal(400, f"Datastore {name!r} is the workspace's own: it can't be changed.")
-        sent = body_of(request, *_GIVEN, needs=["dataStoreType", "azureStorageSection"])
+        sent = body_of(request, *_DATASTORE_KEYS, needs=["dataStoreType", "azureStorageSection"])
         self._table[name.lower()] = {**self._checked(sent), "isDefault": bool(known.get("isDefault"))}
         return Response.json(self._described(name))
 
@@ -171,18 +175,18 @@ class Datastores:
             kind = sent["dataStoreType"]
             raise Refusal(400, f"Datastores of type {kind!r} aren't emulated: register an Azure blob container.")
         section = sent["azureStorageSection"]
-        check_types(section, **dict.fromkeys(_TEXTS, str))
+        check_types(section, **dict.fromkeys(_TEXT_KEYS, str))
         account = section.get("accountName")
         if account != self._workspace.storage_account:
             mine = self._workspace.storage_account
             raise Refusal(400, f"There is no storage account {account!r}: the emulator has {mine!r} alone.")
-        if section.get("endpoint") not in {None, _ENDPOINT} or section.get("protocol") not in {None, "https"}:
-            raise Refusal(400, f"The emulator's storage is at https and {_ENDPOINT!r} alone.")
+        if section.get("endpoint") not in {None, _STORAGE_ENDPOINT} or section.get("protocol") not in {None, "https"}:
+            raise Refusal(400, f"The emulator's storage is at https and {_STORAGE_ENDPOINT!r} alone.")
         if section.get("credentialType") != "Sas" or not section.get("credential"):
             raise Refusal(
                 400, "The emulator's storage is opened by signatures: register it with sas_token=, not a key."
             )
-        container = check_name(section.get("containerName"), _CONTAINER, "a container")
+        container = check_name(section.get("containerName"), _CONTAINER_PATTERN, "a container")
         sas = str(section["credential"]).removeprefix("?")
         return {"container": container, "sas": sas, "tags": sent.get("tags") or {}, "time": now()}
 

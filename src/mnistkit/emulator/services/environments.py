@@ -6,18 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import allow_query, body_of, check_name, now, number, page
+from mnistkit.emulator.payloads import allow_query, body_of, check_name, now, number, page
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Environments"]
 
-_BASE = "/environment/v1.0{scope}/environments"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,254}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SECTIONS = ("python", "docker", "spark", "environmentVariables", "inferencingStackVersion", "r", "databricks")
-_PAGE = 100
+_BASE_PATH = "/environment/v1.0{scope}/environments"
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,254}")
+_VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SECTION_KEYS = ("python", "docker", "spark", "environmentVariables", "inferencingStackVersion", "r", "databricks")
+_PAGE_SIZE = 100
 
 
 class Environments:
@@ -32,24 +32,24 @@ class Environments:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("GET", _BASE, self._list),
-            Route("GET", f"{_BASE}/{{name}}", self._get),
-            Route("PUT", f"{_BASE}/{{name}}", self._register),
-            Route("GET", f"{_BASE}/{{name}}/versions", self._versions),
-            Route("GET", f"{_BASE}/{{name}}/versions/{{version}}", self._get),
-            Route("PUT", f"{_BASE}/{{name}}/versions/{{version}}", self._register),
-            Route("PUT", f"{_BASE}/{{name}}/versions/{{version}}/metadata", self._label),
-            Route("GET", f"{_BASE}/{{name}}/labels/{{label}}", self._labelled),
-            Route("GET|POST", f"{_BASE}/{{name}}/image", self._image),
-            Route("GET|POST", f"{_BASE}/{{name}}/versions/{{version}}/image", self._image),
+            Route("GET", _BASE_PATH, self._list),
+            Route("GET", f"{_BASE_PATH}/{{name}}", self._get),
+            Route("PUT", f"{_BASE_PATH}/{{name}}", self._register),
+            Route("GET", f"{_BASE_PATH}/{{name}}/versions", self._versions),
+            Route("GET", f"{_BASE_PATH}/{{name}}/versions/{{version}}", self._get),
+            Route("PUT", f"{_BASE_PATH}/{{name}}/versions/{{version}}", self._register),
+            Route("PUT", f"{_BASE_PATH}/{{name}}/versions/{{version}}/metadata", self._label),
+            Route("GET", f"{_BASE_PATH}/{{name}}/labels/{{label}}", self._labelled),
+            Route("GET|POST", f"{_BASE_PATH}/{{name}}/image", self._image),
+            Route("GET|POST", f"{_BASE_PATH}/{{name}}/versions/{{version}}/image", self._image),
             Route("POST", "/environment/v2.0{scope}/environments/{name}/image", self._image),
             Route("POST", "/environment/v2.0{scope}/environments/{name}/versions/{version}/image", self._image),
         )
 
     def get(self, name: str, version: str = "") -> dict[str, Any]:
-        """A version's definition; the newest if none is named.
+        """Return a version's definition; the newest if none is named.
 
         Raises:
             Refusal: 404, if there is none.
@@ -67,7 +67,7 @@ class Environments:
     def _list(self, request: Request) -> Response:
         allow_query(request, "continuation", "continuationToken", "pageSize")
         token = request.query.get("continuation", request.query.get("continuationToken", ""))
-        names, following = page(list(self._table), size=number(request, "pageSize", _PAGE), token=token)
+        names, following = page(list(self._table), size=number(request, "pageSize", _PAGE_SIZE), token=token)
         return Response.json({"value": [self.get(name) for name in names], "continuationToken": following})
 
     def _versions(self, request: Request, name: str) -> Response:
@@ -81,16 +81,16 @@ class Environments:
 
     def _register(self, request: Request, name: str, version: str = "") -> Response:
         allow_query(request)
-        check_name(name, _NAME, "an environment")
+        check_name(name, _NAME_PATTERN, "an environment")
         if name.startswith("AzureML-"):
             raise Refusal(400, f"{name!r}: names that start with AzureML- are Azure's own.")
         if version:
-            check_name(version, _VERSION, "an environment's version")
+            check_name(version, _VERSION_PATTERN, "an environment's version")
         sent = {key[:1].lower() + key[1:]: value for key, value in body_of(request).items()}
-        unknown = sorted(key for key in sent if key not in {"name", "version", "assetId", *_SECTIONS} and sent[key])
+        unknown = sorted(key for key in sent if key not in {"name", "version", "assetId", *_SECTION_KEYS} and sent[key])
         if unknown:
             raise Refusal(400, f"The emulator doesn't know the sections {unknown} of an environment.")
-        definition = {key: sent.get(key) for key in _SECTIONS}
+        definition = {key: sent.get(key) for key in _SECTION_KEYS}
         with self._lock:
             record = self._table.get(name) or {"versions": {}, "newest": "", "labels": {}}
             number_ = version or self._number(record, definition)
@@ -140,4 +140,4 @@ class Environments:
 
 
 def _is_same(existing: dict[str, Any], definition: dict[str, Any]) -> bool:
-    return all(existing.get(key) == definition[key] for key in _SECTIONS)
+    return all(existing.get(key) == definition[key] for key in _SECTION_KEYS)

@@ -1,4 +1,4 @@
-"""Experiments: what runs belong to."""
+"""Experiments: named groups of runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, check_name, list_of, now
 from mnistkit.emulator.odata import Fields, order, page, parse
+from mnistkit.emulator.payloads import body_of, check_name, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Experiments"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-_FIELDS = Fields(
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_QUERY_FIELDS = Fields(
     plain={each.lower(): each for each in ("experimentId", "name", "description", "createdUtc", "archivedTime")},
     times=frozenset({"createdUtc", "archivedTime"}),
     maps={"tags": "tags"},
@@ -33,7 +33,7 @@ class Experiments:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What run history answers about experiments."""
+        """Its routes."""
         base = "/history/v1.0{scope}"
         return (
             Route("GET", f"{base}/experiments/{{name}}", self._show),
@@ -46,12 +46,12 @@ class Experiments:
         )
 
     def ensure(self, name: str) -> dict[str, Any]:
-        """The experiment of a name, made if it isn't there; idempotent.
+        """Return the experiment of a name, made if it isn't there; idempotent.
 
         Raises:
             Refusal: 400: that can't be a name.
         """
-        check_name(name, _NAME, "an experiment")
+        check_name(name, _NAME_PATTERN, "an experiment")
         with self._lock:
             if name not in self._table:
                 self._table[name] = {
@@ -65,7 +65,7 @@ class Experiments:
             return self._table[name]
 
     def get(self, name: str) -> dict[str, Any]:
-        """The experiment of a name.
+        """Return the experiment of a name.
 
         Raises:
             Refusal: 404: there is none.
@@ -75,7 +75,7 @@ class Experiments:
         return self._table[name]
 
     def by_id(self, experiment_id: str) -> dict[str, Any]:
-        """The experiment of an id.
+        """Return the experiment of an id.
 
         Raises:
             Refusal: 404: there is none.
@@ -103,9 +103,9 @@ class Experiments:
         if view != "All":
             found = [each for each in found if (each["archivedTime"] is not None) == (view == "ArchivedOnly")]
         if query.get("filter"):
-            fits = parse(query["filter"], _FIELDS)
+            fits = parse(query["filter"], _QUERY_FIELDS)
             found = [each for each in found if fits(each)]
-        found = order(found, query.get("orderby") or "createdUtc desc", _FIELDS)
+        found = order(found, query.get("orderby") or "createdUtc desc", _QUERY_FIELDS)
         return Response.json(page(found, "experimentId", query.get("top"), query.get("continuationToken")))
 
     def _change(self, request: Request, experiment: str) -> Response:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.payloads import (
     allow_query,
     apply_patch,
     body_of,
@@ -26,17 +26,17 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Models"]
 
-_BASE = "/modelmanagement/v1.0{scope}"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
-_ASSET = "aml://asset/"
-_PAGE = 255
-_GIVEN = (
+_BASE_PATH = "/modelmanagement/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
+_ASSET_PREFIX = "aml://asset/"
+_PAGE_SIZE = 255
+_MODEL_KEYS = (
     "name", "url", "mimeType", "description", "framework", "frameworkVersion", "datasets", "unpack", "parentModelId",
     "runId", "experimentName", "kvTags", "properties", "sampleInputData", "sampleOutputData", "resourceRequirements",
 )  # fmt: skip
-_CHANGEABLE = ("kvTags", "properties", "description", "datasets", "sampleInputData", "sampleOutputData",
+_CHANGEABLE_KEYS = ("kvTags", "properties", "description", "datasets", "sampleInputData", "sampleOutputData",
                "resourceRequirements")  # fmt: skip
-_TEXTS = (
+_TEXT_KEYS = (
     "description",
     "framework",
     "frameworkVersion",
@@ -45,7 +45,7 @@ _TEXTS = (
     "sampleInputData",
     "sampleOutputData",
 )
-_ORDERS = {
+_SORT_KEYS = {
     "CreatedAtDesc": ("createdTime", True),
     "CreatedAtAsc": ("createdTime", False),
     "UpdatedAtDesc": ("modifiedTime", True),
@@ -67,21 +67,21 @@ class Models:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("POST", f"{_BASE}/assets", self._create_asset),
-            Route("GET", f"{_BASE}/assets", self._list_assets),
-            Route("GET", f"{_BASE}/assets/{{asset_id}}", self._get_asset),
-            Route("DELETE", f"{_BASE}/assets/{{asset_id}}", self._delete_asset),
-            Route("POST", f"{_BASE}/models", self._register),
-            Route("GET", f"{_BASE}/models", self._list),
-            Route("GET", f"{_BASE}/models/{{model_id}}", self._get),
-            Route("PATCH", f"{_BASE}/models/{{model_id}}", self._patch),
-            Route("DELETE", f"{_BASE}/models/{{model_id}}", self._delete),
+            Route("POST", f"{_BASE_PATH}/assets", self._create_asset),
+            Route("GET", f"{_BASE_PATH}/assets", self._list_assets),
+            Route("GET", f"{_BASE_PATH}/assets/{{asset_id}}", self._get_asset),
+            Route("DELETE", f"{_BASE_PATH}/assets/{{asset_id}}", self._delete_asset),
+            Route("POST", f"{_BASE_PATH}/models", self._register),
+            Route("GET", f"{_BASE_PATH}/models", self._list),
+            Route("GET", f"{_BASE_PATH}/models/{{model_id}}", self._get),
+            Route("PATCH", f"{_BASE_PATH}/models/{{model_id}}", self._patch),
+            Route("DELETE", f"{_BASE_PATH}/models/{{model_id}}", self._delete),
         )
 
     def get(self, model_id: str) -> dict[str, Any]:
-        """A model, by ``name:version``.
+        """Return a model, by ``name:version``.
 
         Raises:
             Refusal: 404, if there is none.
@@ -92,12 +92,12 @@ class Models:
             raise Refusal(404, f"There is no model {model_id!r}.", code="ModelNotFound") from None
 
     def artifacts(self, model_id: str) -> list[tuple[str, str, str]]:
-        """The origin, container and path (or prefix of paths) of each artifact that a model is made of.
+        """Return the origin, container and path (or prefix of paths) of each artifact that a model is made of.
 
         Raises:
             Refusal: 404, if there is no such model, or its asset is gone.
         """
-        asset = self._asset(self.get(model_id)["url"].removeprefix(_ASSET))
+        asset = self._asset(self.get(model_id)["url"].removeprefix(_ASSET_PREFIX))
         return [_parts(artifact.get("id") or artifact["prefix"]) for artifact in asset["artifacts"]]
 
     def _asset(self, asset_id: str) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class Models:
         return Response.json(self._asset(asset_id))
 
     def _delete_asset(self, request: Request, asset_id: str) -> Response:
-        users = [model["id"] for model in self._models.values() if model["url"] == _ASSET + asset_id]
+        users = [model["id"] for model in self._models.values() if model["url"] == _ASSET_PREFIX + asset_id]
         if users:
             raise Refusal(400, f"Asset {asset_id!r} can't be deleted: the models {users} are made of it.")
         if self._assets.pop(asset_id, None) is None:
@@ -145,18 +145,20 @@ class Models:
 
     def _register(self, request: Request) -> Response:
         allow_query(request)
-        sent = body_of(request, *_GIVEN, needs=["name", "url", "mimeType"])
-        name = check_name(sent["name"], _NAME, "a model")
-        if not str(sent["url"]).startswith(_ASSET):
-            raise Refusal(400, f"Model {name!r} has to be made of an asset ({_ASSET}...), not of {sent['url']!r}.")
-        self._asset(sent["url"].removeprefix(_ASSET))
+        sent = body_of(request, *_MODEL_KEYS, needs=["name", "url", "mimeType"])
+        name = check_name(sent["name"], _NAME_PATTERN, "a model")
+        if not str(sent["url"]).startswith(_ASSET_PREFIX):
+            raise Refusal(
+                400, f"Model {name!r} has to be made of an asset ({_ASSET_PREFIX}...), not of {sent['url']!r}."
+            )
+        self._asset(sent["url"].removeprefix(_ASSET_PREFIX))
         _check(sent)
         with self._lock:
             version = self._numbers.get(name, {"last": 0})["last"] + 1
             self._numbers[name] = {"last": version}
             time = now()
             model = {
-                **dict.fromkeys(_GIVEN),
+                **dict.fromkeys(_MODEL_KEYS),
                 **sent,
                 "kvTags": sent.get("kvTags") or {},
                 "properties": sent.get("properties") or {},
@@ -176,8 +178,8 @@ class Models:
                     "properties", "runId", "datasetId", "orderBy", "latestVersionOnly")  # fmt: skip
         query = request.query
         order = query.get("orderBy", "CreatedAtDesc")
-        if order not in _ORDERS:
-            raise Refusal(400, f"The emulator can't order models by {order!r}, only by one of {sorted(_ORDERS)}.")
+        if order not in _SORT_KEYS:
+            raise Refusal(400, f"The emulator can't order models by {order!r}, only by one of {sorted(_SORT_KEYS)}.")
         models = list(self._models.values())
         if flag(request, "latestVersionOnly"):
             newest = {model["name"]: model["version"] for model in sorted(models, key=lambda one: one["version"])}
@@ -190,13 +192,13 @@ class Models:
             and has_all(model["properties"], query.get("properties", ""))
             and query.get("datasetId") in {None, *(dataset["id"] for dataset in model["datasets"])}
         ]
-        key, reverse = _ORDERS[order]
+        key, reverse = _SORT_KEYS[order]
         found.sort(key=lambda model: (model[key], model["version"]), reverse=reverse)
         return self._paged(request, found)
 
     def _paged(self, request: Request, found: Sequence[dict[str, Any]]) -> Response:
         token = request.query.get("$skipToken", request.query.get("offset", ""))
-        items, following = page(found, size=number(request, "count", _PAGE), token=token)
+        items, following = page(found, size=number(request, "count", _PAGE_SIZE), token=token)
         answer: dict[str, Any] = {"value": list(items)}
         if following is not None:  # the SDK follows a null link
             answer["nextLink"] = f"{self._workspace.url}{request.path}?$skipToken={following}"
@@ -211,7 +213,7 @@ class Models:
             model = self.get(model_id)
             before = model["properties"]
             model["properties"] = dict(before)
-            apply_patch(model, operations, _CHANGEABLE)
+            apply_patch(model, operations, _CHANGEABLE_KEYS)
             for key in ("kvTags", "properties", "datasets"):
                 model[key] = model[key] or ([] if key == "datasets" else {})
             _check(model)
@@ -242,7 +244,7 @@ def _parts(place: object) -> tuple[str, str, str]:
 
 
 def _check(model: dict[str, Any]) -> None:
-    check_types(model, **dict.fromkeys(_TEXTS, str))
+    check_types(model, **dict.fromkeys(_TEXT_KEYS, str))
     check_texts(model, "kvTags", "properties")
     datasets = model.get("datasets") or []
     if not isinstance(datasets, list) or not all(isinstance(one, dict) and one.get("id") for one in datasets):

@@ -1,4 +1,4 @@
-"""Azure's Open Datasets, of which MNIST is emulated: the hosts that the SDK's engine reads its four files from."""
+"""Azure's Open Datasets: the hosts from which the SDK's engine reads MNIST's four files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnistkit.emulator.answers import allow_query
+from mnistkit.emulator.payloads import allow_query
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.blob_listing import http_date, listing
 from mnistkit.emulator.store import Store
@@ -23,9 +23,9 @@ from mnistkit.errors import NotFoundError
 __all__ = ["OpenDatasets"]
 
 _HOSTS = ("azureopendatastorage.azurefd.net", "azureopendatastorage.blob.core.windows.net")
-_CONTAINER = "mnist"
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-_TYPE = "application/octet-stream"
+_CONTAINER_NAME = "mnist"
+_RANGE_PATTERN = re.compile(r"bytes=(\d+)-(\d*)")
+_CONTENT_TYPE = "application/octet-stream"
 
 
 class OpenDatasets:
@@ -47,7 +47,7 @@ class OpenDatasets:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return tuple(
             Route("GET|HEAD", pattern, handler, host=host, is_open=True)
             for host in _HOSTS
@@ -61,13 +61,15 @@ class OpenDatasets:
             raise Refusal(400, "A container is asked for with restype=container.", code="InvalidUri")
         headers = _headers() | {"x-ms-blob-public-access": "container"}
         if request.query.get("comp") != "list":
-            return Response(headers=headers | {"ETag": '"0x1"', "Last-Modified": http_date(0)}, content_type=_TYPE)
+            return Response(
+                headers=headers | {"ETag": '"0x1"', "Last-Modified": http_date(0)}, content_type=_CONTENT_TYPE
+            )
         prefix = request.query.get("prefix", "")
         facts = []
         for name in sorted(name for name in FILES if name.startswith(prefix)):
             state = self._file(name).stat()
             facts.append((name, {"size": state.st_size, "modified": state.st_mtime, "etag": _etag(state), "md5": None,
-                                 "type": "BlockBlob", "content_type": _TYPE, "metadata": {}}))  # fmt: skip
+                                 "type": "BlockBlob", "content_type": _CONTENT_TYPE, "metadata": {}}))  # fmt: skip
         body = listing(f"https://{request.host}/", container, facts, request.query)
         return Response(headers=headers, body=body, content_type="application/xml")
 
@@ -90,20 +92,20 @@ class OpenDatasets:
             headers["Content-Range"] = f"bytes {first}-{last}/{state.st_size}"
         if request.method == "HEAD":
             length = {"Content-Length": str(last - first + 1)}
-            return Response(status=status, headers=headers | length, content_type=_TYPE)
+            return Response(status=status, headers=headers | length, content_type=_CONTENT_TYPE)
         with file.open("rb") as stream:
             stream.seek(first)
             body = stream.read(last - first + 1)
-        return Response(status=status, headers=headers, body=body, content_type=_TYPE)
+        return Response(status=status, headers=headers, body=body, content_type=_CONTENT_TYPE)
 
     def _check(self, container: str) -> None:
-        if container != _CONTAINER:
-            message = f"Of Azure's Open Datasets the emulator has {_CONTAINER!r} alone, not {container!r}."
+        if container != _CONTAINER_NAME:
+            message = f"Of Azure's Open Datasets the emulator has {_CONTAINER_NAME!r} alone, not {container!r}."
             raise Refusal(404, message, code="ContainerNotFound")
 
     def _file(self, name: str) -> Path:
         if name not in FILES:
-            raise Refusal(404, f"{_CONTAINER!r} has no blob {name!r}, only {FILES}.", code="BlobNotFound")
+            raise Refusal(404, f"{_CONTAINER_NAME!r} has no blob {name!r}, only {FILES}.", code="BlobNotFound")
         source = self._sources[name] if self._sources else None
         if source is not None and source.suffix == ".gz":
             return source
@@ -136,7 +138,7 @@ class OpenDatasets:
 
 
 def _find(data: Path) -> dict[str, Path]:
-    """The four files in a folder: the first of each in order of their paths, gzipped ones before plain ones."""
+    """Return the four files in a folder: the first of each in order of their paths, gzipped ones before plain ones."""
     if not data.is_dir():
         raise NotFoundError(f"There is no folder {data}: name one with MNIST's four files, gzipped or not.")
     names = {name.removesuffix(suffix): name for name in FILES for suffix in ("", ".gz")}
@@ -156,7 +158,7 @@ def _range(request: Request, size: int) -> tuple[int, int]:
     text = request.headers.get("x-ms-range") or request.headers.get("range")
     if text is None:
         return 0, size - 1
-    found = _RANGE.fullmatch(text)
+    found = _RANGE_PATTERN.fullmatch(text)
     if found is None:
         raise Refusal(400, f"The emulator doesn't know the range {text!r}.", code="InvalidHeaderValue")
     first, last = int(found[1]), min(int(found[2] or size), size - 1)

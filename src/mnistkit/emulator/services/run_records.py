@@ -1,4 +1,4 @@
-"""The records of runs, and what happens to them."""
+"""The records of runs, and their changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mnistkit.emulator.answers import check_name, now
+from mnistkit.emulator.payloads import check_name, now
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.experiments import Experiments
@@ -21,20 +21,20 @@ __all__ = ["CHANGEABLE", "FINAL", "ORIGIN", "RunRecords", "container_of"]
 FINAL = frozenset({"Completed", "Failed", "Canceled"})
 ORIGIN = "ExperimentRun"
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,255}")
-_EVENT = "Microsoft.MachineLearning.Run."
-_STATES = {"Start": "Running", "Queued": "Queued", "CancelRequested": "CancelRequested"} | {
+_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,255}")
+_EVENT_PREFIX = "Microsoft.MachineLearning.Run."
+_EVENT_STATES = {"Start": "Running", "Queued": "Queued", "CancelRequested": "CancelRequested"} | {
     each: each for each in FINAL
 }
 _OTHER_EVENTS = frozenset({"Heartbeat", "QueueingInfo", "Warning", "Error"})
-_MERGED = ("properties", "tags")
+_MERGED_KEYS = ("properties", "tags")
 CHANGEABLE = (
     *("parentRunId", "status", "startTimeUtc", "endTimeUtc", "heartbeatEnabled", "options", "name", "displayName"),
     *("dataContainerId", "description", "hidden", "runType", "runTypeV2", "scriptName", "target", "inputDatasets"),
     *("outputDatasets", "runDefinition", "primaryMetricName", "createdFrom", "cancelUri", "diagnosticsUri"),
-    *("queueingInfo", *_MERGED),
+    *("queueingInfo", *_MERGED_KEYS),
 )
-_EMPTY = (
+_NULL_KEYS = (
     *("parentRunId", "parentRunUuid", "startTimeUtc", "endTimeUtc", "name", "description", "scriptName", "target"),
     *("runDefinition", "createdFrom", "cancelUri", "diagnosticsUri", "error", "token", "tokenExpiryTimeUtc"),
     *("runType", "runTypeV2", "primaryMetricName", "queueingInfo"),
@@ -42,7 +42,7 @@ _EMPTY = (
 
 
 def container_of(run_id: str) -> str:
-    """The container of a run's artifacts."""
+    """Return the container of a run's artifacts."""
     return f"dcid.{run_id}"
 
 
@@ -74,7 +74,7 @@ class RunRecords:
         Raises:
             Refusal: 409: there is a run of that id; 404: no parent of its id; 400: that can't be an id.
         """
-        check_name(run_id, _ID, "a run")
+        check_name(run_id, _ID_PATTERN, "a run")
         with self._lock:
             if run_id in self._table:
                 raise Refusal(409, f"There is a run {run_id!r} already.", code="Conflict")
@@ -89,7 +89,7 @@ class RunRecords:
             return record
 
     def get(self, run_id: str) -> dict[str, Any]:
-        """A run's record.
+        """Return a run's record.
 
         Raises:
             Refusal: 404: there is none.
@@ -102,12 +102,12 @@ class RunRecords:
         return run_id in self._table
 
     def ids(self) -> list[str]:
-        """The ids of all runs, the oldest first."""
+        """Return the ids of all runs, the oldest first."""
         return list(self._table)
 
     @contextmanager
     def change(self, run_id: str) -> Iterator[dict[str, Any]]:
-        """A run's record, to be changed in the block.
+        """Yield a run's record, to be changed in the block.
 
         Raises:
             Refusal: 404: there is none.
@@ -117,7 +117,7 @@ class RunRecords:
             yield record
 
     def children(self, run_id: str) -> list[dict[str, Any]]:
-        """The records of a run's children, the oldest first."""
+        """Return the records of a run's children, the oldest first."""
         return [record for record in self._table.values() if record["parentRunId"] == run_id]
 
     def move(self, run_id: str, status: str, *, error: str = "", code: str = "UserError") -> bool:
@@ -145,16 +145,16 @@ class RunRecords:
             return True
 
     def event(self, run_id: str, event: dict[str, Any]) -> None:
-        """Note what happened to a run; some events bring it into another state.
+        """Record an event of a run; some events change its state.
 
         Raises:
             Refusal: 404: there is no such run; 400: there are no such events.
         """
-        name = str(event.get("name") or "").removeprefix(_EVENT)
+        name = str(event.get("name") or "").removeprefix(_EVENT_PREFIX)
         data = event.get("data") or {}
         if not isinstance(data, dict):
             raise Refusal(400, "An event's data has to be an object.")
-        if name not in _STATES and name not in _OTHER_EVENTS:
+        if name not in _EVENT_STATES and name not in _OTHER_EVENTS:
             raise Refusal(400, f"Runs have no event {event.get('name')!r}.")
         with self.change(run_id) as record:
             if name == "Error":
@@ -163,11 +163,11 @@ class RunRecords:
                 record["warnings"].append({"source": data.get("Source"), "message": data.get("Message")})
         if name != "Heartbeat":
             self._events[f"{run_id} {len(self._events)}"] = event
-        if name in _STATES and not (self.get(run_id).get("_isJob") and name != "CancelRequested"):
-            self.move(run_id, _STATES[name])
+        if name in _EVENT_STATES and not (self.get(run_id).get("_isJob") and name != "CancelRequested"):
+            self.move(run_id, _EVENT_STATES[name])
 
     def in_experiment(self, experiment: str, run_id: str) -> dict[str, Any]:
-        """A run's record.
+        """Return a run's record.
 
         Args:
             experiment: The name or the id of its experiment.
@@ -182,7 +182,7 @@ class RunRecords:
         return record
 
     def change_or_make(self, experiment: str, run_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-        """A run's record, changed; the run is made if it isn't there.
+        """Return a run's record after a change; make the run if it isn't there.
 
         Args:
             experiment: The name or the id of its experiment.
@@ -214,7 +214,7 @@ class RunRecords:
             return self._experiments.by_id(experiment)
 
     def of(self, experiment: str) -> list[dict[str, Any]]:
-        """The records of the runs of an experiment, given by its name or id, the oldest first.
+        """Return the records of the runs of an experiment, given by its name or id, the oldest first.
 
         Raises:
             Refusal: 404: there is no such experiment.
@@ -223,7 +223,7 @@ class RunRecords:
         return [record for record in self._table.values() if record["experimentId"] == experiment_id]
 
     def error(self, message: str, code: str) -> dict[str, Any]:
-        """An error as run history tells it."""
+        """Return an error in run history's shape."""
         error: dict[str, Any] = {"code": code, "message": message, "details": [], "innerError": None}
         correlation = {"operation": None, "request": None}
         about = {"environment": "emulator", "location": self._workspace.location, "time": now()}
@@ -233,7 +233,7 @@ class RunRecords:
         user = {"userObjectId": self._tokens.identity.client_id, "userName": "emulator"}
         number = 1 + max((each["runNumber"] for each in self._table.values()), default=0)
         run_uuid = str(uuid.uuid4())
-        return dict.fromkeys(_EMPTY) | {
+        return dict.fromkeys(_NULL_KEYS) | {
             "runNumber": number,
             "runId": run_id,
             "runUuid": run_uuid,
@@ -262,7 +262,7 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         if value is None or key == "runId":
             continue
-        if key in _MERGED:
+        if key in _MERGED_KEYS:
             if not isinstance(value, dict):
                 raise Refusal(400, f"The {key} have to be an object, they are {type(value).__name__}.")
             record[key].update(value)
@@ -275,7 +275,7 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 def _lower_keys(value: Any) -> Any:
-    """The same, with keys as they are on the wire: some clients send those of their own language."""
+    """Return the same with the wire's keys: some clients send those of their own language."""
     if isinstance(value, dict):
         return {re.sub(r"_(\w)", lambda found: found[1].upper(), key): _lower_keys(each) for key, each in value.items()}
     return [_lower_keys(each) for each in value] if isinstance(value, list) else value

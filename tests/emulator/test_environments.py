@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("h11")
 
 from emulator.conftest import Client
+from mnistkit.emulator.services.curated import CURATED_NAMES
 
 
 def path(client: Client, rest: str = "") -> str:
@@ -47,8 +48,10 @@ def test_listing(client: Client) -> None:
         put(client, f"/{name}", "numpy")
     first = client.ask("GET", path(client, "?pageSize=2")).json()
     rest = client.ask("GET", path(client, f"?pageSize=2&continuation={first['continuationToken']}")).json()
-    assert [each["name"] for each in first["value"] + rest["value"]] == ["a", "b", "c"]
-    assert rest["continuationToken"] is None
+    assert [each["name"] for each in first["value"] + rest["value"]] == ["a", "b", "c", CURATED_NAMES[0]]
+    everything = client.ask("GET", path(client, "?pageSize=500")).json()
+    assert [each["name"] for each in everything["value"]] == ["a", "b", "c", *CURATED_NAMES]
+    assert everything["continuationToken"] is None
 
 
 def test_labels(client: Client) -> None:
@@ -65,7 +68,6 @@ def test_labels(client: Client) -> None:
     ("method", "rest", "status"),
     [
         ("GET", "/nothing", 404),
-        ("GET", "/AzureML-sklearn", 404),
         ("PUT", "/AzureML-mine", 400),
         ("PUT", "/..%2f..%2fmine", 400),
         ("PUT", "/mine/versions/..%2f1", 400),

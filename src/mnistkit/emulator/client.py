@@ -46,14 +46,17 @@ def connection(workspace: Workspace, bundle: Path, home: Path, settings: Setting
         # For mnistkit, which takes nothing but MNIST for MNIST unless this says that synthetic digits stand in for it.
         "MNISTKIT_OPEN_DATASETS": "mnist" if settings.data else "synthetic",
         # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
+        "http_proxy": workspace.url,
         "https_proxy": workspace.url,
         "no_proxy": _LOOPBACK_HOSTS,
+        "HTTP_PROXY": workspace.url,
         "HTTPS_PROXY": workspace.url,
         "NO_PROXY": _LOOPBACK_HOSTS,
         "REQUESTS_CA_BUNDLE": str(bundle),
         "SSL_CERT_FILE": str(bundle),
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "AZUREML_DEFAULT_BACKOFF": "1",  # seconds; the SDK's own is 32
+        "AZUREML_DATASET_HTTP_RETRY_COUNT": "2",  # the data engine's own tries for minutes what can't be reached
         "HBI_WORKSPACE_JOB": "true",  # less telemetry
         "HOME": str(home),
         "USERPROFILE": str(home),

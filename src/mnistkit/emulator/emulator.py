@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from mnistkit.emulator import client
 from mnistkit.emulator.authority import Authority
+from mnistkit.emulator.dispatch import Dispatcher
 from mnistkit.emulator.faults import Fault, Faults
-from mnistkit.emulator.routing import Refusal, Request, Response, Router
-from mnistkit.emulator.server import LOOPBACK, ConnectionCut, Server
+from mnistkit.emulator.routing import Router
+from mnistkit.emulator.server import LOOPBACK, Server
 from mnistkit.emulator.services.assembly import assemble
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.state import kept_port, open_folder, read_config, workspace_of
@@ -25,9 +24,9 @@ from mnistkit.errors import UsageError
 
 __all__ = ["AzureMLEmulator"]
 
-_logger = logging.getLogger(__name__)
 _HOME_FOLDER = "home"
 _STATE_FOLDER = "workspace"
+_UPLOADS_FOLDER = "uploads"
 
 
 class AzureMLEmulator:
@@ -59,11 +58,10 @@ class AzureMLEmulator:
         self._given_port = port
         self._names = read_config(config) if config else None
         self._settings = self._current = settings or Settings()
-        self._faults = Faults(faults)
-        self._unknown: list[str] = []
+        self._initial_faults = tuple(faults)
         self._undo = contextlib.ExitStack()
         self._undo_services = contextlib.ExitStack()
-        self._router: Router | None = None
+        self._dispatcher: Dispatcher | None = None
 
     def start(self) -> AzureMLEmulator:
         """Listen from now on; return self.
@@ -75,11 +73,15 @@ class AzureMLEmulator:
         with contextlib.ExitStack() as undo:
             self._folder = undo.enter_context(open_folder(self._given_state))
             self._tokens = Tokens(Identity.of(self._folder))
-            self._authority = Authority(self._folder / "authority")
+            self._dispatcher = Dispatcher(self._tokens, Faults(self._initial_faults))
+            self._authority = Authority(self._folder / "authority", self._settings.hosts)
             (self._folder / _HOME_FOLDER).mkdir(mode=0o700, exist_ok=True)
             store = Store(self._folder / _STATE_FOLDER)
             undo.callback(store.close)
-            self._server = self._listen(kept_port(store))
+            uploads = self._folder / _UPLOADS_FOLDER
+            shutil.rmtree(uploads, ignore_errors=True)
+            uploads.mkdir(mode=0o700)
+            self._server = self._listen(self._dispatcher, uploads, kept_port(store))
             undo.callback(self._server.stop)
             undo.callback(self._stop_services)
             self._build(store, self._settings)
@@ -99,12 +101,20 @@ class AzureMLEmulator:
         Args:
             faults: What is to go wrong from now on.
             settings: How it behaves; None for what it was made with.
+
+        Raises:
+            UsageError: The settings name a host beyond those that it was made with, for which its clients trust it.
         """
+        settings = settings or self._settings
+        foreign = sorted(settings.hosts - self._settings.hosts)
+        if foreign:
+            text = f"{', '.join(foreign)}: make the emulator with web=... for these, a reset can't add hosts."
+            raise UsageError(text)
         self._stop_services()
         shutil.rmtree(self._folder / _STATE_FOLDER, ignore_errors=True)
-        self._faults = Faults(faults)
-        self._unknown.clear()
-        self._build(Store(self._folder / _STATE_FOLDER), settings or self._settings)
+        self._open.faults = Faults(faults)
+        self._open.unknown.clear()
+        self._build(Store(self._folder / _STATE_FOLDER), settings)
 
     def __enter__(self) -> AzureMLEmulator:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self.start()
@@ -121,8 +131,8 @@ class AzureMLEmulator:
 
     @property
     def unknown_requests(self) -> tuple[str, ...]:
-        """Requests that aren't emulated, as ``METHOD host/path``: they got 501, or 403 if it isn't Azure's."""
-        return tuple(self._unknown)
+        """Requests beyond the emulator's limits, as ``METHOD host/path``, most with the reason and a way around."""
+        return tuple(self._dispatcher.unknown) if self._dispatcher else ()
 
     def environment(self) -> dict[str, str]:
         """Return the variables for a process that is to talk to it alone; see `client.environment`."""
@@ -144,11 +154,11 @@ class AzureMLEmulator:
 
     def inject(self, fault: Fault) -> None:
         """Add a fault."""
-        self._faults.inject(fault)
+        self._open.faults.inject(fault)
 
     def clear_faults(self) -> None:
         """Remove all faults."""
-        self._faults.clear()
+        self._open.faults.clear()
 
     def _build(self, store: Store, settings: Settings) -> None:
         with contextlib.ExitStack() as undo:
@@ -158,70 +168,36 @@ class AzureMLEmulator:
                 self._workspace,
                 store,
                 tokens=self._tokens,
-                faults=self._faults,
+                faults=self._open.faults,
                 settings=settings,
                 environment=client.connection(
                     self._workspace, self._authority.bundle, self._folder / _HOME_FOLDER, settings
                 ),
             )
             undo.callback(services.stop)
-            undo.callback(self._faults.stop)
+            undo.callback(self._open.faults.stop)
             self._current = settings
-            self._router = Router(self._workspace, services.routes)
+            self._open.router = Router(self._workspace, services.routes)
             self._undo_services = undo.pop_all()
 
     def _stop_services(self) -> None:
-        self._router = None
+        if self._dispatcher is not None:
+            self._dispatcher.router = None
         self._undo_services.close()
 
-    def _listen(self, last_port: int) -> Server:
+    @property
+    def _open(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise UsageError("The emulator isn't started: call start(), or use it in a with statement.")
+        return self._dispatcher
+
+    def _listen(self, application: Dispatcher, uploads: Path, last_port: int) -> Server:
         """Listen on the given port, else on the last one if that is free, else on any."""
         if not self._given_port:
             with contextlib.suppress(OSError):
-                return Server(self._answer, self._refuse, self._authority, last_port)
+                return Server(application, self._authority, uploads, last_port)
         try:
-            return Server(self._answer, self._refuse, self._authority, self._given_port)
+            return Server(application, self._authority, uploads, self._given_port)
         except OSError as error:
             text = f"Port {self._given_port} on {LOOPBACK} can't be had: {error.strerror}. Name another, or none."
             raise UsageError(text) from error
-
-    def _answer(self, request: Request) -> Response:
-        start = time.monotonic()
-        try:
-            response: Response | None = self._handle(request)
-        except Refusal as refusal:
-            response = refusal.response()
-        except Exception:
-            if self._router is None:  # it stops, and the store is closed
-                raise ConnectionCut from None
-            _logger.exception("%s %s%s can't be answered.", request.method, request.host, request.path)
-            response = Refusal(500, "The emulator has a bug; its log says more.").response()
-        if response is not None:
-            response = self._faults.after(request, response)
-        status = response.status if response else "cut"
-        seconds = time.monotonic() - start
-        _logger.debug("%s %s%s: %s, %.3f s", request.method, request.host, request.path, status, seconds)
-        if response is None:
-            raise ConnectionCut
-        return response
-
-    def _handle(self, request: Request) -> Response:
-        router = self._router
-        if router is None:
-            raise ConnectionCut
-        found = router.find(request)
-        if found is None:
-            self._note_unknown(f"{request.method} {request.host}{request.path}")
-            raise Refusal(501, f"{request.method} {request.path} isn't emulated.", code="NotImplemented")
-        route, parts = found
-        self._faults.before(request)
-        if not route.is_open:
-            self._tokens.check(request)
-        return route.handler(request, **parts)
-
-    def _refuse(self, target: str) -> None:
-        self._note_unknown(f"CONNECT {target}")
-
-    def _note_unknown(self, request: str) -> None:
-        self._unknown.append(request)
-        _logger.warning("This isn't emulated: %s", request)

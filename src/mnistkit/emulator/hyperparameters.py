@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 
@@ -29,7 +30,9 @@ def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, A
     name, space = str(generator.get("name", "")).lower(), generator.get("parameter_space")
     properties = dict(generator.get("properties") or {})
     if name not in {"random", "grid"}:
-        raise Refusal(400, f"Sampling by {generator.get('name')!r} isn't emulated: use random or grid sampling.")
+        raise NotEmulated(
+            "sweeps", f"Sampling by {generator.get('name')!r} isn't emulated: use random or grid sampling."
+        )
     if not isinstance(space, dict) or not space:
         raise Refusal(400, "The parameter space has to be an object that isn't empty.")
     seed = properties.pop("seed", 0) if name == "random" else 0
@@ -75,7 +78,9 @@ def _parse(parameter: str, expression: object) -> tuple[str, Sequence[Any]]:
             raise Refusal(400, f"The choice of {parameter!r} has to be among texts and numbers, not {arguments!r}.")
         return kind, options
     if not isinstance(kind, str) or kind not in _DISTRIBUTIONS:
-        raise Refusal(400, f"The distribution {kind!r} of {parameter!r} isn't emulated, only {sorted(_DISTRIBUTIONS)}.")
+        raise NotEmulated(
+            "sweeps", f"The distribution {kind!r} of {parameter!r} isn't emulated, only {sorted(_DISTRIBUTIONS)}."
+        )
     count, _ = _DISTRIBUTIONS[kind]
     numbers = arguments if isinstance(arguments, list) else []
     if len(numbers) != count or not all(isinstance(one, (int, float)) and math.isfinite(one) for one in numbers):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from attrs import field, frozen
 
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["ANY_HOST", "Handler", "Refusal", "Request", "Response", "Route", "Router"]
+__all__ = ["ANY_HOST", "MAX_FILE_BYTES", "Handler", "Refusal", "Request", "Response", "Route", "Router", "parse_json"]
 
 ANY_HOST = "*"
+MAX_FILE_BYTES = 1 << 29  # of a body that is a file's content
+_MAX_BODY_BYTES = 1 << 26  # of any other
+_MAX_DEPTH = 100
 _SCOPE_PATTERN = (
     r"/subscriptions/(?P<subscription_>[^/]+)/resourceGroups/(?P<group_>[^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace_>[^/]+)"
@@ -34,7 +39,7 @@ class Request:
         path: As it was sent, percent-encoded, without the query.
         query: The query's parameters, decoded; of repeated ones the last.
         headers: With their names in lower case.
-        body: As it was sent, without any transfer coding.
+        file: The file that holds the body, if it is a large one; it goes when the request has been handled.
     """
 
     method: str
@@ -42,18 +47,26 @@ class Request:
     path: str
     query: Mapping[str, str] = field(factory=dict)
     headers: Mapping[str, str] = field(factory=dict)
-    body: bytes = b""
+    _body: bytes = b""
+    file: Path | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The body as it was sent, without any transfer coding; `open` takes less memory."""
+        return self._body if self.file is None else self.file.read_bytes()
+
+    def open(self) -> BinaryIO:
+        """Open the body for reading."""
+        return io.BytesIO(self._body) if self.file is None else self.file.open("rb")
 
     def json(self) -> Any:
         """Return the body as JSON; None if it is empty.
 
         Raises:
-            Refusal: 400, if it isn't JSON.
+            Refusal: 400, as `parse_json` does.
         """
-        try:
-            return json.loads(self.body) if self.body else None
-        except ValueError as error:
-            raise Refusal(400, f"The body isn't JSON: {error}.") from None
+        body = self.body
+        return parse_json(body, "The body") if body else None
 
 
 @frozen(kw_only=True)
@@ -117,6 +130,7 @@ class Route:
         handler: Called with the request.
         host: Of which hosts; with ``*`` for any text.
         is_open: Whether it is answered without a bearer token.
+        max_bytes: How large a body may be.
     """
 
     methods: str
@@ -124,6 +138,7 @@ class Route:
     handler: Handler
     host: str = field(default=ANY_HOST, kw_only=True)
     is_open: bool = field(default=False, kw_only=True)
+    max_bytes: int = field(default=_MAX_BODY_BYTES, kw_only=True)
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
@@ -170,3 +185,40 @@ class Router:
         for kind, one, other in zip(("subscription", "resource group", "workspace"), asked, mine, strict=True):
             if one is not None and one.lower() != other.lower():
                 raise Refusal(404, f"There is no {kind} {one!r} here: this emulator has {other!r}.", code="NotFound")
+
+
+def parse_json(data: bytes | str, what: str) -> Any:
+    """Return JSON's value.
+
+    Args:
+        data: The JSON.
+        what: Its name for the message.
+
+    Raises:
+        Refusal: 400: it isn't JSON, is nested too deeply, or holds text that can't be encoded.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise Refusal(400, f"{what} is nested more than {_MAX_DEPTH} deep.") from None
+    except ValueError as error:
+        raise Refusal(400, f"{what} isn't JSON: {error}.") from None
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        if not level:
+            return value
+        level = [inner for each in level for inner in _members(each, what)]
+    raise Refusal(400, f"{what} is nested more than {_MAX_DEPTH} deep.")
+
+
+def _members(value: object, what: str) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return (*value, *value.values())
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Refusal(400, f"{what} holds a lone surrogate, which isn't text.") from None
+    return ()

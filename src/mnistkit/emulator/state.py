@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -44,7 +45,11 @@ def open_folder(given: Path | None) -> Iterator[Path]:
         folder = given.resolve()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_owner(folder)
+            folder.chmod(0o700)
             (folder / _TEMPORARY_FILE).unlink(missing_ok=True)
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"The state {folder} can't be used: {error.strerror}. Name another folder.") from error
     try:
@@ -100,6 +105,17 @@ def workspace_of(store: Store, port: int, names: Mapping[str, str] | None) -> Wo
         storage_account=_STORAGE_ACCOUNT,
         url=f"http://127.0.0.1:{port}",
     )
+
+
+def _check_owner(folder: Path) -> None:
+    """Check that a folder is the user's own: it holds secrets, data and logs.
+
+    Raises:
+        StorageError: It is somebody else's.
+    """
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():  # Windows has access lists instead
+        text = f"The state {folder} belongs to another user, who could read what is kept there. Name another folder."
+        raise StorageError(text)
 
 
 def _remove_abandoned() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from email.parser import BytesParser
@@ -11,8 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from mnistkit.emulator.hyperparameters import configurations
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_types
-from mnistkit.emulator.routing import Refusal, Request
+from mnistkit.emulator.routing import Refusal, Request, parse_json
 from mnistkit.emulator.termination import Policy
 
 __all__ = ["Sweep", "config_of"]
@@ -61,16 +61,18 @@ class Sweep:
         """
         unknown = sorted(key for key in config if config[key] is not None and key not in _CONFIG_KEYS)
         if unknown:
-            raise Refusal(400, f"The emulator's HyperDrive can't do {unknown}.")
+            raise NotEmulated("sweeps", f"The emulator's HyperDrive can't do {unknown}.")
         if config.get("platform") != "AML":
-            raise Refusal(400, f"HyperDrive on the platform {config.get('platform')!r} isn't emulated, only on AML.")
+            raise NotEmulated(
+                "sweeps", f"HyperDrive on the platform {config.get('platform')!r} isn't emulated, only on AML."
+            )
         for name in ("generator_config", "policy_config", "primary_metric_config", "platform_config"):
             if not isinstance(config.get(name), dict):
                 raise Refusal(400, f"The HyperDrive configuration lacks {name!r}.")
         definition = config["platform_config"].get("Definition")
         configuration = definition.get("Overrides") if isinstance(definition, dict) else None
         if not isinstance(configuration, dict) or not configuration.get("script") or configuration.get("command"):
-            raise Refusal(400, "HyperDrive is emulated for scripts: its run configuration has to name one.")
+            raise NotEmulated("sweeps", "HyperDrive is emulated for scripts: its run configuration has to name one.")
         check_types(configuration, script=str, arguments=list, target=str)
         check_types(definition, SnapshotId=str)
         metric = config["primary_metric_config"]
@@ -103,10 +105,7 @@ def config_of(request: Request) -> dict[str, Any]:
     for part in form.walk() if form.is_multipart() else []:
         if part.get_param("name", header="content-disposition") == "config":
             content = part.get_payload(decode=True)
-            try:
-                config = json.loads(content) if isinstance(content, bytes) else None
-            except ValueError as error:
-                raise Refusal(400, f"The HyperDrive configuration isn't JSON: {error}.") from None
+            config = parse_json(content if isinstance(content, bytes) else b"", "The HyperDrive configuration")
             if isinstance(config, dict):
                 return config
     raise Refusal(400, "The form has no part 'config' that is a JSON object.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 
@@ -55,7 +56,7 @@ class Policy:
         check_types(config, properties=dict)
         name, properties = str(config.get("name", "")).lower(), config.get("properties") or {}
         if name not in _POLICY_PROPERTIES:
-            raise Refusal(400, f"The termination policy {config.get('name')!r} isn't emulated.")
+            raise NotEmulated("sweeps", f"The termination policy {config.get('name')!r} isn't emulated.")
         unknown = sorted(set(properties) - {"evaluation_interval", "delay_evaluation"} - _POLICY_PROPERTIES[name])
         if unknown:
             raise Refusal(400, f"The termination policy {config['name']!r} has no {unknown}.")

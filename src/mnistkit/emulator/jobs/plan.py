@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.datasets import Datasets
 
@@ -116,7 +117,7 @@ def _refuse_more(configuration: Mapping[str, Any]) -> None:
         if configuration.get(name)
     ]
     if asked:
-        raise Refusal(400, f"This emulator's jobs don't have {' and '.join(asked)}.", code="NotEmulated")
+        raise NotEmulated("jobs", f"This emulator's jobs don't have {' and '.join(asked)}.")
 
 
 def _script(script: object) -> str:

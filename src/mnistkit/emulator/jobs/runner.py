@@ -23,6 +23,7 @@ from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.services.datasets import Datasets
+from mnistkit.emulator.services.environments import Environments
 from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.settings import Settings
@@ -51,6 +52,7 @@ class Jobs:
         snapshots: What they are submitted with.
         artifacts: Where what they leave is kept.
         datasets: What they work on.
+        environments: Where theirs are registered.
         clusters: Whose nodes they need.
         tokens: What they show.
         faults: What is to go wrong.
@@ -67,6 +69,7 @@ class Jobs:
         snapshots: Snapshots,
         artifacts: Artifacts,
         datasets: Datasets,
+        environments: Environments,
         clusters: Clusters,
         tokens: Tokens,
         faults: Faults,
@@ -75,6 +78,7 @@ class Jobs:
     ) -> None:
         self._workspace, self._runs, self._snapshots, self._artifacts = workspace, runs, snapshots, artifacts
         self._datasets, self._clusters, self._faults, self._settings = datasets, clusters, faults, settings
+        self._environments = environments
         self._launch = Launch(workspace, runs, tokens, settings, environment)
         self._lock = store.lock
         self._folder = store.folder / "jobs"
@@ -83,6 +87,7 @@ class Jobs:
         self._queues: dict[str, deque[str]] = defaultdict(deque)
         self._freed = threading.Condition()
         self._is_stopped = False
+        runs.finish.append(self._end)
         for run_id in runs.ids():
             record = runs.get(run_id)
             if record.get("_isJob") and record["status"] not in FINAL:
@@ -115,7 +120,7 @@ class Jobs:
         if snapshot_id:
             self._snapshots.files(snapshot_id)
         job = Job(run_id, experiment, plan, snapshot_id)
-        if self._enter(job, configuration, parent):
+        if self._enter(job, self._environments.submitted(configuration, experiment), parent):
             self._start(job)
 
     def submit_local(
@@ -126,7 +131,8 @@ class Jobs:
         Raises:
             Refusal: As `submit` does.
         """
-        self._enter(Job(run_id, experiment, Plan.of(configuration, self._datasets), None), configuration, parent)
+        job = Job(run_id, experiment, Plan.of(configuration, self._datasets), None)
+        self._enter(job, self._environments.submitted(configuration, experiment), parent)
 
     def start_local(self, run_id: str, folder: Path, environment: Mapping[str, str]) -> None:
         """Run a local job in a folder of the client's, with the client's environment variables.
@@ -150,15 +156,21 @@ class Jobs:
             Refusal: 404: there is no such run.
         """
         self._runs.move(run_id, "CancelRequested")
+        if not self._end(run_id):
+            self._runs.move(run_id, "Canceled")
+
+    def _end(self, run_id: str) -> bool:
+        """End a job's process; return False if it has none."""
         with self._lock:
             job = self._jobs.get(run_id)
             if job is not None:
                 job.is_canceled.set()
-            if job is None or job.thread is None:
-                self._runs.move(run_id, "Canceled")
+            has_process = job is not None and job.thread is not None
+            if not has_process:
                 self._jobs.pop(run_id, None)
         with self._freed:
             self._freed.notify_all()
+        return has_process
 
     def wait(self, run_id: str, seconds: float | None = None) -> bool:
         """Wait for a job's end; return True if it came within so many seconds."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.workspace import Workspace
@@ -15,6 +16,15 @@ __all__ = ["ResourceManager"]
 _HOST = "management.azure.com"
 _FILTER_PATTERN = re.compile(r"(?:resourceGroup eq '(?P<group>[^']+)' and )?resourceType eq '(?P<type>[^']+)'")
 _CREATION_TIME = "2026-01-01T00:00:00.0000000Z"
+_PROVIDER = "Microsoft.MachineLearningServices"
+_RESOURCE_TYPES = ("workspaces", "workspaces/computes", "operations")
+_REGIONS = (
+    *("East US", "East US 2", "Central US", "North Central US", "South Central US", "West Central US", "West US"),
+    *("West US 2", "West US 3", "Canada Central", "Canada East", "Brazil South", "North Europe", "West Europe"),
+    *("UK South", "UK West", "France Central", "Germany West Central", "Norway East", "Switzerland North"),
+    *("Sweden Central", "South Africa North", "UAE North", "Central India", "East Asia", "Southeast Asia"),
+    *("Japan East", "Japan West", "Korea Central", "Australia East", "Australia Southeast"),
+)
 
 
 class ResourceManager:
@@ -33,6 +43,9 @@ class ResourceManager:
             Route("GET", "/subscriptions", self._list_subscriptions, host=_HOST),
             Route("GET", "/tenants", self._list_tenants, host=_HOST),
             Route("GET", "{scope}", self._get_workspace, host=_HOST),
+            Route("PATCH|PUT|DELETE", "{scope}", self._refuse_change, host=_HOST),
+            Route("PUT", f"{group}/providers/Microsoft.Resources/deployments/{{name}}", self._refuse_new, host=_HOST),
+            Route("GET", f"/subscriptions/{{subscription_}}/providers/{_PROVIDER}", self._get_provider, host=_HOST),
             Route("GET", group, self._get_group, host=_HOST),
             Route("GET", f"{group}{workspaces}", self._list_workspaces, host=_HOST),
             Route("GET", f"/subscriptions/{{subscription_}}{workspaces}", self._list_workspaces, host=_HOST),
@@ -59,6 +72,24 @@ class ResourceManager:
     def _list_tenants(self, request: Request) -> Response:
         tenant = self._tokens.identity.tenant_id
         return Response.json({"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]})
+
+    def _get_provider(self, request: Request) -> Response:
+        types = [
+            {"resourceType": each, "locations": _REGIONS, "apiVersions": ["2021-07-01"]} for each in _RESOURCE_TYPES
+        ]
+        where = f"/subscriptions/{self._workspace.subscription_id}/providers/{_PROVIDER}"
+        about = {"id": where, "namespace": _PROVIDER, "registrationState": "Registered"}
+        return Response.json(about | {"registrationPolicy": "RegistrationRequired", "resourceTypes": types})
+
+    def _refuse_change(self, request: Request) -> Response:
+        name = self._workspace.name
+        raise NotEmulated("workspaces", f"The workspace {name!r} can't be changed or deleted: stop its emulator.")
+
+    def _refuse_new(self, request: Request, name: str) -> Response:
+        mine = self._workspace.name
+        raise NotEmulated(
+            "workspaces", f"This emulator has the workspace {mine!r} alone; start another for another one."
+        )
 
     def _get_group(self, request: Request) -> Response:
         mine = self._workspace

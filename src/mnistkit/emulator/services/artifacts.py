@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import body_of, flag, list_of, now, number, page
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
@@ -42,7 +43,7 @@ class Artifacts:
             Route("GET", f"{base}/contentinfo/{{origin}}/{{container}}/{{path*}}", self._url),
             Route("GET", f"{base}/write/{{origin}}/{{container}}/{{path*}}", self._url_to_write),
             Route("GET", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._download),
-            Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload),
+            Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload, max_bytes=MAX_FILE_BYTES),
             Route("GET", f"{base}/{{origin}}/{{container}}", self._list),
         ]
         for name in ("experiments", "experimentids"):
@@ -149,10 +150,8 @@ class Artifacts:
 
     def _upload(self, request: Request, origin: str, container: str, path: str) -> Response:
         if flag(request, "append") or number(request, "index", 0):
-            raise Refusal(
-                501, "This emulator doesn't append to artifacts; upload the whole content.", code="NotImplemented"
-            )
-        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.body)
+            raise NotEmulated("artifacts", "This emulator doesn't append to artifacts; upload the whole content.")
+        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.open())
         return Response.json(self._facts(origin, container, path))
 
     # What there is

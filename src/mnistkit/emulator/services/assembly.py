@@ -24,6 +24,7 @@ from mnistkit.emulator.services.login import Login
 from mnistkit.emulator.services.metrics import Metrics
 from mnistkit.emulator.services.models import Models
 from mnistkit.emulator.services.opendatasets import OpenDatasets
+from mnistkit.emulator.services.provided import ProvidedData
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.services.telemetry import Telemetry
@@ -81,6 +82,7 @@ def assemble(
     blobs = Blobs(workspace, store, tokens)
     clusters = Clusters(workspace, store, faults)
     datasets = Datasets(workspace, store)
+    environments = Environments(workspace, store)
     experiments = Experiments(workspace, store)
     artifacts = Artifacts(workspace, store, blobs)
     runs = Runs(workspace, store, experiments, artifacts, tokens)
@@ -92,6 +94,7 @@ def assemble(
         snapshots=snapshots,
         artifacts=artifacts,
         datasets=datasets,
+        environments=environments,
         clusters=clusters,
         tokens=tokens,
         faults=faults,
@@ -107,8 +110,8 @@ def assemble(
         Login(tokens),
         Telemetry(),
         clusters,
-        Environments(workspace, store),
-        Datastores(workspace, store, blobs),
+        environments,
+        Datastores(workspace, store, blobs, settings.blobs),
         datasets,
         OpenDatasets(workspace, store, settings.data),
         models,
@@ -121,6 +124,7 @@ def assemble(
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,
         webservices,
+        ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]
     return Services(routes, jobs, hyperdrive, webservices)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.store import Store
@@ -19,6 +20,7 @@ __all__ = ["BlobFiles", "check_names", "md5_of"]
 _CONTAINER_PATTERN = re.compile(r"(?!.*--)[a-z0-9$](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_NAME_CHARS = 1024
 _BLOCKS_FOLDER = ".blocks"
+_CHUNK_BYTES = 1 << 20
 
 
 class BlobFiles:
@@ -35,12 +37,10 @@ class BlobFiles:
     def __contains__(self, place: tuple[str, str]) -> bool:
         return "/".join(place) in self._table
 
-    def write(self, container: str, name: str, data: bytes, **about: Any) -> None:
-        """Write ``data`` as a blob, in the place of any other of that name."""
-        file = self._place(container, name)
-        scratch = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        scratch.write_bytes(data)
-        self._commit(container, name, scratch, {"md5": md5_of(data), **about})
+    def write(self, container: str, name: str, data: BinaryIO | bytes, **about: Any) -> None:
+        """Write content as a blob, in the place of any other of that name."""
+        scratch, md5 = _copied(data, self._place(container, name))
+        self._commit(container, name, scratch, {"md5": md5, **about})
 
     def add_file(self, container: str, name: str, file: Path) -> None:
         """Write a copy of a file as a blob."""
@@ -89,14 +89,14 @@ class BlobFiles:
             del self._table[f"{container}/{name}"]
             file.unlink()
 
-    def stage(self, container: str, name: str, block: str, data: bytes) -> None:
-        """Write a block that `join` can make a part of a blob."""
+    def stage(self, container: str, name: str, block: str, data: BinaryIO) -> str:
+        """Write a block that `join` can make a part of a blob; return its MD5."""
         folder = self._blocks(container, name)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / _hash(block)
-        scratch = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        scratch.write_bytes(data)
+        scratch, md5 = _copied(data, file)
         scratch.replace(file)
+        return md5
 
     def join(self, container: str, name: str, blocks: Iterable[str], **about: Any) -> None:
         """Make a blob of staged blocks; all staged ones are gone then.
@@ -117,7 +117,7 @@ class BlobFiles:
         self._commit(container, name, scratch, about)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def append(self, container: str, name: str, data: bytes, position: str = "") -> tuple[int, int]:
+    def append(self, container: str, name: str, data: BinaryIO, position: str = "") -> tuple[int, int]:
         """Append to an append blob.
 
         Args:
@@ -141,7 +141,7 @@ class BlobFiles:
                 raise Refusal(412, f"The blob ends at {offset}.", code="AppendPositionConditionNotMet")
             record["blocks"] = record.get("blocks", 0) + 1
             with file.open("ab") as out:
-                out.write(data)
+                shutil.copyfileobj(data, out)
             return offset, record["blocks"]
 
     def describe(self, container: str, name: str, **about: Any) -> None:
@@ -206,6 +206,18 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def md5_of(data: bytes) -> str:
-    """Return the MD5 of content, as HTTP writes it."""
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def md5_of(stream: BinaryIO) -> str:
+    """Return the MD5 of a stream's content, as HTTP writes it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while part := stream.read(_CHUNK_BYTES):
+        digest.update(part)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _copied(data: BinaryIO | bytes, place: Path) -> tuple[Path, str]:
+    """Return a file beside a place that holds the content, and its MD5."""
+    scratch = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    with io.BytesIO(data) if isinstance(data, bytes) else data as stream, scratch.open("wb") as out:
+        shutil.copyfileobj(stream, out)
+    with scratch.open("rb") as stream:
+        return scratch, md5_of(stream)

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
 from mnistkit.emulator.services.blob_files import BlobFiles, check_names, md5_of
 from mnistkit.emulator.services.blob_listing import http_date, listing
 from mnistkit.emulator.services.blob_signatures import Signatures
@@ -45,7 +46,14 @@ class Blobs(BlobFiles):
         host = self._workspace.blob_host
         return (
             Route("GET|HEAD|PUT|DELETE", "/{container}", self._container, host=host, is_open=True),
-            Route("GET|HEAD|PUT|DELETE", "/{container}/{path*}", self._blob, host=host, is_open=True),
+            Route(
+                "GET|HEAD|PUT|DELETE",
+                "/{container}/{path*}",
+                self._blob,
+                host=host,
+                is_open=True,
+                max_bytes=MAX_FILE_BYTES,
+            ),
         )
 
     def url(self, container: str, name: str, permissions: str = "r", seconds: float = _URL_SECONDS) -> str:
@@ -152,15 +160,18 @@ class Blobs(BlobFiles):
             if blob_type not in {"BlockBlob", "AppendBlob"}:
                 raise _unsupported(request)
             about = _about(request) | {"type": blob_type}
-            self.write(container, name, request.body, **(about if blob_type == "BlockBlob" else about | {"md5": None}))
+            self.write(
+                container, name, request.open(), **(about if blob_type == "BlockBlob" else about | {"md5": None})
+            )
         elif kind == "block":
-            self.stage(container, name, _block_id(request.query.get("blockid", "")), request.body)
-            return Response(status=201, headers=self._headers(headers | {"Content-MD5": md5_of(request.body)}))
+            md5 = self.stage(container, name, _block_id(request.query.get("blockid", "")), request.open())
+            return Response(status=201, headers=self._headers(headers | {"Content-MD5": md5}))
         elif kind == "blocklist":
             self._join(request, container, name)
         elif kind == "appendblock":
             position = request.headers.get("x-ms-blob-condition-appendpos", "")
-            offset, count = self.append(container, name, request.body, position)
+            with request.open() as body:
+                offset, count = self.append(container, name, body, position)
             headers |= {"x-ms-blob-append-offset": str(offset), "x-ms-blob-committed-block-count": str(count)}
         elif kind in {"metadata", "properties"}:
             changed = "metadata" if kind == "metadata" else "content_type"
@@ -191,7 +202,11 @@ class Blobs(BlobFiles):
 
 def _check_md5(request: Request) -> None:
     given = request.headers.get("content-md5")
-    if given and given != md5_of(request.body):
+    if not given:
+        return
+    with request.open() as body:
+        found = md5_of(body)
+    if given != found:
         raise Refusal(400, "The content isn't what its MD5 says.", code="Md5Mismatch")
 
 
@@ -254,4 +269,4 @@ def _block_id(text: str) -> str:
 def _unsupported(request: Request) -> Refusal:
     kind = "&".join(f"{name}={value}" for name, value in request.query.items() if name in _KIND_PARAMETERS)
     what = f"{request.method} {kind}".strip()
-    return Refusal(501, f"This emulator's blob storage doesn't do {what}.", code="NotImplemented")
+    return NotEmulated("storage", f"This emulator's blob storage doesn't do {what}.")

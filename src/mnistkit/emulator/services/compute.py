@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import body_of, check_name, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.nodes import Nodes, idle_seconds, scale_settings
@@ -108,7 +109,9 @@ class Clusters:
         body = body_of(request)
         properties = body.get("properties") or {}
         if properties.get("computeType") != "AmlCompute":
-            raise Refusal(400, f"The emulator has clusters (AmlCompute) alone, not {properties.get('computeType')!r}.")
+            raise NotEmulated(
+                "compute", f"The emulator has clusters (AmlCompute) alone, not {properties.get('computeType')!r}."
+            )
         inner = properties.get("properties") or {}
         size = find_vm_size(str(inner.get("vmSize", "")))
         with self._lock:
@@ -137,7 +140,7 @@ class Clusters:
     def _update(self, request: Request, name: str) -> Response:
         inner = (body_of(request).get("properties") or {}).get("properties") or {}
         if set(inner) != {"scaleSettings"}:
-            raise Refusal(400, f"Only scaleSettings of a cluster can be changed here, not {sorted(inner)}.")
+            raise NotEmulated("compute", f"Only scaleSettings of a cluster can be changed here, not {sorted(inner)}.")
         with self._lock:
             self._find(name)
             with self._table.change(name.lower()) as cluster:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import (
     allow_query,
     body_of,
@@ -277,4 +278,4 @@ def _engine_definition(dataflow: str) -> Any:
 def _refuse(request: Request, *names: str) -> None:
     for name in names:
         if flag(request, name):
-            raise Refusal(400, f"The emulator can't do what the query parameter {name} asks for.")
+            raise NotEmulated("datasets", f"The emulator can't do what the query parameter {name} asks for.")

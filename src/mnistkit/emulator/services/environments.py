@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import allow_query, body_of, check_name, now, number, page
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.curated import CURATED_NAMES, curated_definition, is_curated
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
@@ -54,26 +56,33 @@ class Environments:
         Raises:
             Refusal: 404, if there is none.
         """
-        record = self._table.get(name)
-        if record is None:
-            hint = " Azure's curated environments aren't emulated." if name.startswith("AzureML-") else ""
-            raise Refusal(404, f"There is no environment {name!r}.{hint}", code="NotFound")
+        if is_curated(name):
+            return curated_definition(name, version)
+        record = self._record(name)
         versions: dict[str, dict[str, Any]] = record["versions"]
         found = versions.get(version or record["newest"])
         if found is None:
             raise Refusal(404, f"Environment {name!r} has no version {version!r}, only {sorted(versions)}.")
         return found
 
+    def _record(self, name: str) -> dict[str, Any]:
+        record = self._table.get(name)
+        if record is None:
+            raise Refusal(404, f"There is no environment {name!r}.", code="NotFound")
+        return record
+
     def _list(self, request: Request) -> Response:
         allow_query(request, "continuation", "continuationToken", "pageSize")
         token = request.query.get("continuation", request.query.get("continuationToken", ""))
-        names, following = page(list(self._table), size=number(request, "pageSize", _PAGE_SIZE), token=token)
+        names, following = page(
+            [*self._table, *CURATED_NAMES], size=number(request, "pageSize", _PAGE_SIZE), token=token
+        )
         return Response.json({"value": [self.get(name) for name in names], "continuationToken": following})
 
     def _versions(self, request: Request, name: str) -> Response:
         allow_query(request)
-        self.get(name)
-        return Response.json({"value": list(self._table[name]["versions"].values()), "continuationToken": None})
+        versions = [self.get(name)] if is_curated(name) else list(self._record(name)["versions"].values())
+        return Response.json({"value": versions, "continuationToken": None})
 
     def _get(self, request: Request, name: str, version: str = "") -> Response:
         allow_query(request)
@@ -82,21 +91,51 @@ class Environments:
     def _register(self, request: Request, name: str, version: str = "") -> Response:
         allow_query(request)
         check_name(name, _NAME_PATTERN, "an environment")
-        if name.startswith("AzureML-"):
+        if is_curated(name):
             raise Refusal(400, f"{name!r}: names that start with AzureML- are Azure's own.")
         if version:
             check_name(version, _VERSION_PATTERN, "an environment's version")
-        sent = {key[:1].lower() + key[1:]: value for key, value in body_of(request).items()}
+        return Response.json(self._save(name, version, body_of(request)))
+
+    def submitted(self, configuration: Mapping[str, Any], experiment: str) -> dict[str, Any]:
+        """Return a run configuration with the environment's version, registered as Azure does at submit; idempotent.
+
+        Args:
+            configuration: The run configuration.
+            experiment: The name of its experiment, after which a nameless environment is called.
+
+        Raises:
+            Refusal: 400: it can't be an environment.
+        """
+        given = configuration.get("environment")
+        if not isinstance(given, dict):
+            return dict(configuration)
+        name = given.get("name") or f"Experiment {experiment} Environment"
+        if is_curated(name):
+            saved = self.get(name, str(given.get("version") or ""))
+        else:
+            check_name(name, _NAME_PATTERN, "an environment")
+            known = self._table.get(name, {"versions": {}})["versions"]
+            sections = {key: value for key, value in given.items() if key in _SECTION_KEYS}
+            version = str(given.get("version") or "")
+            if version in known and not _is_same(known[version], dict.fromkeys(_SECTION_KEYS) | sections):
+                version = ""  # it was changed since
+            saved = self._save(name, version, sections)
+        return {**configuration, "environment": {**given, "name": name, "version": saved["version"]}}
+
+    def _save(self, name: str, version: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+        sent = {key[:1].lower() + key[1:]: value for key, value in sent.items()}
         unknown = sorted(key for key in sent if key not in {"name", "version", "assetId", *_SECTION_KEYS} and sent[key])
         if unknown:
-            raise Refusal(400, f"The emulator doesn't know the sections {unknown} of an environment.")
+            raise NotEmulated("environments", f"The emulator doesn't know the sections {unknown} of an environment.")
         definition = {key: sent.get(key) for key in _SECTION_KEYS}
         with self._lock:
             record = self._table.get(name) or {"versions": {}, "newest": "", "labels": {}}
             number_ = version or self._number(record, definition)
-            existing = record["versions"].get(number_)
+            existing: dict[str, Any] | None = record["versions"].get(number_)
             if existing is None:
-                record["versions"][number_] = {"name": name, "version": number_, **definition, "createdTime": now()}
+                existing = {"name": name, "version": number_, **definition, "createdTime": now()}
+                record["versions"][number_] = existing
                 record["newest"] = number_
                 self._table[name] = record
             elif not _is_same(existing, definition):
@@ -104,7 +143,7 @@ class Environments:
                     f"Environment {name!r} has a version {number_!r}, and versions can't be changed: name another."
                 )
                 raise Refusal(409, message, code="Conflict")
-        return Response.json(record["versions"][number_])
+        return existing
 
     @staticmethod
     def _number(record: dict[str, Any], definition: dict[str, Any]) -> str:
@@ -128,8 +167,8 @@ class Environments:
 
     def _labelled(self, request: Request, name: str, label: str) -> Response:
         allow_query(request)
-        self.get(name)
-        version = "" if label.lower() == "latest" else self._table[name]["labels"].get(label)
+        is_newest = label.lower() == "latest"
+        version = "" if is_newest or is_curated(name) else self._record(name)["labels"].get(label)
         if version is None:
             raise Refusal(404, f"Environment {name!r} has no version with the label {label!r}.", code="NotFound")
         return Response.json(self.get(name, version))

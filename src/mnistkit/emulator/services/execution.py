@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shlex
 import sys
 import zipfile
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import allow_query, body_of
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.routing import Refusal, Request, Response, Route, parse_json
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
@@ -102,7 +102,7 @@ def _run_id(request: Request) -> str:
 
 def _refuse_details(asked: dict[str, Any]) -> None:
     if asked.get("TargetDetails"):
-        raise Refusal(400, "This emulator has no targets but its clusters and 'local'.", code="NotEmulated")
+        raise NotEmulated("compute", "This emulator has no targets but its clusters and 'local'.")
 
 
 def _definition(request: Request) -> dict[str, Any]:
@@ -116,10 +116,7 @@ def _definition(request: Request) -> dict[str, Any]:
     for part in message.iter_parts() if message.is_multipart() else ():
         if part.get_filename() == "definition.json":
             payload = part.get_payload(decode=True)
-            try:
-                found = json.loads(payload if isinstance(payload, bytes) else b"")
-            except ValueError as error:
-                raise Refusal(400, f"definition.json isn't JSON: {error}.") from None
+            found = parse_json(payload if isinstance(payload, bytes) else b"", "definition.json")
             if isinstance(found, dict) and isinstance(found.get("Configuration"), dict):
                 return found
     raise Refusal(400, "The form has no definition.json with a Configuration.")

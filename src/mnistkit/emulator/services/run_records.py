@@ -51,6 +51,7 @@ class RunRecords:
 
     Attributes:
         forget: Called with the id of each run that is deleted, by who else keeps something of it.
+        finish: Called with the id of each job's run that a client brings into a final state.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class RunRecords:
         self._lock = store.lock
         self._experiments, self._artifacts, self._tokens = experiments, artifacts, tokens
         self.forget: list[Callable[[str], None]] = []
+        self.finish: list[Callable[[str], object]] = []
 
     def create(self, experiment: str, run_id: str, **fields: Any) -> dict[str, Any]:
         """Make a run.
@@ -163,8 +165,13 @@ class RunRecords:
                 record["warnings"].append({"source": data.get("Source"), "message": data.get("Message")})
         if name != "Heartbeat":
             self._events[f"{run_id} {len(self._events)}"] = event
-        if name in _EVENT_STATES and not (self.get(run_id).get("_isJob") and name != "CancelRequested"):
-            self.move(run_id, _EVENT_STATES[name])
+        state = _EVENT_STATES.get(name)
+        is_job = bool(self.get(run_id).get("_isJob"))
+        if state is None or (is_job and state in {"Queued", "Running"}):  # a job's own course leads there
+            return
+        if self.move(run_id, state) and is_job and state in FINAL:
+            for finish in self.finish:
+                finish(run_id)
 
     def in_experiment(self, experiment: str, run_id: str) -> dict[str, Any]:
         """Return a run's record.
@@ -265,6 +272,8 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
         if key in _MERGED_KEYS:
             if not isinstance(value, dict):
                 raise Refusal(400, f"The {key} have to be an object, they are {type(value).__name__}.")
+            if key == "properties":
+                _check_unchanged(record, value)
             record[key].update(value)
         else:
             record[key] = value
@@ -272,6 +281,13 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
         record["startTimeUtc"] = now()
     if record["status"] in FINAL and record["endTimeUtc"] is None:
         record["endTimeUtc"] = now()
+
+
+def _check_unchanged(record: dict[str, Any], properties: dict[str, Any]) -> None:
+    known = record["properties"]
+    changed = sorted(name for name in properties if name in known and known[name] != properties[name])
+    if changed:
+        raise Refusal(400, f"The properties {changed} of run {record['runId']!r} can't be changed once they are set.")
 
 
 def _lower_keys(value: Any) -> Any:

@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_texts, check_types, now
-from mnistkit.emulator.routing import Refusal
 
 __all__ = ["GIVEN", "KEYS", "check", "failure", "new_key", "new_record", "refuse_unemulated"]
 
@@ -78,7 +78,7 @@ def refuse_unemulated(sent: Mapping[str, Any]) -> None:
         Refusal: 400: it asks for what isn't emulated.
     """
     if sent["computeType"] != "ACI":
-        raise Refusal(400, f"Web services on {sent['computeType']!r} aren't emulated, only on ACI.")
+        raise NotEmulated("web services", f"Web services on {sent['computeType']!r} aren't emulated, only on ACI.")
     asked = [
         key
         for key in ("sslEnabled", "sslCertificate", "sslKey", "cname", "dnsNameLabel", "encryptionProperties")
@@ -87,7 +87,7 @@ def refuse_unemulated(sent: Mapping[str, Any]) -> None:
     asked += [key for key in ("vnetConfiguration",) if sent.get(key)]
     asked += [f"dataCollection.{key}" for key, value in (sent.get("dataCollection") or {}).items() if value]
     if asked:
-        raise Refusal(400, f"The emulator's web services can't do {asked}.")
+        raise NotEmulated("web services", f"The emulator's web services can't do {asked}.")
 
 
 def failure(message: str, details: str) -> dict[str, Any]:

@@ -89,9 +89,14 @@ def test_unknown_sections_are_refused(client: Client) -> None:
     assert "fpga" in answer.json()["error"]["message"]
 
 
-def test_images_are_not_built(client: Client) -> None:
-    """Asking for an image says that environments are recorded only."""
+def test_images(client: Client) -> None:
+    """An image is there once it was built, which takes no time: nothing is made."""
     put(client, "/mine", "numpy")
-    answer = client.ask("GET", path(client, "/mine/versions/1/image"))
-    assert answer.status == 400
-    assert "builds none" in answer.json()["error"]["message"]
+    image = path(client, "/mine/versions/1/image")
+    assert client.ask("GET", image).json()["imageExistsInRegistry"] is False
+    answer = client.ask("POST", image.replace("v1.0", "v2.0"), body={})
+    assert answer.status == 202
+    where = answer.json()["location"].removeprefix(client.emulator.workspace.url)
+    assert client.ask("GET", where).json()["status"] == "Succeeded"
+    assert client.ask("GET", image).json()["imageExistsInRegistry"] is True
+    assert client.ask("GET", where + "0").status == 404

@@ -55,6 +55,7 @@ def connection(workspace: Workspace, bundle: Path, home: Path, settings: Setting
         "REQUESTS_CA_BUNDLE": str(bundle),
         "SSL_CERT_FILE": str(bundle),
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        "AZUREML_DEV_URL_MLFLOW": f"https://{workspace.api_host}",  # its plugin sends tokens over TLS alone
         "AZUREML_DEFAULT_BACKOFF": "1",  # seconds; the SDK's own is 32
         "AZUREML_DATASET_HTTP_RETRY_COUNT": "2",  # the data engine's own tries for minutes what can't be reached
         "HBI_WORKSPACE_JOB": "true",  # less telemetry

@@ -15,13 +15,16 @@ from mnistkit.emulator.routing import Refusal
 __all__ = ["configurations"]
 
 
-def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, Any]]:
+def configurations(
+    generator: Mapping[str, Any], total: int, tried: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """Return the hyperparameters of each child run, by name, in order.
 
     Args:
         generator: A HyperDrive ``generator_config``: a name, a parameter space, and as a property of random sampling
             a ``seed``; without one it is 0, so that the same sweep tries the same values again.
         total: At most how many.
+        tried: Points of earlier sweeps, which aren't tried again.
 
     Raises:
         Refusal: 400: it can't be understood, or asks for a way of sampling that isn't emulated.
@@ -43,10 +46,11 @@ def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, A
     parsed = {parameter: _parse(parameter, expression) for parameter, expression in space.items()}
     if name == "grid":
         grids = [_options(parameter, *parsed[parameter]) for parameter in parsed]
-        points = itertools.islice(itertools.product(*grids), total)
-        return [dict(zip(parsed, point, strict=True)) for point in points]
+        points = (dict(zip(parsed, point, strict=True)) for point in itertools.product(*grids))
+        return list(itertools.islice((point for point in points if point not in tried), total))
     source = random.Random(seed)  # noqa: S311 - sampling, no secrets
-    return [{name: _draw(source, *parsed[name]) for name in parsed} for _ in range(total)]
+    drawn = ({name: _draw(source, *parsed[name]) for name in parsed} for _ in range(total + len(tried)))
+    return list(itertools.islice((point for point in drawn if point not in tried), total))
 
 
 _DISTRIBUTIONS: Mapping[str, tuple[int, Callable[..., float]]] = {

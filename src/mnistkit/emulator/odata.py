@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -87,7 +88,7 @@ def order(values: Sequence[dict[str, Any]], text: object, fields: Fields) -> lis
 
 
 def page(
-    values: Sequence[dict[str, Any]], key: str, top: object, token: str | None, *, most: int = 1000
+    values: Sequence[Mapping[str, Any]], key: str, top: object, token: str | None, *, most: int = 1000
 ) -> dict[str, Any]:
     """Return one page of values, as the services send it.
 
@@ -259,6 +260,7 @@ def _sort_key(get: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str,
     return key
 
 
+@lru_cache(maxsize=1 << 16)  # lists of many runs are sorted by their times again and again
 def time_of(text: str) -> datetime | None:
     """Return the time in a text, in UTC; None if it holds none."""
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?)?(Z|[+-]\d\d:\d\d)?", text.strip())

@@ -99,6 +99,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of the e
         message: What is wrong.
         code: Azure's word for it.
         headers: What else the client is told, such as ``Retry-After``.
+        more: Members of the body beyond Azure's own.
     """
 
     def __init__(self, status: int, message: str, *, code: str = "", headers: Mapping[str, str] | None = None) -> None:
@@ -107,12 +108,13 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an error of the e
         self.message = message
         self.code = code or ("UserError" if status < 500 else "ServiceError")  # noqa: PLR2004 - HTTP's own number
         self.headers = headers or {}
+        self.more: Mapping[str, Any] = {}
 
     def response(self) -> Response:
         """Return it as a response."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "innerError": None, "details": []}
         details = [{"code": self.code, "message": self.message}]  # where model management's clients look
-        body = {"error": error, "statusCode": self.status, "message": self.message, "details": details}
+        body = {"error": error, "statusCode": self.status, "message": self.message, "details": details, **self.more}
         return Response.json(body, self.status, self.headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Store:
 class Table(MutableMapping[str, dict[str, Any]]):
     """JSON objects by key, in the order in which they came.
 
-    What is looked up is a copy: a change counts when it is set again, or made in `change`.
+    What is looked up is a copy: a change counts when it is set again, or made in `change`. Only `view` and `views` give
+    out the objects themselves: many can be searched in little time, and none may be changed.
     """
 
     def __init__(self, database: sqlite3.Connection, lock: threading.RLock, name: str) -> None:
@@ -54,6 +55,7 @@ class Table(MutableMapping[str, dict[str, Any]]):
         database.execute(f"CREATE TABLE IF NOT EXISTS {self._name} (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
         rows = database.execute(f"SELECT key, value FROM {self._name} ORDER BY rowid")  # noqa: S608 - a name of ours
         self._values: dict[str, str] = dict(rows)
+        self._views: dict[str, dict[str, Any]] = {}  # parsed when they are first looked at
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._values[key])
@@ -68,10 +70,12 @@ class Table(MutableMapping[str, dict[str, Any]]):
                 (key, text),
             )
             self._values[key] = text
+            self._views.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         with self._lock:
             del self._values[key]
+            self._views.pop(key, None)
             self._database.execute(f"DELETE FROM {self._name} WHERE key = ?", (key,))  # noqa: S608 - a name of ours
 
     def __iter__(self) -> Iterator[str]:
@@ -90,6 +94,22 @@ class Table(MutableMapping[str, dict[str, Any]]):
         with self._lock:
             texts = list(self._values.items())
         return {key: json.loads(text) for key, text in texts}.items()
+
+    def view(self, key: str) -> Mapping[str, Any]:
+        """Return an object that must not be changed.
+
+        Raises:
+            KeyError: There is none.
+        """
+        with self._lock:
+            if key not in self._views:
+                self._views[key] = json.loads(self._values[key])
+            return self._views[key]
+
+    def views(self) -> list[Mapping[str, Any]]:
+        """Return all objects, in order; they must not be changed."""
+        with self._lock:
+            return [self.view(key) for key in self._values]
 
     @contextmanager
     def change(self, key: str) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.parser import BytesParser
 from typing import Any
 
@@ -11,16 +11,17 @@ from attrs import frozen
 
 from mnistkit.emulator.hyperparameters import configurations
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.payloads import check_types
+from mnistkit.emulator.payloads import check_types, list_of
 from mnistkit.emulator.routing import Refusal, Request, parse_json
 from mnistkit.emulator.termination import Policy
 
 __all__ = ["Sweep", "config_of"]
 
+Points = Sequence[Mapping[str, Any]]
 _MAX_JOBS, _MAX_CONCURRENT_JOBS, _MAX_MINUTES = 1000, 100, 43200
 _CONFIG_KEYS = {
     "generator_config", "max_concurrent_jobs", "max_duration_minutes", "max_total_jobs", "platform", "platform_config",
-    "policy_config", "primary_metric_config", "name", "user", "description", "debug_flag", "study_id",
+    "policy_config", "primary_metric_config", "name", "user", "description", "debug_flag", "study_id", "resume_from",
 }  # fmt: skip
 
 
@@ -39,6 +40,7 @@ class Sweep:
         maximize: Whether more of it is better.
         configuration: The run configuration that the hyperparameters are added to.
         snapshot_id: The children's files.
+        resume_from: The ids of finished sweeps, whose points are counted as tried.
     """
 
     run_id: str
@@ -51,10 +53,19 @@ class Sweep:
     maximize: bool
     configuration: Mapping[str, Any]
     snapshot_id: str | None
+    resume_from: Sequence[str]
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], run_id: str, experiment: str) -> Sweep:
+    def of(
+        cls, config: Mapping[str, Any], run_id: str, experiment: str, tried: Callable[[str], Points] = lambda _: ()
+    ) -> Sweep:
         """Read a HyperDrive configuration.
+
+        Args:
+            config: The configuration.
+            run_id: The id of the parent run.
+            experiment: The name of its experiment.
+            tried: Returns the points of an earlier sweep, by its run's id.
 
         Raises:
             Refusal: 400: it can't be understood, or asks for what isn't emulated.
@@ -79,11 +90,13 @@ class Sweep:
         check_types(metric, name=str, goal=str)
         if metric.get("goal") not in {"maximize", "minimize"} or not metric.get("name"):
             raise Refusal(400, f"The primary metric has to have a name and a goal, it is {metric!r}.")
+        earlier = [_run_of(each) for each in list_of(config, "resume_from", dict)]
+        known = [point for run in earlier for point in tried(run)]
         total = int(_limit(config, "max_total_jobs", _MAX_JOBS))
         return cls(
             run_id=run_id,
             experiment=experiment,
-            points=configurations(config["generator_config"], total),
+            points=configurations(config["generator_config"], total, known),
             at_once=int(_limit(config, "max_concurrent_jobs", _MAX_CONCURRENT_JOBS)),
             seconds=60.0 * _limit(config, "max_duration_minutes", _MAX_MINUTES),
             policy=Policy.of(config["policy_config"]),
@@ -91,6 +104,7 @@ class Sweep:
             maximize=metric["goal"] == "maximize",
             configuration=configuration,
             snapshot_id=definition.get("SnapshotId"),
+            resume_from=earlier,
         )
 
 
@@ -109,6 +123,12 @@ def config_of(request: Request) -> dict[str, Any]:
             if isinstance(config, dict):
                 return config
     raise Refusal(400, "The form has no part 'config' that is a JSON object.")
+
+
+def _run_of(key: Mapping[str, Any]) -> str:
+    if not isinstance(key.get("run_id"), str):
+        raise Refusal(400, f"{key!r} isn't the key of a run.")
+    return str(key["run_id"])
 
 
 def _limit(config: Mapping[str, Any], name: str, most: int) -> float:

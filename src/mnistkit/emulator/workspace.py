@@ -38,6 +38,11 @@ class Workspace:
         )
 
     @property
+    def api_host(self) -> str:
+        """The host of its services in Azure, for clients that reach them by TLS alone."""
+        return f"{self.location}.api.azureml.ms"
+
+    @property
     def blob_host(self) -> str:
         """The host of its blobs."""
         return f"{self.storage_account}.blob.core.windows.net"

@@ -116,7 +116,7 @@ class Jobs:
                 409: there is another job of that run.
         """
         plan = Plan.of(configuration, self._datasets)
-        self._clusters.max_nodes(plan.target)
+        self._check_nodes(plan)
         if snapshot_id:
             self._snapshots.files(snapshot_id)
         job = Job(run_id, experiment, plan, snapshot_id)
@@ -210,6 +210,19 @@ class Jobs:
             self._jobs[job.run_id] = job
             return True
 
+    def check(self, configuration: Mapping[str, Any]) -> None:
+        """Check that a run configuration can be run, without running it.
+
+        Raises:
+            Refusal: As `submit` does.
+        """
+        self._check_nodes(Plan.of(configuration, self._datasets))
+
+    def _check_nodes(self, plan: Plan) -> None:
+        most, wanted = self._clusters.max_nodes(plan.target), plan.distribution.nodes
+        if wanted > most:
+            raise Refusal(400, f"The job needs {wanted} nodes, and {plan.target!r} has {most} at most.")
+
     def _start(self, job: Job) -> None:
         job.thread = threading.Thread(target=self._run, args=(job,), name=f"job-{job.run_id}", daemon=True)
         job.thread.start()
@@ -273,7 +286,7 @@ class Jobs:
         with self._freed:
             queue.append(job.run_id)
             try:
-                while queue[0] != job.run_id or not self._clusters.take(target, 1):
+                while queue[0] != job.run_id or not self._clusters.take(target, job.plan.distribution.nodes):
                     job.pause(0)
                     self._freed.wait(10 * _POLL_SECONDS)
             finally:
@@ -283,7 +296,7 @@ class Jobs:
             yield
         finally:
             with self._freed:
-                self._clusters.release(target, 1)
+                self._clusters.release(target, job.plan.distribution.nodes)
                 self._freed.notify_all()
 
     def _watch(self, job: Job, own: Path, log: Path) -> tuple[str, str]:

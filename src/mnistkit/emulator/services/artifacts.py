@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import body_of, flag, list_of, now, number, page
-from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Handler, Refusal, Request, Response, Route
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
@@ -46,6 +46,17 @@ class Artifacts:
             Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload, max_bytes=MAX_FILE_BYTES),
             Route("GET", f"{base}/{{origin}}/{{container}}", self._list),
         ]
+        one = f"{base}/{{origin}}/{{container}}"  # as newer clients ask: with the path in the query
+        found += [
+            Route("POST", f"{one}/batch/metadata", self._make),
+            Route("GET", f"{one}/metadata", _by_query(self._show)),
+            Route("DELETE", f"{one}/metadata", _by_query(self._delete)),
+            Route("GET", f"{one}/contentinfo", _by_query(self._url)),
+            Route("GET", f"{one}/write", _by_query(self._url_to_write)),
+            Route("GET", f"{one}/content", _by_query(self._download)),
+            Route("POST", f"{one}/content", _by_query(self._upload), max_bytes=MAX_FILE_BYTES),
+            Route("GET", f"{one}/prefix/contentinfo", self._list_urls),
+        ]
         for name in ("experiments", "experimentids"):
             run = f"/history/v1.0{{scope}}/{name}/{{experiment}}/runs/{{run}}/artifacts"
             found += [
@@ -53,6 +64,7 @@ class Artifacts:
                 Route("POST", f"{run}/batch/metadata", self._of_run(self._make)),
                 Route("GET", f"{run}/path/{{path*}}", self._of_run(self._list)),
                 Route("GET", f"{run}/contentinfo/{{path*}}", self._of_run(self._url)),
+                Route("GET", f"{run}/contentinfo", self._of_run(_by_query(self._url))),
                 Route("GET", f"{run}/artifacturi/{{path*}}", self._of_run(self._url)),
                 Route("GET", f"{run}/prefix/contentinfo/{{path*}}", self._of_run(self._list_urls)),
                 Route("GET", f"{run}/prefix/contentinfo", self._of_run(self._list_urls)),
@@ -137,11 +149,13 @@ class Artifacts:
         return Response.json(self._content(origin, container, path, "racw"))
 
     def _list(self, request: Request, origin: str, container: str, path: str = "") -> Response:
-        found = [self._facts(origin, container, each) for each in self.paths(origin, container, path)]
+        prefix = path or request.query.get("path", "")
+        found = [self._facts(origin, container, each) for each in self.paths(origin, container, prefix)]
         return _page(request, found)
 
     def _list_urls(self, request: Request, origin: str, container: str, path: str = "") -> Response:
-        found = [self._content(origin, container, each, "r") for each in self.paths(origin, container, path)]
+        prefix = path or request.query.get("path", "")
+        found = [self._content(origin, container, each, "r") for each in self.paths(origin, container, prefix)]
         return _page(request, found)
 
     def _download(self, request: Request, origin: str, container: str, path: str) -> Response:
@@ -185,6 +199,18 @@ class Artifacts:
     def _content(self, origin: str, container: str, path: str, permissions: str) -> dict[str, Any]:
         url = self._blobs.url(CONTAINER, _blob(f"{origin}/{container}/{_normal(path)}"), permissions)
         return {"contentUri": url, "origin": origin, "container": container, "path": path, "tags": None}
+
+
+def _by_query(handler: Handler) -> Handler:
+    """Return a handler that gets the artifact's path from the query."""
+
+    def handle(request: Request, **parts: str) -> Response:
+        path = request.query.get("path", "")
+        if not path:
+            raise Refusal(400, "The query has no 'path'.")
+        return handler(request, path=path, **parts)
+
+    return handle
 
 
 def _page(request: Request, found: list[dict[str, Any]]) -> Response:

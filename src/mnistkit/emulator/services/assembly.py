@@ -8,6 +8,9 @@ from attrs import frozen
 
 from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.mlflow.logged_models import LoggedModels
+from mnistkit.emulator.mlflow.registry import Registry
+from mnistkit.emulator.mlflow.tracking import Tracking
 from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.arm import ResourceManager
 from mnistkit.emulator.services.artifacts import Artifacts
@@ -26,6 +29,7 @@ from mnistkit.emulator.services.models import Models
 from mnistkit.emulator.services.opendatasets import OpenDatasets
 from mnistkit.emulator.services.provided import ProvidedData
 from mnistkit.emulator.services.runs import Runs
+from mnistkit.emulator.services.secrets import Secrets
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.services.telemetry import Telemetry
 from mnistkit.emulator.services.webservices import WebServices
@@ -80,7 +84,7 @@ def assemble(
         environment: The variables that have a job talk to them.
     """
     blobs = Blobs(workspace, store, tokens)
-    clusters = Clusters(workspace, store, faults)
+    clusters = Clusters(workspace, store, faults, tokens)
     datasets = Datasets(workspace, store)
     environments = Environments(workspace, store)
     experiments = Experiments(workspace, store)
@@ -103,6 +107,7 @@ def assemble(
     )
     models, metrics = Models(workspace, store), Metrics(workspace, store, runs, faults)
     hyperdrive = HyperDrive(workspace, store, runs=runs, metrics=metrics, jobs=jobs, artifacts=artifacts)
+    logged = LoggedModels(workspace, store, experiments, runs)
     webservices = WebServices(workspace, store, models, artifacts)
     services = (
         ResourceManager(workspace, tokens),
@@ -111,6 +116,7 @@ def assemble(
         Telemetry(),
         clusters,
         environments,
+        Secrets(),
         Datastores(workspace, store, blobs, settings.blobs),
         datasets,
         OpenDatasets(workspace, store, settings.data),
@@ -120,6 +126,9 @@ def assemble(
         experiments,
         runs,
         metrics,
+        Tracking(workspace, experiments=experiments, runs=runs, metrics=metrics, artifacts=artifacts),
+        logged,
+        Registry(workspace, store, models=models, logged=logged, runs=runs),
         snapshots,
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,

@@ -11,9 +11,11 @@ from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import body_of, check_name, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.instances import COMPUTE_TYPE, described_instance, moved_instance, new_instance
 from mnistkit.emulator.services.nodes import Nodes, idle_seconds, scale_settings
 from mnistkit.emulator.services.vm_sizes import VM_SIZES, find_vm_size
 from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Clusters"]
@@ -28,9 +30,10 @@ _NAME_PATTERN = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,30}[A-Za-z0-9])")
 class Clusters:
     """Azure's compute service. A cluster is there at once; after the fault ``quota`` it has no nodes and is Failed."""
 
-    def __init__(self, workspace: Workspace, store: Store, faults: Faults) -> None:
+    def __init__(self, workspace: Workspace, store: Store, faults: Faults, tokens: Tokens) -> None:
         self._workspace = workspace
         self._faults = faults
+        self._identity = tokens.identity
         self._lock = store.lock
         self._table = store.table("clusters")
         self._nodes: dict[str, Nodes] = {}
@@ -49,6 +52,8 @@ class Clusters:
             Route("PATCH", one, self._update, host=_MANAGEMENT_HOST),
             Route("DELETE", one, self._delete, host=_MANAGEMENT_HOST),
             Route("POST", f"{one}/listNodes", self._list_nodes, host=_MANAGEMENT_HOST),
+            Route("POST", f"{one}/{{action}}", self._move_instance, host=_MANAGEMENT_HOST),
+            Route("POST", "{scope}/checkComputeNameAvailability", self._check_name, host=_MANAGEMENT_HOST),
             Route("GET", f"{_REGION_PATH}/vmSizes", self._vm_sizes, host=_MANAGEMENT_HOST),
             Route("GET", f"{_REGION_PATH}/workspaceOperations/{{operation}}", self._operation, host=_MANAGEMENT_HOST),
         )
@@ -62,6 +67,10 @@ class Clusters:
         if target == _LOCAL_TARGET:
             return 1
         cluster = self._find(target)
+        if cluster.get("kind") == COMPUTE_TYPE:
+            if cluster["state"] != "Running":
+                raise Refusal(400, f"The compute instance {cluster['name']!r} is {cluster['state']}: start it first.")
+            return 1
         if cluster["errors"]:
             raise Refusal(400, f"The cluster {cluster['name']!r} has no nodes: {cluster['errors'][0]['message']}")
         return int(cluster["scale"]["maxNodeCount"])
@@ -87,7 +96,7 @@ class Clusters:
         """Give nodes back; they stay for as long as the cluster keeps idle ones."""
         with self._lock:
             cluster = self._table.get(target.lower())
-            seconds = idle_seconds(cluster["scale"]) if cluster else 0.0
+            seconds = idle_seconds(cluster["scale"]) if cluster and "scale" in cluster else 0.0
             self._nodes.setdefault(target.lower(), Nodes()).release(count, seconds)
 
     def _find(self, name: str) -> dict[str, Any]:
@@ -108,6 +117,8 @@ class Clusters:
             raise Refusal(400, f"{name!r} is reserved: name the cluster otherwise.")
         body = body_of(request)
         properties = body.get("properties") or {}
+        if properties.get("computeType") == COMPUTE_TYPE:
+            return self._create_instance(name, body)
         if properties.get("computeType") != "AmlCompute":
             raise NotEmulated(
                 "compute", f"The emulator has clusters (AmlCompute) alone, not {properties.get('computeType')!r}."
@@ -116,7 +127,7 @@ class Clusters:
         size = find_vm_size(str(inner.get("vmSize", "")))
         with self._lock:
             before = self._table.get(name.lower())
-            if before is not None and before["vm_size"] != size.name:
+            if before is not None and (before["vm_size"] != size.name or "scale" not in before):
                 raise Refusal(400, f"{name!r} has nodes of size {before['vm_size']}: delete it to have other ones.")
             fault = self._faults.take("quota", name)
             errors = [size.quota_error()] if fault else []
@@ -137,12 +148,41 @@ class Clusters:
             self._table[name.lower()] = cluster
         return Response.json(self._shown(cluster), 200 if before else 201, self._started(errors))
 
+    def _create_instance(self, name: str, body: dict[str, Any]) -> Response:
+        who = {
+            "userName": "emulator",
+            "userObjectId": self._identity.client_id,
+            "userTenantId": self._identity.tenant_id,
+        }
+        with self._lock:
+            if name.lower() in self._table:
+                raise Refusal(409, f"There is a compute target {name!r} already.", code="Conflict")
+            instance = new_instance(name, body, self._workspace.location, who)
+            self._table[name.lower()] = instance
+        return Response.json(self._shown(instance), 201, self._started([]))
+
+    def _move_instance(self, request: Request, name: str, action: str) -> Response:
+        with self._lock:
+            record = self._find(name)
+            if record.get("kind") != COMPUTE_TYPE:
+                raise Refusal(400, f"{name!r} is a cluster: it has no {action!r}.")
+            self._table[name.lower()] = moved_instance(record, action.lower())
+        return Response.json({}, 202, self._started([]))
+
+    def _check_name(self, request: Request) -> Response:
+        sent = body_of(request)
+        name = str(sent.get("Name") or sent.get("name") or "")
+        is_free = _NAME_PATTERN.fullmatch(name) is not None and name.lower() not in {*self._table, *_RESERVED_NAMES}
+        why = None if is_free else f"{name!r} is taken, or isn't a name of a compute instance."
+        return Response.json({"nameAvailable": is_free, "reason": why, "message": why})
+
     def _update(self, request: Request, name: str) -> Response:
         inner = (body_of(request).get("properties") or {}).get("properties") or {}
         if set(inner) != {"scaleSettings"}:
             raise NotEmulated("compute", f"Only scaleSettings of a cluster can be changed here, not {sorted(inner)}.")
         with self._lock:
-            self._find(name)
+            if "scale" not in self._find(name):
+                raise Refusal(400, f"{name!r} is a compute instance: it doesn't scale.")
             with self._table.change(name.lower()) as cluster:
                 cluster["scale"] = scale_settings({**cluster["scale"], **inner["scaleSettings"]})
                 cluster["modified"] = now()
@@ -178,7 +218,7 @@ class Clusters:
         return Response.json({"id": operation, **self._operations[operation]})
 
     def _counts(self, cluster: dict[str, Any]) -> dict[str, int]:
-        if cluster["errors"]:
+        if cluster["errors"] or "scale" not in cluster:
             return {"running": 0, "idle": 0}
         with self._lock:
             nodes = self._nodes.setdefault(cluster["name"].lower(), Nodes())
@@ -186,6 +226,8 @@ class Clusters:
             return {"running": nodes.busy, "idle": max(0, min(max(least - nodes.busy, nodes.idle), most - nodes.busy))}
 
     def _shown(self, cluster: dict[str, Any]) -> dict[str, Any]:
+        if cluster.get("kind") == COMPUTE_TYPE:
+            return described_instance(cluster, self._workspace.scope, self._workspace.location)
         counts = self._counts(cluster)
         total = counts["running"] + counts["idle"]
         details = {

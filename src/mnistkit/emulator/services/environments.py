@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["Environments"]
 
 _BASE_PATH = "/environment/v1.0{scope}/environments"
+_BUILD_PATH = "/environment/v2.0{scope}"
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,254}")
 _VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECTION_KEYS = ("python", "docker", "spark", "environmentVariables", "inferencingStackVersion", "r", "databricks")
@@ -29,7 +31,8 @@ class Environments:
     """
 
     def __init__(self, workspace: Workspace, store: Store) -> None:
-        self._table = store.table("environments")
+        self._workspace = workspace
+        self._table, self._builds = store.table("environments"), store.table("environment_builds")
         self._lock = store.lock
 
     @property
@@ -44,10 +47,17 @@ class Environments:
             Route("PUT", f"{_BASE_PATH}/{{name}}/versions/{{version}}", self._register),
             Route("PUT", f"{_BASE_PATH}/{{name}}/versions/{{version}}/metadata", self._label),
             Route("GET", f"{_BASE_PATH}/{{name}}/labels/{{label}}", self._labelled),
-            Route("GET|POST", f"{_BASE_PATH}/{{name}}/image", self._image),
-            Route("GET|POST", f"{_BASE_PATH}/{{name}}/versions/{{version}}/image", self._image),
-            Route("POST", "/environment/v2.0{scope}/environments/{name}/image", self._image),
-            Route("POST", "/environment/v2.0{scope}/environments/{name}/versions/{version}/image", self._image),
+            Route("GET", f"{_BASE_PATH}/{{name}}/image", self._image),
+            Route("GET", f"{_BASE_PATH}/{{name}}/versions/{{version}}/image", self._image),
+            Route("POST", f"{_BUILD_PATH}/environments/{{name}}/image", self._build),
+            Route("POST", f"{_BUILD_PATH}/environments/{{name}}/versions/{{version}}/image", self._build),
+            Route("POST", f"{_BUILD_PATH}/environments/{{name}}/imageoncompute/{{compute}}", self._build),
+            Route(
+                "POST",
+                f"{_BUILD_PATH}/environments/{{name}}/versions/{{version}}/imageoncompute/{{compute}}",
+                self._build,
+            ),
+            Route("GET", f"{_BUILD_PATH}/builds/{{build}}", self._built),
         )
 
     def get(self, name: str, version: str = "") -> dict[str, Any]:
@@ -173,9 +183,36 @@ class Environments:
             raise Refusal(404, f"Environment {name!r} has no version with the label {label!r}.", code="NotFound")
         return Response.json(self.get(name, version))
 
+    def _build(self, request: Request, name: str, version: str = "", compute: str = "") -> Response:
+        """Record a build, which has finished: no image is made, since jobs run in the emulator's own interpreter."""
+        definition = self.get(name, version)
+        key = f"{name}:{definition['version']}"
+        self._builds[key] = {"id": uuid.uuid4().hex, "time": now(), "compute": compute or None}
+        build = self._builds[key]["id"]
+        where = f"{self._workspace.url}/environment/v2.0{self._workspace.scope}/builds/{build}"
+        return Response.json({"location": where, "status": "Succeeded", "environmentName": name}, 202)
+
+    def _built(self, request: Request, build: str) -> Response:
+        found = next((key for key, record in self._builds.items() if record["id"] == build), None)
+        if found is None:
+            raise Refusal(404, f"There is no build {build!r} of an image.", code="NotFound")
+        return Response.json({"status": "Succeeded", "logUrl": None, "environment": found})
+
     def _image(self, request: Request, name: str, version: str = "") -> Response:
-        self.get(name, version)
-        raise Refusal(400, f"Environment {name!r} has no image: the emulator records environments and builds none.")
+        definition = self.get(name, version)
+        is_built = f"{name}:{definition['version']}" in self._builds
+        python = definition.get("python") or {}
+        registry = {"address": None, "username": None, "password": None}
+        return Response.json(
+            {
+                "imageExistsInRegistry": is_built,
+                "dockerImage": {"name": f"azureml/{name.lower()}:{definition['version']}", "registry": registry},
+                "pythonEnvironment": {
+                    "interpreterPath": python.get("interpreterPath") or "python",
+                    "condaEnvironmentPath": None,
+                },
+            }
+        )
 
 
 def _is_same(existing: dict[str, Any], definition: dict[str, Any]) -> bool:

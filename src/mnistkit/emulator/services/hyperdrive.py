@@ -80,7 +80,8 @@ class HyperDrive:
     def _create(self, request: Request, arm_scope: str, run_id: str = "", parent_id: str = "") -> Response:
         experiment = self._experiment(arm_scope)
         config = config_of(request)
-        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment)
+        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment, self._tried)
+        self._jobs.check(sweep.configuration)
         config["platform_config"]["ParentRunId"] = sweep.run_id
         self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
         thread = threading.Thread(target=self._drive, args=(sweep,), name=sweep.run_id, daemon=True)
@@ -90,6 +91,13 @@ class HyperDrive:
             self._threads = [one for one in self._threads if one.is_alive()] + [thread]
             thread.start()
         return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep.run_id}}, 201)
+
+    def _tried(self, run_id: str) -> list[dict[str, Any]]:
+        record = self._runs.get(run_id)
+        if record["runType"] != _RUN_TYPE or record["status"] not in FINAL:
+            raise Refusal(400, f"The run {run_id!r} isn't a sweep that has finished: it can't be resumed from.")
+        points = [child["tags"].get("hyperparameters") for child in self._runs.children(run_id)]
+        return [json.loads(point) for point in points if point]
 
     def _cancel(self, request: Request, arm_scope: str, run_id: str) -> Response:
         self._runs.in_experiment(self._experiment(arm_scope), run_id)
@@ -116,7 +124,7 @@ class HyperDrive:
             "cancelUri": f"{self._workspace.url}/hyperdrive/v1.0/{scope}/runs/{sweep.run_id}/cancel",
             "properties": {
                 "primary_metric_config": json.dumps(config["primary_metric_config"]),
-                "resume_from": "null",
+                "resume_from": json.dumps(list(sweep.resume_from) or None),
                 "runTemplate": "HyperDrive",
                 "azureml.runsource": "hyperdrive",
                 "platform": "AML",

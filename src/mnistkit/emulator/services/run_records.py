@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,7 @@ class RunRecords:
         self._table = store.table("runs")
         self._events = store.table("events")
         self._lock = store.lock
+        self._last_number = max((each["runNumber"] for each in self._table.views()), default=0)
         self._experiments, self._artifacts, self._tokens = experiments, artifacts, tokens
         self.forget: list[Callable[[str], None]] = []
         self.finish: list[Callable[[str], object]] = []
@@ -118,9 +119,13 @@ class RunRecords:
         with self._table.change(run_id) as record:
             yield record
 
-    def children(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the records of a run's children, the oldest first."""
-        return [record for record in self._table.values() if record["parentRunId"] == run_id]
+    def newest(self) -> list[Mapping[str, Any]]:
+        """Return the records of all runs, the newest first; they must not be changed."""
+        return self._table.views()[::-1]
+
+    def children(self, run_id: str) -> list[Mapping[str, Any]]:
+        """Return the records of a run's children, the oldest first; they must not be changed."""
+        return [record for record in self._table.views() if record["parentRunId"] == run_id]
 
     def move(self, run_id: str, status: str, *, error: str = "", code: str = "UserError") -> bool:
         """Bring a run into a state, unless it has ended.
@@ -220,14 +225,14 @@ class RunRecords:
         except Refusal:
             return self._experiments.by_id(experiment)
 
-    def of(self, experiment: str) -> list[dict[str, Any]]:
-        """Return the records of the runs of an experiment, given by its name or id, the oldest first.
+    def of(self, experiment: str) -> list[Mapping[str, Any]]:
+        """Return the records of an experiment's runs, by its name or id, the oldest first; not to be changed.
 
         Raises:
             Refusal: 404: there is no such experiment.
         """
         experiment_id = self._named(experiment)["experimentId"]
-        return [record for record in self._table.values() if record["experimentId"] == experiment_id]
+        return [record for record in self._table.views() if record["experimentId"] == experiment_id]
 
     def error(self, message: str, code: str) -> dict[str, Any]:
         """Return an error in run history's shape."""
@@ -238,10 +243,10 @@ class RunRecords:
 
     def _blank(self, experiment: dict[str, Any], run_id: str) -> dict[str, Any]:
         user = {"userObjectId": self._tokens.identity.client_id, "userName": "emulator"}
-        number = 1 + max((each["runNumber"] for each in self._table.values()), default=0)
+        self._last_number += 1
         run_uuid = str(uuid.uuid4())
         return dict.fromkeys(_NULL_KEYS) | {
-            "runNumber": number,
+            "runNumber": self._last_number,
             "runId": run_id,
             "runUuid": run_uuid,
             "rootRunId": run_id,

@@ -15,6 +15,8 @@ import sdk_jobs as jobs
 from azureml.core import Environment, Experiment, Run, ScriptRunConfig, Workspace
 from azureml.core.conda_dependencies import CondaDependencies
 
+from mnistkit.emulator import AzureMLEmulator
+
 ENDLESS = """
 import os, pathlib, sys, time
 part = pathlib.Path(sys.argv[1] + ".part")
@@ -120,3 +122,15 @@ def test_environment_without_a_name(workspace: Workspace, tmp_path: Path) -> Non
     run = Experiment(workspace, "digits").submit(config)
     assert jobs.wait(run) == "Completed"
     assert run.get_environment().name == config.run_config.environment.name
+
+
+def test_logs_of_a_run_that_has_said_nothing(
+    workspace: Workspace, emulator: AzureMLEmulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Looking at the logs of a run again and again, from its first moment on, logs no traceback of the SDK's."""
+    script = "import time\ntime.sleep(1)\nprint('at last')\n"
+    run = jobs.submit(workspace, jobs.write(tmp_path / "src", script), "local")
+    while run.get_status() not in jobs.FINAL:
+        run.get_details_with_logs()
+    assert "at last" in jobs.log(run)
+    assert "deserializ" not in caplog.text

@@ -76,13 +76,23 @@ class Artifacts:
         self._blobs.add_file(CONTAINER, _blob(self._note(origin, container, path)), file)
 
     def open_log(self, origin: str, container: str, path: str) -> Path:
-        """Make an empty artifact; return its file, to be written to while others read the artifact."""
-        return self._blobs.open_log(CONTAINER, _blob(self._note(origin, container, path)))
+        """Make an empty artifact; return its file, to be written to while others read the artifact.
+
+        It is listed once it holds something: clients ask for a range of its content, which an empty blob doesn't have,
+        and the SDK then prints a traceback.
+        """
+        key = self._note(origin, container, path)
+        self._table[key] = {**self._table[key], "isLog": True}
+        return self._blobs.open_log(CONTAINER, _blob(key))
 
     def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
         """Return the paths of a container's artifacts that begin with ``prefix``, sorted."""
         start = f"{origin}/{container}/"
-        return sorted(key[len(start) :] for key in self._table if key.startswith(start + prefix))
+        found = [key for key in self._table if key.startswith(start + prefix) and not self._is_empty_log(key)]
+        return sorted(key[len(start) :] for key in found)
+
+    def _is_empty_log(self, key: str) -> bool:
+        return bool(self._table.view(key).get("isLog")) and not self._blobs.file(CONTAINER, _blob(key)).stat().st_size
 
     def file(self, origin: str, container: str, path: str) -> Path:
         """Return the file that holds an artifact's content; not to be changed.
@@ -194,7 +204,8 @@ class Artifacts:
     def _facts(self, origin: str, container: str, path: str) -> dict[str, Any]:
         key = f"{origin}/{container}/{_normal(path)}"
         about = {"artifactId": key, "origin": origin, "container": container, "path": path}
-        return about | {"etag": None, "dataPath": None, "tags": None, **self._table.get(key, {})}
+        created = self._table.get(key, {}).get("createdTime")
+        return about | {"etag": None, "dataPath": None, "tags": None, "createdTime": created}
 
     def _content(self, origin: str, container: str, path: str, permissions: str) -> dict[str, Any]:
         url = self._blobs.url(CONTAINER, _blob(f"{origin}/{container}/{_normal(path)}"), permissions)

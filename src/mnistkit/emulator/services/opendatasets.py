@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import secrets
 import shutil
+import struct
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -22,6 +24,9 @@ __all__ = ["OpenDatasets"]
 
 _HOSTS = ("azureopendatastorage.azurefd.net", "azureopendatastorage.blob.core.windows.net")
 _CONTAINER_NAME = "mnist"
+_IMAGES_MAGIC = 0x803
+_IMAGE_SHAPE = (28, 28)
+_logger = logging.getLogger(__name__)
 
 
 class OpenDatasets:
@@ -38,6 +43,8 @@ class OpenDatasets:
 
     def __init__(self, workspace: Workspace, store: Store, data: Path | None = None) -> None:
         self._sources = None if data is None else _find(data)
+        for file in (self._sources or {}).values():
+            _warn_of_size(file)
         self._folder = store.folder / "opendatasets"
         self._lock = threading.Lock()
 
@@ -93,6 +100,18 @@ class OpenDatasets:
                 shutil.copyfileobj(raw, packed)
             scratch.replace(file)
         return file
+
+
+def _warn_of_size(file: Path) -> None:
+    """Log a warning if a file holds images of another size than MNIST's."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            magic, _, rows, columns = struct.unpack(">IIII", stream.read(16))
+    except (OSError, EOFError, struct.error):
+        return  # labels of few images are shorter; what isn't IDX at all, whoever reads it finds out
+    if magic == _IMAGES_MAGIC and (rows, columns) != _IMAGE_SHAPE:
+        text = "%s holds images of %d x %d pixels; MNIST's are 28 x 28, and scripts for MNIST may not take others."
+        _logger.warning(text, file, rows, columns)
 
 
 def _find(data: Path) -> dict[str, Path]:

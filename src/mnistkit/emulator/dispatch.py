@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Protocol
 
 from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.routing import Refusal, Request, Response, Route, Router
+from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.server import ConnectionCut
 from mnistkit.emulator.tokens import Tokens
 
 __all__ = ["Dispatcher"]
 
 _logger = logging.getLogger(__name__)
+
+
+class Finder(Protocol):
+    """Finds routes: a router, or what chooses one."""
+
+    def find(self, request: Request) -> tuple[Route, dict[str, str]] | None:
+        """Return the route of a request and the parts of its path; None if there is no route."""
 
 
 class Dispatcher:
@@ -27,7 +35,7 @@ class Dispatcher:
 
     def __init__(self, tokens: Tokens, faults: Faults) -> None:
         self._tokens = tokens
-        self.router: Router | None = None
+        self.router: Finder | None = None
         self.faults = faults
         self.unknown: list[str] = []
 

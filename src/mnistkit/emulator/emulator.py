@@ -12,9 +12,9 @@ from mnistkit.emulator import client
 from mnistkit.emulator.authority import Authority
 from mnistkit.emulator.dispatch import Dispatcher
 from mnistkit.emulator.faults import Fault, Faults
-from mnistkit.emulator.routing import Router
+from mnistkit.emulator.hub import Hub
 from mnistkit.emulator.server import LOOPBACK, Server
-from mnistkit.emulator.services.assembly import assemble
+from mnistkit.emulator.services.assembly import Services, assemble
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.state import kept_port, open_folder, read_config, workspace_of
 from mnistkit.emulator.store import Store
@@ -27,6 +27,7 @@ __all__ = ["AzureMLEmulator"]
 _HOME_FOLDER = "home"
 _STATE_FOLDER = "workspace"
 _UPLOADS_FOLDER = "uploads"
+_MORE_FOLDER = "workspaces"  # below the first one's state: it goes with that
 
 
 class AzureMLEmulator:
@@ -161,23 +162,27 @@ class AzureMLEmulator:
         self._open.faults.clear()
 
     def _build(self, store: Store, settings: Settings) -> None:
-        with contextlib.ExitStack() as undo:
-            undo.callback(store.close)
-            self._workspace = workspace_of(store, self._server.port, self._names)
-            services = assemble(
-                self._workspace,
+        def services_of(workspace: Workspace, store: Store, hub: Hub) -> Services:
+            home = self._folder / _HOME_FOLDER
+            return assemble(
+                workspace,
                 store,
+                hub=hub,
                 tokens=self._tokens,
                 faults=self._open.faults,
                 settings=settings,
-                environment=client.connection(
-                    self._workspace, self._authority.bundle, self._folder / _HOME_FOLDER, settings
-                ),
+                environment=client.connection(workspace, self._authority.bundle, home, settings),
             )
-            undo.callback(services.stop)
+
+        with contextlib.ExitStack() as undo:
+            undo.callback(store.close)
+            self._workspace = workspace_of(store, self._server.port, self._names)
+            hub = Hub(self._folder / _STATE_FOLDER / _MORE_FOLDER, services_of)
+            undo.callback(hub.close)
             undo.callback(self._open.faults.stop)
+            hub.open(self._workspace, store)
             self._current = settings
-            self._open.router = Router(self._workspace, services.routes)
+            self._open.router = hub
             self._undo_services = undo.pop_all()
 
     def _stop_services(self) -> None:

@@ -49,7 +49,7 @@ LIMITS: Mapping[str, Limit] = {
     "storage": Limit("Copies, leases, tags, snapshots and page blobs", "uploads"),
     "environments": Limit("Images, and sections of a definition that aren't known here", "-"),
     "artifacts": Limit("Artifacts that are appended to by the artifact service", "the whole content at once"),
-    "workspaces": Limit("Creating, changing and deleting workspaces", "another emulator, with `--config`"),
+    "workspaces": Limit("Changes of a workspace, other resource groups, connections", "workspaces of the same group"),
 }
 
 

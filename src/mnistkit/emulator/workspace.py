@@ -19,6 +19,7 @@ class Workspace:
         location: Azure's region.
         storage_account: The account of its blobs.
         url: Where its services listen, ``http://127.0.0.1:<port>``.
+        is_further: Whether it was created beside the emulator's own.
     """
 
     subscription_id: str
@@ -28,6 +29,7 @@ class Workspace:
     location: str
     storage_account: str
     url: str
+    is_further: bool = False
 
     @property
     def scope(self) -> str:

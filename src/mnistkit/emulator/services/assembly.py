@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.hub import Hub
 from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.mlflow.logged_models import LoggedModels
 from mnistkit.emulator.mlflow.registry import Registry
@@ -68,6 +69,7 @@ def assemble(
     workspace: Workspace,
     store: Store,
     *,
+    hub: Hub,
     tokens: Tokens,
     faults: Faults,
     settings: Settings,
@@ -78,6 +80,7 @@ def assemble(
     Args:
         workspace: Its names.
         store: Its state.
+        hub: The emulator's workspaces.
         tokens: What clients show.
         faults: What is to go wrong.
         settings: How they behave.
@@ -110,7 +113,7 @@ def assemble(
     logged = LoggedModels(workspace, store, experiments, runs)
     webservices = WebServices(workspace, store, models, artifacts)
     services = (
-        ResourceManager(workspace, tokens),
+        ResourceManager(workspace, tokens, hub),
         Discovery(workspace),
         Login(tokens),
         Telemetry(),

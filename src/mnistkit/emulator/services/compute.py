@@ -210,6 +210,8 @@ class Clusters:
         self._operations[number] = {"status": "Failed", "error": error} if error else {"status": "Succeeded"}
         region = _REGION_PATH.format(subscription_=self._workspace.subscription_id, location=self._workspace.location)
         url = f"https://{_MANAGEMENT_HOST}{region}/workspaceOperations/{number}?api-version=2021-07-01"
+        if self._workspace.is_further:  # nothing else in the address leads to it
+            url += f"&workspace={self._workspace.name}"
         return {"Azure-AsyncOperation": url}
 
     def _operation(self, request: Request, location: str, operation: str) -> Response:

@@ -108,7 +108,9 @@ class WebServices:
         name, state = record["name"], self._state(record["name"])
         known = {model_id: self._models.get(model_id) for model_id in record["modelIds"]}
         public = {key: value for key, value in record.items() if key not in {"keys", "modelIds"}}
-        uri = f"{self._workspace.url}/api/v1/service/{name}/score" if state == "Healthy" else None
+        # nothing else in the address leads to another workspace than the first
+        query = f"?workspace={self._workspace.name}" if self._workspace.is_further else ""
+        uri = f"{self._workspace.url}/api/v1/service/{name}/score{query}" if state == "Healthy" else None
         return {**public, "state": state, "scoringUri": uri, "models": list(known.values())}
 
     def _validate(self, request: Request) -> Response:

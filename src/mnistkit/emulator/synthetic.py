@@ -31,7 +31,7 @@ _GLYPHS = (
     "01110 10001 10001 01110 10001 10001 01110",
     "01110 10001 10001 01111 00001 00010 01100",
 )
-_FAINT = bytes(value * 40 // 256 if value > 128 else 0 for value in range(256))  # noqa: PLR2004 - half of the paper
+_NOISE_TABLE = bytes(value * 40 // 256 if value > 128 else 0 for value in range(256))  # noqa: PLR2004 - half of the paper
 
 
 def write_digits(folder: Path, *, train: int = 2000, test: int = 400, seed: int = 0) -> None:
@@ -56,7 +56,7 @@ def write_digits(folder: Path, *, train: int = 2000, test: int = 400, seed: int 
 
 
 def _image(glyph: list[str], source: random.Random) -> bytes:
-    pixels = bytearray(source.randbytes(_SIDE * _SIDE).translate(_FAINT))
+    pixels = bytearray(source.randbytes(_SIDE * _SIDE).translate(_NOISE_TABLE))
     top = int(source.random() * (_SIDE - _ROWS * _SCALE))
     left = 4 + int(source.random() * (_SIDE - _COLUMNS * _SCALE - 8))
     darkness = 120 + int(source.random() * 130)

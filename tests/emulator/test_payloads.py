@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("h11")
 
-from mnistkit.emulator.answers import allow_query, apply_patch, body_of, flag, has_all, number, page
+from mnistkit.emulator.payloads import allow_query, apply_patch, body_of, flag, has_all, number, page
 from mnistkit.emulator.routing import Refusal, Request
 
 

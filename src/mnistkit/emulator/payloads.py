@@ -1,4 +1,4 @@
-"""What the services' answers have in common: times, pages, JSON patches, and what they take of a request."""
+"""Parts of requests and of payloads that services share: times, pages, names, JSON patches."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_JSON_NAMES = {str: "text", dict: "JSON object", list: "list", bool: "truth value"}
+_TYPE_NAMES = {str: "text", dict: "JSON object", list: "list", bool: "truth value"}
 
 
 def now() -> str:
-    """The time, as Azure ML's services write it."""
+    """Return the time, as Azure ML's services write it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
 
 def allow_query(request: Request, *names: str) -> None:
-    """See that a request has none but these query parameters (``api-version`` goes with all).
+    """Check that a request has none but these query parameters (``api-version`` goes with all).
 
     Raises:
         Refusal: 400, if it has another: what isn't known would be ignored.
@@ -45,7 +45,7 @@ def allow_query(request: Request, *names: str) -> None:
 
 
 def body_of(request: Request, *names: str, needs: Iterable[str] = ()) -> dict[str, Any]:
-    """The body, an object with none but these keys; all are allowed if none is named.
+    """Return the body, an object with none but these keys; all are allowed if none is named.
 
     Raises:
         Refusal: 400, if it isn't an object, has another key with a value, or lacks one of ``needs``.
@@ -63,7 +63,7 @@ def body_of(request: Request, *names: str, needs: Iterable[str] = ()) -> dict[st
 
 
 def list_of(body: Mapping[str, Any], key: str, kind: type[T]) -> list[T]:
-    """A list in a body, empty if it isn't there.
+    """Return a list in a body, empty if it isn't there.
 
     Raises:
         Refusal: 400, if it isn't a list, or holds something of another kind.
@@ -75,7 +75,7 @@ def list_of(body: Mapping[str, Any], key: str, kind: type[T]) -> list[T]:
 
 
 def check_name(name: object, rule: re.Pattern[str], kind: str) -> str:
-    """The name, if it keeps the rule.
+    """Return the name if it matches the rule.
 
     Raises:
         Refusal: 400, if it doesn't.
@@ -86,18 +86,18 @@ def check_name(name: object, rule: re.Pattern[str], kind: str) -> str:
 
 
 def check_types(body: Mapping[str, Any], **types: type) -> None:
-    """See that these members are of these types, where they are there and not null.
+    """Check that these members are of these types, where they are there and not null.
 
     Raises:
         Refusal: 400: one isn't.
     """
     for name, kind in types.items():
         if body.get(name) is not None and not isinstance(body[name], kind):
-            raise Refusal(400, f"{name!r} has to be a {_JSON_NAMES[kind]}, it is {body[name]!r}.")
+            raise Refusal(400, f"{name!r} has to be a {_TYPE_NAMES[kind]}, it is {body[name]!r}.")
 
 
 def check_texts(body: Mapping[str, Any], *names: str) -> None:
-    """See that these members are objects whose values are texts, where they are there and not null.
+    """Check that these members are objects whose values are texts, where they are there and not null.
 
     Raises:
         Refusal: 400: one isn't.
@@ -109,7 +109,7 @@ def check_texts(body: Mapping[str, Any], *names: str) -> None:
 
 
 def flag(request: Request, name: str) -> bool:
-    """A query parameter that is true or false, and false if it isn't there.
+    """Return a query parameter that is true or false, and false if it isn't there.
 
     Raises:
         Refusal: 400, if it is something else.
@@ -121,7 +121,7 @@ def flag(request: Request, name: str) -> bool:
 
 
 def number(request: Request, name: str, default: int) -> int:
-    """A query parameter that is a whole number.
+    """Return a query parameter that is a whole number.
 
     Raises:
         Refusal: 400, if it is something else, or negative.
@@ -133,7 +133,7 @@ def number(request: Request, name: str, default: int) -> int:
 
 
 def page(items: Sequence[T], *, size: int, token: str) -> tuple[Sequence[T], str | None]:
-    """``size`` items from where the token says on, and the next page's token: None after the last; 0 is all.
+    """Return ``size`` items from the token on (0: all), and the next page's token, None after the last.
 
     Raises:
         Refusal: 400, if the token isn't one of ours.
@@ -146,7 +146,7 @@ def page(items: Sequence[T], *, size: int, token: str) -> tuple[Sequence[T], str
 
 
 def has_all(values: Mapping[str, str] | None, wanted: str) -> bool:
-    """Whether tags or properties hold each of ``key,key=value``, as Azure's queries list them."""
+    """Return True if tags or properties hold each of ``key,key=value``, as Azure's queries list them."""
     for term in filter(None, wanted.split(",")):
         key, equals, value = term.partition("=")
         if key not in (values or {}) or (equals and (values or {})[key] != value):

@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-__all__ = ["sheared", "straighten"]
+__all__ = ["straighten"]
 
 Array = NDArray[Any]
 
@@ -58,25 +58,6 @@ def straighten(images: Array, *, deskew: bool = True, centre: bool = True) -> Ar
     if deskew:
         sideways += moments.shear[:, None] * (rows + down[:, None] - moments.y[:, None])
     return _resample(images, source, sideways)
-
-
-def sheared(images: Array, *, vertical: float) -> Array:
-    """Return images that are sheared up or down about their middle: copies to train on.
-
-    After deskewing, which undoes horizontal shears, a vertical one is a small rotation.
-
-    Args:
-        images: ``(n, h, w)``.
-        vertical: Pixels down per column to the right; 0 for the images as they are.
-
-    Returns:
-        ``(n, h, w)`` float32.
-    """
-    turned = images.transpose(0, 2, 1).astype(np.float32)
-    n, h, _ = turned.shape
-    source = np.broadcast_to(np.arange(h), (n, h))
-    sideways = np.broadcast_to((-vertical * (np.arange(h) - (h - 1) / 2)).astype(np.float32), (n, h))
-    return _resample(turned, source, sideways).transpose(0, 2, 1)
 
 
 def _moments(images: Array) -> _Moments:

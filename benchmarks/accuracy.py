@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
-from data import mnist
 from harness import Result, Turn, timed, turn
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -29,8 +28,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
+from data import mnist
 from mnistkit.estimators import AccurateClassifier, ArrayRows
-from mnistkit.persistence import save_model
+from mnistkit.models.persistence import save_model
 
 __all__ = ["results"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import Result, compare, table
 
-from mnistkit.jobs import ScriptJob
-from mnistkit.runs import Run
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.runs.run import Run
 
 if TYPE_CHECKING:
     from mnistkit.azureml import AmlCompute

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistkit import Dataset, load_dataset
+from mnistkit.data.idx import write_idx
 from mnistkit.errors import DataError
-from mnistkit.idx import write_idx
 
 __all__ = ["FILES", "mnist", "repeated", "resized", "with_classes", "write_files"]
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import mnist, repeated, resized, with_classes
 from harness import Result, in_turn, timed
 from objectives import fit_to, rows_of, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from data import mnist, repeated, resized, with_classes
 from mnistkit.estimators import FastLogisticRegression, FileRows
 
 __all__ = ["long_results", "results"]

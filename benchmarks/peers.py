@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from data import mnist
 from harness import Result, in_turn
 from objectives import fit_to, rows_of, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from data import mnist
 from mnistkit import Dataset
 
 __all__ = ["long_results", "results"]

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import mnist, write_files
 from harness import Result, compare
 
+from data import mnist, write_files
 from mnistkit import Dataset
-from mnistkit.dataset import DatasetManifest
-from mnistkit.decoded import DECODED
-from mnistkit.files import file_info
+from mnistkit.data.decompressed import DECODED
+from mnistkit.data.manifest import DatasetManifest
+from mnistkit.utils.files import file_info
 
 __all__ = ["results"]
 

@@ -22,7 +22,7 @@ from time import perf_counter
 from attrs import frozen
 from harness import Result, timed
 
-from mnistkit.local.registry import FolderRegistry
+from mnistkit.local.registry.registry import FolderRegistry
 
 __all__ = ["results"]
 

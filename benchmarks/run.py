@@ -19,7 +19,7 @@ import attrs
 import psutil
 from harness import Result, table
 
-from mnistkit.jobs import library_versions
+from mnistkit.jobs.environment import library_versions
 
 BENCHMARKS = {
     "import": "import_time.results",

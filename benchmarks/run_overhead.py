@@ -10,9 +10,9 @@ from harness import Result, compare, in_turn
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from mnistkit import Trainer, evaluate
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.registry import FolderRegistry
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.local.threads import InProcessCompute
 
 __all__ = ["results"]
 

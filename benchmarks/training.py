@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data import mnist, write_files
 from harness import Result, in_turn
 from objectives import one_vs_rest, rows_of
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from data import mnist, write_files
 from mnistkit import Dataset, evaluate
 from mnistkit.estimators import FastLogisticRegression
 

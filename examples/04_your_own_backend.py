@@ -17,9 +17,8 @@ from attrs import frozen
 from sklearn.svm import SVC
 
 from mnistkit import DataSource, Trainer
-from mnistkit.dataset import DatasetManifest, Split
-from mnistkit.files import ensure_folder
-from mnistkit.idx import write_idx
+from mnistkit.data import DatasetManifest, Split, write_idx
+from mnistkit.utils import ensure_folder
 
 SIZE = 16
 

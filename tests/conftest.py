@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit.dataset import Dataset
+from mnistkit.data.dataset import Dataset
 from mnistkit.plugins import data_source
 from mnistkit.testing.data import write_tiny_mnist  # noqa: F401 - imported before the network is blocked
 
@@ -60,6 +60,6 @@ def _own_folders(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
 @pytest.fixture(scope="session")
 def real_mnist() -> Dataset:
     """The real MNIST, through the product's own route: once per machine, then from the user's cache."""
-    from mnistkit.training import fetch_dataset
+    from mnistkit.data.fetching import fetch_dataset
 
     return fetch_dataset(data_source("mnist"))

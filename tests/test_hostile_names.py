@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 
 from mnistkit import Trainer
-from mnistkit.context import FolderContext
 from mnistkit.errors import MnistkitError
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import ScriptJob, TrainingJob
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.registry import FolderRegistry
-from mnistkit.local.stored import StoredRuns
-from mnistkit.models import ModelRef
-from mnistkit.names import check_file, check_name
+from mnistkit.jobs.job import ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.local.threads import InProcessCompute
 from mnistkit.plugins import compute_backend, data_source, model_registry
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.registry.version import ModelRef
+from mnistkit.runs.context import FolderContext
+from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.model_registry import HOSTILE_NAMES
+from mnistkit.utils.names import check_file, check_name
 
 SPEC = ModelSpec("sklearn.dummy.DummyClassifier", {})
 SECRET = "canary-77aa"

@@ -17,15 +17,16 @@ from typing import ClassVar
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mnistkit import DATA_FOLDER, Environment, ScriptJob, Trainer, provenance
+from mnistkit import DATA_FOLDER, Environment, ScriptJob, Trainer
+from mnistkit.data.web import WebSource
+from mnistkit.data.web.catalog import PinnedFile, WebDataset
 from mnistkit.errors import MnistkitError
-from mnistkit.files import FileInfo
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.runs import RunState
-from mnistkit.web import WebSource
-from mnistkit.web.catalog import PinnedFile, WebDataset
+from mnistkit.jobs import provenance
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.record import RunState
+from mnistkit.utils.files import FileInfo
 
 Factory = Callable[[Path], ComputeBackend]
 

@@ -20,7 +20,7 @@ SUITES = [getattr(mnistkit.testing, name) for name in mnistkit.testing.__all__ i
 
 NAIVE_SOURCE = """
 import pytest
-from naive import NaiveSource
+from support.naive import NaiveSource
 from mnistkit.testing import DataSourceSuite
 
 class TestNaive(DataSourceSuite):
@@ -31,7 +31,7 @@ class TestNaive(DataSourceSuite):
 
 NAIVE_COMPUTE = """
 import pytest
-from naive import NaiveCompute
+from support.naive import NaiveCompute
 from mnistkit.testing import ComputeBackendSuite
 
 class TestNaive(ComputeBackendSuite):

@@ -16,7 +16,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mnistkit import Trainer, best_run, load_dataset
-from mnistkit.context import get_context
 from mnistkit.errors import (
     InvalidNameError,
     NotFoundError,
@@ -27,8 +26,9 @@ from mnistkit.errors import (
     UsageError,
 )
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import DATA_FOLDER, ScriptJob
-from mnistkit.runs import RunState
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
+from mnistkit.runs.context import get_context
+from mnistkit.runs.record import RunState
 
 QUICK = {"max_iter": 20}
 

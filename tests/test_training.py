@@ -14,15 +14,16 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassi
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mnistkit.context import CANCEL_FILE, FolderContext, read_points
-from mnistkit.dataset import Dataset
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.fetching import dataset_folder
 from mnistkit.errors import SpecError
 from mnistkit.estimators import FastLogisticRegression
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import TrainingJob
-from mnistkit.persistence import loads_model
-from mnistkit.spec import ModelSpec
-from mnistkit.training import Stopped, check_classifier, dataset_folder, train
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.spec import ModelSpec, check_classifier
+from mnistkit.models.persistence import loads_model
+from mnistkit.runs.context import CANCEL_FILE, FolderContext, Stopped, read_points
+from mnistkit.training import train
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from mnistkit import get_context
-from mnistkit.idx import read_idx
+from mnistkit.data import read_idx
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--data-folder", type=Path, required=True, help="where the data is")

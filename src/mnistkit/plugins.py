@@ -21,8 +21,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
+from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
-from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.runs.backend import ComputeBackend
 
 __all__ = [
     "COMPUTE_BACKENDS",
@@ -34,11 +36,11 @@ __all__ = [
     "names",
 ]
 
-_WEB = "mnistkit.web:WebSource.from_uri"
+_WEB = "mnistkit.data.web:WebSource.from_uri"
 
 DATA_SOURCES: Mapping[str, str] = {
-    "digits": "mnistkit.local.data:DigitsSource.from_uri",
-    "idx": "mnistkit.local.data:FolderSource.from_uri",
+    "digits": "mnistkit.data.folders:DigitsSource.from_uri",
+    "idx": "mnistkit.data.folders:FolderSource.from_uri",
     "mnist": _WEB,
     "fashion-mnist": _WEB,
     "kmnist": _WEB,
@@ -49,16 +51,16 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
-    "azureml": "mnistkit.azureml.data:OpenDatasetsMnist.from_uri",
+    "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
 }
 COMPUTE_BACKENDS: Mapping[str, str] = {
-    "process": "mnistkit.local.process_compute:ProcessCompute",
-    "in-process": "mnistkit.local.compute:InProcessCompute",
-    "amlcompute": "mnistkit.azureml.compute:AmlCompute.from_home",
+    "process": "mnistkit.local.processes.compute:ProcessCompute",
+    "in-process": "mnistkit.local.threads:InProcessCompute",
+    "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
 }
 MODEL_REGISTRIES: Mapping[str, str] = {
-    "folder": "mnistkit.local.registry:FolderRegistry",
-    "workspace": "mnistkit.azureml.registry:WorkspaceRegistry.from_home",
+    "folder": "mnistkit.local.registry.registry:FolderRegistry",
+    "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
 }
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {

@@ -14,27 +14,30 @@ from typing import Any, Literal
 import attrs
 
 from mnistkit import plugins
-from mnistkit.comparison import Comparison, compare
-from mnistkit.config import Config, find_config
-from mnistkit.dataset import Dataset, Split
+from mnistkit.config import Config, default_compute, find_config, home_folder
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.fetching import fetch_dataset
+from mnistkit.data.source import DataSource
 from mnistkit.errors import RunStateError
-from mnistkit.evaluation import Evaluation, evaluate
-from mnistkit.interfaces import ComputeBackend, DataSource, GroupBackend, ModelRegistry, RegistersRuns
-from mnistkit.jobs import Job, ModelFormat, RetryCause, TrainingJob
-from mnistkit.model_files import companions
-from mnistkit.models import ModelVersion, format_of
-from mnistkit.names import check_name
-from mnistkit.persistence import load_model
-from mnistkit.promotion import resolve_model
-from mnistkit.results import run_model, run_model_file
-from mnistkit.reuse import Explanation, explain, fingerprint, fingerprinted
-from mnistkit.runs import Run, RunState
-from mnistkit.settings import default_compute, home_folder
-from mnistkit.spec import ModelSpec
+from mnistkit.estimators.warm_start import paths
+from mnistkit.evaluation.comparison import Comparison, compare
+from mnistkit.evaluation.results import run_model, run_model_file
+from mnistkit.evaluation.scores import Evaluation, evaluate
+from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
+from mnistkit.jobs.spec import ModelSpec, check_classifier
+from mnistkit.models.files import companions, format_of
+from mnistkit.registry.loading import load_model
+from mnistkit.registry.promotion import resolve_model
+from mnistkit.registry.registry import ModelRegistry, RegistersRuns
+from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.backend import ComputeBackend, GroupBackend
+from mnistkit.runs.record import RunState
+from mnistkit.runs.reuse import Explanation, explain, fingerprint, fingerprinted
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.search import Halving, check_parameters, combinations, configured
 from mnistkit.sweeps.sweep import Sweep, Trial
 from mnistkit.sweeps.trials import canceling, check_parallel, completed_before, named, run_halved, run_trials
-from mnistkit.training import check_classifier, fetch_dataset, paths
+from mnistkit.utils.names import check_name
 
 __all__ = ["Trainer", "load_dataset"]
 
@@ -514,8 +517,8 @@ class Trainer:
         Raises:
             UsageError: The model takes images of another size.
             NotFoundError: The run left no model, or there is no such version.
-            UnsafeModelError: Loading it could run code: load it with `load` or `mnistkit.results.run_model`, and give
-                the classifier.
+            UnsafeModelError: Loading it could run code: load it with `load` or `mnistkit.evaluation.run_model`, and
+                give the classifier.
         """
         return evaluate(self._classifier(model), self.dataset() if data is None else data)
 
@@ -555,7 +558,7 @@ class Trainer:
         Raises:
             StorageError: It can't be written.
         """
-        from mnistkit.report import default_name, run_report, write_report
+        from mnistkit.reports import default_name, run_report, write_report
 
         if isinstance(of, Sweep):
             return of.report(path)

@@ -2,150 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from mnistkit.codec import to_json
-from mnistkit.context import RunContext
-from mnistkit.dataset import Dataset, DatasetManifest, Split
-from mnistkit.errors import DataError, NotFoundError, SpecError
-from mnistkit.evaluation import Evaluation, evaluate
-from mnistkit.interfaces import DataSource, PinnedSource
-from mnistkit.jobs import Job, TrainingJob
-from mnistkit.persistence import save_model
-from mnistkit.probe import probe_rows
-from mnistkit.settings import cache_folder
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.spec import check_classifier
+from mnistkit.models.persistence import save_model
+from mnistkit.models.probe import probe_rows
+from mnistkit.runs.context import RunContext, Stopped
+from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import RegularizationPath
 
-__all__ = [
-    "EVALUATION_FILE",
-    "DataFolder",
-    "Stopped",
-    "check_classifier",
-    "dataset_folder",
-    "fetch_dataset",
-    "fetch_folder",
-    "new_path",
-    "paths",
-    "read_dataset",
-    "train",
-]
+__all__ = ["train"]
 
-EVALUATION_FILE = "evaluation.json"
-
-_FAST = "mnistkit.estimators.FastLogisticRegression"
 
 _log = logging.getLogger("mnistkit.run")  # backends write what it says to the log of the run
-
-
-class Stopped(BaseException):
-    """Raised in a run that was asked to stop, at the next moment at which it can."""
-
-
-@frozen
-class DataFolder:
-    """A dataset's files, fetched.
-
-    Attributes:
-        path: The folder that holds them.
-        uri: Where they came from.
-        owned: Whether the folder is in the user's cache, where decoded copies may be kept.
-    """
-
-    path: str
-    uri: str
-    owned: bool
-
-
-def dataset_folder(source: DataSource) -> Path:
-    """The folder in the user's cache that ``source`` may fill. Not created.
-
-    Raises:
-        StorageError: The cache can't be written.
-    """
-    name = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.uri)
-    return cache_folder() / "datasets" / name[:64].strip(".")
-
-
-def fetch_dataset(source: DataSource) -> Dataset:
-    """Fetch what ``source`` stands for through the user's cache, and read it.
-
-    The first read of a ``.gz`` in the cache keeps what it holds beside it; later ones map that into memory, verified.
-
-    Raises:
-        DataError: It can't be had, or isn't what it should be.
-        NotFoundError: The place that the source names doesn't exist.
-        StorageError: The cache can't be written.
-    """
-    if isinstance(source, PinnedSource):
-        cache = dataset_folder(source)
-        manifest = source.expected(cache)
-        with suppress(DataError, NotFoundError):  # what is bad or missing is fetched again
-            if manifest:
-                return Dataset.from_folder(cache, uri=source.uri, owned=True, manifest=manifest)
-    return read_dataset(fetch_folder(source))
-
-
-def fetch_folder(source: DataSource) -> DataFolder:
-    """Fetch what ``source`` stands for through the user's cache; raises as `fetch_dataset`."""
-    cache = dataset_folder(source)
-    folder = source.fetch(cache).absolute()
-    return DataFolder(str(folder), source.uri, folder == cache.absolute())
-
-
-def read_dataset(folder: DataFolder, manifest: DatasetManifest | None = None) -> Dataset:
-    """Read what was fetched, by a manifest that counts in the place of its own; raises as `fetch_dataset`."""
-    return Dataset.from_folder(Path(folder.path), uri=folder.uri, owned=folder.owned, manifest=manifest)
-
-
-def check_classifier(estimator: Any) -> None:
-    """Make sure that ``estimator`` can learn classes, before anything is spent on it.
-
-    Raises:
-        SpecError: It is no scikit-learn classifier, nor a pipeline that ends in one.
-    """
-    from sklearn.base import is_classifier
-
-    name = type(estimator).__name__
-    if inspect.isclass(estimator) or not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
-        raise SpecError(
-            f"{estimator!r:.80} is no scikit-learn estimator: give a classifier such as LogisticRegression()."
-        )
-    if not is_classifier(estimator):
-        raise SpecError(
-            f"{name} can't predict classes: give a scikit-learn classifier such as LogisticRegression(), "
-            "or a Pipeline that ends in one."
-        )
-
-
-def paths(jobs: Sequence[Job]) -> list[list[int]]:
-    """Which jobs gain from being run one after another: those that differ in a `FastLogisticRegression`'s C alone.
-
-    Returns:
-        Groups of positions in ``jobs``, each in order of growing C; a job that none other is like is its own group.
-    """
-    groups: dict[object, list[int]] = {}
-    for i, job in enumerate(jobs):
-        groups.setdefault(_path_key(job) or i, []).append(i)
-    return [sorted(group, key=lambda i: _inverse_rate(jobs[i])) for group in groups.values()]
-
-
-def new_path(n: int) -> RegularizationPath | None:
-    """What ``n`` jobs of one group (see `paths`) share; None for a job on its own."""
-    if n == 1:
-        return None
-    from mnistkit.estimators import RegularizationPath
-
-    return RegularizationPath()
 
 
 def train(
@@ -207,19 +87,6 @@ def train(
 def _probe(split: Split) -> Any:
     """The rows on which a later release of the libraries is compared with this one."""
     return evolve(split, images=probe_rows(split.images), labels=probe_rows(split.labels)).X()
-
-
-def _path_key(job: Job) -> bytes | None:
-    """What jobs of one path have in common; None for a job that isn't part of any."""
-    if not isinstance(job, TrainingJob) or job.model.type != _FAST:
-        return None
-    params = {name: value for name, value in job.model.params.items() if name != "C"}
-    return to_json([params, job.seed, job.limit, job.model_format, job.experiment])
-
-
-def _inverse_rate(job: Job) -> float:
-    C = job.model.params.get("C", 1.0) if isinstance(job, TrainingJob) else 1.0
-    return float(C) if isinstance(C, (int, float)) else 0.0
 
 
 def _features(estimator: Any, split: Split) -> Any:

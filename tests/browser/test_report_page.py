@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mnistkit import ScriptJob, Trainer
-from mnistkit.dataset import DatasetManifest
-from mnistkit.idx import write_idx
+from mnistkit.data.idx import write_idx
+from mnistkit.data.manifest import DatasetManifest
 
 pytest.importorskip("playwright", reason="the dependency group 'browser' isn't installed")
 pytest.importorskip("matplotlib")

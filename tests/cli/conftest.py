@@ -16,7 +16,7 @@ import pytest
 from attrs import frozen
 
 from mnistkit.cli import main
-from mnistkit.idx import write_idx
+from mnistkit.data.idx import write_idx
 from mnistkit.trainer import Trainer
 
 PROGRAM = (sys.executable, "-c", "from mnistkit.cli import main; main()")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mnistkit import load_dataset
-from mnistkit.png import encode_grey
+from mnistkit.utils.png import encode_grey
 
 pytest.importorskip("PIL", reason="the extra 'cli' isn't installed")
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from mnistkit.jobs import ScriptJob
-from mnistkit.runs import Run, RunState
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

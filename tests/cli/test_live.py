@@ -8,8 +8,10 @@ import pytest
 
 from mnistkit.cli import output
 from mnistkit.cli.live import _Rows, shown
-from mnistkit.runs import MetricPoint, Run, RunState, utc_now
-from paper import Paper
+from mnistkit.runs.record import MetricPoint, RunState
+from mnistkit.runs.run import Run
+from mnistkit.utils.clock import utc_now
+from support.stub_backend import Paper
 
 Screen = Callable[..., list[str]]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mnistkit.files import file_info
-from mnistkit.promotion import promote
+from mnistkit.registry.promotion import promote
 from mnistkit.trainer import Trainer
+from mnistkit.utils.files import file_info
 
 Program = Callable[..., Any]
 

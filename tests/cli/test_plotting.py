@@ -11,7 +11,7 @@ import pytest
 from sklearn.naive_bayes import GaussianNB
 
 from mnistkit import ScriptJob
-from mnistkit.results import run_evaluation
+from mnistkit.evaluation.results import run_evaluation
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

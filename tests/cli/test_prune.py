@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mnistkit.jobs import TrainingJob
-from mnistkit.local.run_store import RunStore
-from mnistkit.runs import RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.record import RunState
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

@@ -68,7 +68,7 @@ def test_a_drawing_is_recognised(mnistkit: Program) -> None:
 
 def test_classes_have_their_names(mnistkit: Program, tmp_path: Path) -> None:
     """The answer says what the run's data called the class."""
-    from mnistkit.dataset import DatasetManifest
+    from mnistkit.data.manifest import DatasetManifest
     from mnistkit.testing.data import write_tiny_mnist
 
     folder = write_tiny_mnist(tmp_path / "named", n_train=100, n_test=20)

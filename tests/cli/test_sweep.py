@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnistkit.runs import RunState
+from mnistkit.runs.record import RunState
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

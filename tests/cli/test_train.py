@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mnistkit.interfaces import DataSource
-from mnistkit.runs import RunState
+from mnistkit.runs.record import RunState
 from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]

@@ -13,13 +13,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit.errors import ModelError, UsageError
-from mnistkit.export import export_version
-from mnistkit.linear import ARRAYS_FILE, HEADER_FILE, loads_linear
-from mnistkit.models import ModelVersion
-from mnistkit.persistence import load_model, loads_model, save_model
-from mnistkit.probe import PROBE_FILE, Probe
+from mnistkit.models.linear import ARRAYS_FILE, HEADER_FILE, loads_linear
+from mnistkit.models.persistence import loads_model, save_model
+from mnistkit.models.probe import PROBE_FILE, Probe
+from mnistkit.registry.export import export_version
+from mnistkit.registry.loading import load_model
+from mnistkit.registry.version import ModelVersion
 from mnistkit.trainer import Trainer
-from traps import traps
+from support.pickle_payloads import traps
 
 Program = Callable[..., Any]
 

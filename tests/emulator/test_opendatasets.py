@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 pytest.importorskip("h11")
 
 from emulator.conftest import Client
+from mnistkit.data.idx import read_idx
 from mnistkit.emulator import AzureMLEmulator, Settings
 from mnistkit.emulator.synthetic import FILES, write_digits
 from mnistkit.errors import NotFoundError
-from mnistkit.idx import read_idx
 
 HOSTS = ["https://azureopendatastorage.azurefd.net", "https://azureopendatastorage.blob.core.windows.net"]
 LABELS = "/mnist/t10k-labels-idx1-ubyte.gz"

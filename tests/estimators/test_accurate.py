@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mnistkit import Dataset
-from mnistkit.calibration import calibrate
+from mnistkit.data.idx import write_idx
 from mnistkit.estimators import (
     AccurateClassifier,
     ArrayRows,
@@ -23,9 +23,9 @@ from mnistkit.estimators import (
     RowBlocks,
     accurate,
 )
-from mnistkit.evaluation import predict
-from mnistkit.idx import write_idx
-from mnistkit.spec import ModelSpec
+from mnistkit.evaluation.calibration import calibrate
+from mnistkit.evaluation.scores import predict
+from mnistkit.jobs.spec import ModelSpec
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -16,12 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from mnistkit.data.idx import write_idx
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.estimators import ArrayRows, FastLogisticRegression, FileRows
 from mnistkit.estimators.newton import Problem, minimize
 from mnistkit.estimators.objectives import Multinomial, Objective, OneVsRest
-from mnistkit.idx import write_idx
-from mnistkit.persistence import loads_model, save_model
+from mnistkit.models.persistence import loads_model, save_model
 
 
 @pytest.mark.filterwarnings("ignore")

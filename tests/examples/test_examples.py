@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mnistkit.interfaces import DataSource
-from mnistkit.local.registry import FolderRegistry
+from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.testing import DataSourceSuite
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,7 +23,7 @@ SAYS = {
     "03_your_own_script.py": ("Accuracy is 0.", "'accuracy': 0.", "sklearn_mnist:1", "OneVsRestClassifier"),
     "04_your_own_backend.py": ("('circle', 'square', 'triangle')", "Completed", "shapes:1 says:"),
 }
-ELSEWHERE = {"05_azure_tutorial.py"}  # tests/azure runs it, where Azure's SDK is
+ELSEWHERE = {"05_azure_tutorial.py"}  # tests/azure_v1 runs it, where Azure's SDK is
 REGISTERS = {"04_your_own_backend.py": "shapes"}
 
 

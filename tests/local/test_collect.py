@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit.files import found_files, regular_files
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import ScriptJob
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.jobs.source_code import script_digests
 from mnistkit.local import scripts
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.scripts import collect, snapshot
-from mnistkit.local.stored import StoredRuns
-from mnistkit.runs import Run, RunState
-from mnistkit.sources import script_digests
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.scripts import collect
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.folder.backend import StoredRuns
+from mnistkit.runs.folder.snapshot import snapshot
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
+from mnistkit.utils.files import found_files, regular_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
 

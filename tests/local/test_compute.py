@@ -17,13 +17,15 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from mnistkit.context import get_context
 from mnistkit.errors import RunNotFoundError, RunStateError, StorageError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs import DATA_FOLDER, Environment, ScriptJob, TrainingJob
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.context import get_context
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing import GroupBackendSuite
 
 LOGISTIC = TrainingJob(model=ModelSpec("sklearn.linear_model.LogisticRegression", {"max_iter": 20}))
@@ -211,7 +213,7 @@ def test_records_outlive_the_process(backend: InProcessCompute, tiny_mnist: Data
     """Another process lists, reads and downloads earlier runs."""
     run = start(backend, LOGISTIC, tiny_mnist).wait(DEADLINE)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom mnistkit.local.compute import InProcessCompute\n"
+        "import sys\nfrom pathlib import Path\nfrom mnistkit.local.threads import InProcessCompute\n"
         "backend = InProcessCompute(sys.argv[1])\n[record] = backend.runs()\n"
         "path = backend.download(record.id, 'outputs/model.skops', Path(sys.argv[2]))\n"
         "print(record.id, record.state, record.metrics['accuracy'], path.stat().st_size > 0)\n"

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from mnistkit.estimators import FastLogisticRegression
+from mnistkit.estimators.warm_start import paths
 from mnistkit.interfaces import DataSource, GroupBackend
-from mnistkit.jobs import Job, ScriptJob, TrainingJob
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.registry import FolderRegistry
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.trainer import Trainer
-from mnistkit.training import paths
 
 SPEC = ModelSpec.from_estimator(FastLogisticRegression(tol=1e-6))
 DEADLINE = 60.0

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mnistkit.jobs import ScriptJob
-from mnistkit.local.run_store import RunStore
-from mnistkit.runs import RunState
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.record import RunState
 
 Logged = tuple[RunStore, str]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mnistkit.interfaces import ComputeBackend
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.runs import Run
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.run import Run
 from mnistkit.testing import GroupBackendSuite
 
 

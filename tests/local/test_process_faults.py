@@ -18,15 +18,16 @@ from typing import Any
 import psutil
 import pytest
 
-import misbehaving
-import submitters
-from misbehaving import GENERATIONS, MARK, await_gone, await_marked, marked
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs import Environment, Job, ScriptJob, TrainingJob
-from mnistkit.local.process_compute import ProcessCompute, _Worker
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
-from naive_process import NaiveProcessCompute
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
+from support import misbehaving, submitters
+from support.misbehaving import GENERATIONS, MARK, await_gone, await_marked, marked
+from support.naive_process import NaiveProcessCompute
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes as Linux shows them")
 
@@ -247,7 +248,7 @@ ENDS = [  # fault, error, cause, exit code, signal, what the log tells
 KINDS: dict[str, Callable[..., Job]] = {
     "script": a_job,
     "training": lambda script, fault, **options: TrainingJob(
-        model=ModelSpec("misbehaving_classifiers.Faulty", {"fault": fault}), **options
+        model=ModelSpec("support.misbehaving_classifiers.Faulty", {"fault": fault}), **options
     ),
 }
 
@@ -308,7 +309,7 @@ def test_only_the_last_lines_are_told(backend: ProcessCompute, tiny_mnist: DataS
 
 def test_exiting_cleanly_from_fit_is_no_success(backend: ProcessCompute, tiny_mnist: DataSource) -> None:
     """A training process that exits with 0 before the model is there has Failed."""
-    model = ModelSpec("misbehaving_classifiers.Faulty", {"fault": "leave"})
+    model = ModelSpec("support.misbehaving_classifiers.Faulty", {"fault": "leave"})
     run = submitted(backend, TrainingJob(model=model), tiny_mnist)
     ends_as(run, RunState.FAILED)
     assert run.record.attempts[0].exit_code == 0
@@ -371,7 +372,7 @@ def settled(measure: Callable[[], Any]) -> Any:
 def test_canceling_at_any_moment_ends_once(backend: ProcessCompute, tiny_mnist: DataSource, times: int) -> None:
     """Whenever it is asked to stop, a run ends once: Completed, with its model, or Canceled, without one."""
     generator = random.Random(times)
-    job = TrainingJob(model=ModelSpec("misbehaving_classifiers.Brief", {"seconds": 0.05}))
+    job = TrainingJob(model=ModelSpec("support.misbehaving_classifiers.Brief", {"seconds": 0.05}))
     for _ in range(2):  # the worker is there when the second one begins
         begun = time.monotonic()
         submitted(backend, job, tiny_mnist).wait(DEADLINE)

@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
-import submitters
-from misbehaving import GENERATIONS, MARK, await_gone, await_marked
 from mnistkit import Trainer
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import ScriptJob, TrainingJob
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.local.registry import FolderRegistry
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.job import ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
+from support import submitters
+from support.misbehaving import GENERATIONS, MARK, await_gone, await_marked
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and signals")
 
@@ -69,7 +70,7 @@ def until(condition: Callable[[], object]) -> None:
 def flaky(tmp_path: Path, fault: str, times: int, **options: Any) -> TrainingJob:
     """A job that goes wrong so many times."""
     params = {"fault": fault, "times": times, "file": str(tmp_path / "tries")}
-    return TrainingJob(model=ModelSpec("misbehaving_classifiers.Flaky", params), **options)
+    return TrainingJob(model=ModelSpec("support.misbehaving_classifiers.Flaky", params), **options)
 
 
 @pytest.mark.parametrize(("fault", "cause"), [("kill", "killed"), ("system-exit", "error")])
@@ -286,7 +287,7 @@ def test_a_job_sees_the_environment_of_its_program(tmp_path: Path, tiny_mnist: A
         "json.dump(dict(os.environ), open('outputs/environment.json', 'w'))\n"
         "time.sleep(1)\n"
     )
-    path = str(Path(submitters.__file__).parent)
+    path = str(Path(submitters.__file__).parents[1])
     secrets = {"AZURE_CLIENT_SECRET": "a secret", "SOME_TOKEN": "another"}
     with submitters.start(
         "show_environment", tmp_path / "home", tiny_mnist, script, MKL_NUM_THREADS="7", MNISTKIT_MINE="mine", **secrets

@@ -22,9 +22,10 @@ from hypothesis.stateful import (
 )
 
 from mnistkit.interfaces import DataSource
-from mnistkit.jobs import ScriptJob
-from mnistkit.local.process_compute import ProcessCompute
-from mnistkit.runs import Run, RunRecord, RunState
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork")
 

@@ -15,10 +15,11 @@ import psutil
 import pytest
 
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs import ScriptJob
-from mnistkit.local.process_compute import ProcessCompute, _Worker
-from mnistkit.runs import Run, RunState
-from naive_process import NaiveProcessCompute
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
+from support.naive_process import NaiveProcessCompute
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux shows it")
 

@@ -18,7 +18,6 @@ from attrs import evolve, fields_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnistkit.catalog import search_models
 from mnistkit.errors import (
     IntegrityError,
     InvalidNameError,
@@ -27,17 +26,19 @@ from mnistkit.errors import (
     StorageError,
     UsageError,
 )
-from mnistkit.files import FileInfo
 from mnistkit.interfaces import ModelRegistry
-from mnistkit.local import disk
-from mnistkit.local.registry import FolderRegistry
-from mnistkit.manifest import Manifest, read_version
-from mnistkit.models import ModelRef, ModelVersion
-from mnistkit.names import check_name
-from mnistkit.persistence import load_model, save_model
-from mnistkit.promotion import promote, resolve_model, rollback
+from mnistkit.local.registry import durable as disk
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.models.persistence import save_model
+from mnistkit.registry.loading import load_model
+from mnistkit.registry.manifest import Manifest, read_version
+from mnistkit.registry.promotion import promote, resolve_model, rollback
+from mnistkit.registry.search import search_models
+from mnistkit.registry.version import ModelRef, ModelVersion
 from mnistkit.testing import ModelRegistrySuite
 from mnistkit.testing.model_registry import HOSTILE_NAMES
+from mnistkit.utils.files import FileInfo
+from mnistkit.utils.names import check_name
 
 TESTS = Path(__file__).parents[1]
 
@@ -89,7 +90,7 @@ def _flip(path: Path, position: int = 3) -> None:
 
 _NAIVE_SUITE = """
 import pytest
-from naive import NaiveRegistry
+from support.naive import NaiveRegistry
 from mnistkit.testing import ModelRegistrySuite
 
 class TestNaive(ModelRegistrySuite):

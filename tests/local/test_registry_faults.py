@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from crash_states import crash_states, write_tree
-from disk_operations import Log, Operation, Refuse, Stop, Stopped, watching
 from mnistkit.errors import StorageError
-from mnistkit.local import disk
-from mnistkit.local.layout import Layout
-from mnistkit.local.registry import FolderRegistry
-from mnistkit.models import Assignment
+from mnistkit.local.registry import durable as disk
+from mnistkit.local.registry.layout import Layout
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.registry.version import Assignment
+from support.crash_states import crash_states, write_tree
+from support.disk_operations import Log, Operation, Refuse, Stop, Stopped, watching
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or sys.version_info < (3, 11), reason="operations are watched through os and its pathlib"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit import runs
 from mnistkit.errors import MnistkitError
-from mnistkit.files import file_info
 from mnistkit.interfaces import ModelRegistry
-from mnistkit.local.registry import FolderRegistry
-from naive import NaiveRegistry
+from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.runs import run as runs
+from mnistkit.utils.files import file_info
+from support.naive import NaiveRegistry
 
 TESTS = Path(__file__).parents[1]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -35,7 +35,14 @@ def source(tmp_path: Path) -> Path:
 
 def _run(task: str, kind: type, root: Path, source: Path, *numbers: int, locks: bool = True) -> list[str]:
     """Run `registry_writers`; returns what its processes said."""
-    command = [sys.executable, str(TESTS / "registry_writers.py"), task, kind.__name__, str(root), str(source)]
+    command = [
+        sys.executable,
+        str(TESTS / "support" / "registry_writers.py"),
+        task,
+        kind.__name__,
+        str(root),
+        str(source),
+    ]
     environment = {**os.environ, **({} if locks else {"NO_LOCKS": "1"})}
     done = subprocess.run(
         [*command, *map(str, numbers)], capture_output=True, text=True, timeout=280, check=False, env=environment

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistkit import plots
-from mnistkit.evaluation import evaluate
+from mnistkit.evaluation.scores import evaluate
 from plots import subjects
 
 BASELINE = Path(__file__).parent / "baseline"

@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from mnistkit.dataset import Dataset, Split
-from mnistkit.jobs import TrainingJob
-from mnistkit.local.compute import InProcessCompute
-from mnistkit.runs import MetricPoint, Run, RunRecord, RunState, Transition
-from mnistkit.spec import ModelSpec
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState, Transition
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.sweep import Sweep, Trial
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)

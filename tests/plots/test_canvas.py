@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from mnistkit import plots
 from mnistkit.errors import MissingExtraError, StorageError, UsageError
-from mnistkit.evaluation import evaluate
+from mnistkit.evaluation.scores import evaluate
 from mnistkit.plots.canvas import COLOURS, RED, save
 from plots import subjects
 from plots.drawings import DRAWINGS

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="the extra 'plot' isn't installed")
 
 from mnistkit import plots
-from mnistkit.evaluation import evaluate
+from mnistkit.evaluation.scores import evaluate
 from plots import drawings, subjects
 
 

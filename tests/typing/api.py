@@ -45,12 +45,13 @@ from mnistkit import (
     search_models,
 )
 from mnistkit.azureml import AmlCompute, OpenDatasetsMnist, WorkspaceRegistry, connect
-from mnistkit.calibration import Calibration, calibrate
-from mnistkit.evaluation import Predictions, predict
-from mnistkit.export import export_version
-from mnistkit.linear import LinearModel, loads_linear
-from mnistkit.persistence import load_probe
-from mnistkit.pictures import Imported, LeftOut, export_pictures, import_pictures
+from mnistkit.data.image_folder import Imported, LeftOut, export_pictures, import_pictures
+from mnistkit.evaluation.calibration import Calibration, calibrate
+from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
+from mnistkit.evaluation.robustness import Robustness, measure_robustness
+from mnistkit.evaluation.scores import Predictions, predict
+from mnistkit.models.linear import LinearModel, loads_linear
+from mnistkit.models.probe import Probe
 from mnistkit.plots import (
     class_balance,
     confusion,
@@ -64,12 +65,11 @@ from mnistkit.plots import (
     timeline,
     weights,
 )
-from mnistkit.probe import Probe
-from mnistkit.pruning import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
-from mnistkit.report import run_report, sweep_report, write_report
-from mnistkit.results import run_dataset, run_evaluation, run_model
-from mnistkit.robustness import Robustness, measure_robustness
-from mnistkit.signing import Signature, check_signature, make_keys, sign
+from mnistkit.registry.export import export_version
+from mnistkit.registry.loading import load_probe
+from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
+from mnistkit.reports import run_report, sweep_report, write_report
+from mnistkit.runs.retention import DeletesRuns, PruningPlan, plan_pruning, prune, registered_versions
 
 
 def train(classifier: Any) -> None:

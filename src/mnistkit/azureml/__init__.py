@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from mnistkit.azureml.compute import AmlCompute
-    from mnistkit.azureml.data import OpenDatasetsMnist
-    from mnistkit.azureml.registry import WorkspaceRegistry
-    from mnistkit.azureml.workspace import connect
-
-__all__ = ["AmlCompute", "OpenDatasetsMnist", "WorkspaceRegistry", "connect"]
-
-_HOMES = {
-    "AmlCompute": "mnistkit.azureml.compute",
-    "OpenDatasetsMnist": "mnistkit.azureml.data",
-    "WorkspaceRegistry": "mnistkit.azureml.registry",
-    "connect": "mnistkit.azureml.workspace",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "v1.compute": ["AmlCompute"],
+        "v1.data": ["OpenDatasetsMnist"],
+        "v1.registry": ["WorkspaceRegistry"],
+        "v1.workspace": ["connect"],
+    },
+)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from mnistkit.cli.output import safe
-from mnistkit.text import duration
-from mnistkit.timeline import Phase
+from mnistkit.runs.record import Phase
+from mnistkit.utils.text import duration
 
 __all__ = ["bars", "matrix", "spans"]
 

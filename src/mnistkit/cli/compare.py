@@ -11,9 +11,9 @@ from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, DataOpt
 from mnistkit.errors import UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.comparison import Comparison
-    from mnistkit.models import ModelVersion
-    from mnistkit.robustness import Robustness
+    from mnistkit.evaluation.comparison import Comparison
+    from mnistkit.evaluation.robustness import Robustness
+    from mnistkit.registry.version import ModelVersion
     from mnistkit.trainer import Trainer
 
 __all__ = ["EXAMPLES", "compare"]
@@ -45,10 +45,10 @@ def compare(
     The images are the test images of the data that both were trained on, unless --data names others.
     """
     from mnistkit.cli.watch import fetched, showing_progress
-    from mnistkit.comparison import compare as compared
-    from mnistkit.persistence import load_model
-    from mnistkit.promotion import resolve_model
-    from mnistkit.robustness import measure_robustness
+    from mnistkit.evaluation.comparison import compare as compared
+    from mnistkit.evaluation.robustness import measure_robustness
+    from mnistkit.registry.loading import load_model
+    from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer import Trainer
 
     trainer = Trainer.from_config(data=data)
@@ -112,7 +112,7 @@ def _print(found: Comparison) -> None:
 
 
 def _print_robust(names: tuple[str, str], found: list[Robustness]) -> None:
-    from mnistkit.robustness import UNITS
+    from mnistkit.evaluation.robustness import UNITS
 
     first, second = found
     rows = [

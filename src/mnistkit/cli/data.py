@@ -14,7 +14,7 @@ from mnistkit.cli.plotting import DataPlot, NumberOption, OutOption, check_out, 
 from mnistkit.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
+    from mnistkit.data.dataset import Dataset
     from mnistkit.trainer import Trainer
 
 __all__ = ["app", "cached_datasets"]
@@ -131,8 +131,8 @@ def show(
 def cached_datasets() -> dict[str, tuple[str, int]]:
     """The folder and size in bytes of each named dataset that is in the cache."""
     from mnistkit import plugins
-    from mnistkit.dataset import MANIFEST
-    from mnistkit.training import dataset_folder
+    from mnistkit.data.fetching import dataset_folder
+    from mnistkit.data.manifest import MANIFEST
 
     found = {}
     for name in plugins.names("dataset"):
@@ -154,7 +154,7 @@ def _load(uri: str | None) -> tuple[Trainer, Dataset]:
 
 
 def _folder(trainer: Trainer) -> Path:
-    from mnistkit.training import dataset_folder
+    from mnistkit.data.fetching import dataset_folder
 
     return trainer.data.fetch(dataset_folder(trainer.data))
 

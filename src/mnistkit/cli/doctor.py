@@ -90,7 +90,7 @@ def _shorter(finding: Finding, earlier: list[Finding]) -> Finding:
 
 
 def _versions() -> list[Finding]:
-    from mnistkit.jobs import library_versions
+    from mnistkit.jobs.environment import library_versions
 
     findings = [Finding("versions", ok=True, detail=", ".join(f"{k} {v}" for k, v in library_versions().items()))]
     for name in _LIBRARIES:
@@ -115,8 +115,7 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
 
 
 def _settings() -> list[Finding]:
-    from mnistkit.config import find_config
-    from mnistkit.settings import home_folder
+    from mnistkit.config import find_config, home_folder
 
     config = find_config()
     home = home_folder(config.home)
@@ -128,7 +127,7 @@ def _settings() -> list[Finding]:
 
 def _cache() -> list[Finding]:
     from mnistkit.cli.data import cached_datasets
-    from mnistkit.settings import cache_folder
+    from mnistkit.config import cache_folder
 
     folder = cache_folder()
     names = ", ".join(cached_datasets()) or "none yet"
@@ -136,7 +135,7 @@ def _cache() -> list[Finding]:
 
 
 def _network() -> list[Finding]:
-    from mnistkit.settings import is_offline, mirror
+    from mnistkit.config import is_offline, mirror
 
     where = "forbidden by MNISTKIT_OFFLINE" if is_offline() else "allowed"
     return [
@@ -157,7 +156,7 @@ def _models() -> list[Finding]:
 
 
 def _azure() -> list[Finding]:
-    from mnistkit.azureml.diagnosis import look_around
+    from mnistkit.azureml.v1.diagnosis import look_around
     from mnistkit.config import find_config
 
     config = find_config()

@@ -52,7 +52,7 @@ def import_(
     Ctrl-C leaves nothing.
     """
     from mnistkit.cli.watch import showing_progress
-    from mnistkit.pictures import import_pictures
+    from mnistkit.data.image_folder import import_pictures
 
     with showing_progress("Reading"):
         made = import_pictures(
@@ -105,7 +105,7 @@ def export(
     'mnistkit data import' makes the same dataset of them again, to the byte. Ctrl-C leaves nothing.
     """
     from mnistkit.cli.watch import fetched, showing_progress
-    from mnistkit.pictures import export_pictures
+    from mnistkit.data.image_folder import export_pictures
     from mnistkit.trainer import Trainer
 
     dataset = fetched(Trainer.from_config(data=source))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistkit.data.image_folder.fitting import background, centred
+from mnistkit.data.image_folder.reading import read_grey
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
-from mnistkit.pictures.fitting import background, centred
-from mnistkit.pictures.reading import read_grey
 
 __all__ = ["fitted_to", "read_images"]
 

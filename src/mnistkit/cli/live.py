@@ -12,10 +12,12 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from mnistkit.cli import output
-from mnistkit.runs import Run, RunState, utc_now
-from mnistkit.text import safe
-from mnistkit.views import metrics_text, phases_text
-from mnistkit.watching import LogTail, StateNews
+from mnistkit.runs.following import LogTail, StateNews
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
+from mnistkit.runs.views import metrics_text, phases_text
+from mnistkit.utils.clock import utc_now
+from mnistkit.utils.text import safe
 
 __all__ = ["active", "shown"]
 

@@ -16,15 +16,15 @@ from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, c
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
 from mnistkit.cli.signing import unsigned
+from mnistkit.config import verify_keys
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
-from mnistkit.models import ModelRef
-from mnistkit.settings import verify_keys
-from mnistkit.verification import Verification
+from mnistkit.registry.verification import Verification
+from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
-    from mnistkit.interfaces import ModelRegistry
-    from mnistkit.models import Assignment, ModelVersion
+    from mnistkit.data.dataset import Dataset
+    from mnistkit.registry.registry import ModelRegistry
+    from mnistkit.registry.version import Assignment, ModelVersion
     from mnistkit.trainer import Trainer
 
 __all__ = ["app", "model_json"]
@@ -66,7 +66,7 @@ def list_models(
     as_json: JsonOption = False,
 ) -> None:
     """List all models with all their versions, newest first, or those with these tags and within these bounds."""
-    from mnistkit.catalog import search_models
+    from mnistkit.registry.search import search_models
 
     if metric is None and (at_least is not None or at_most is not None):
         raise UsageError("--min and --max are bounds of a metric: name it, such as --metric accuracy.")
@@ -105,7 +105,7 @@ def show(
 
     It is asked for the test images of the data that it was trained on, unless --data names others.
     """
-    from mnistkit.promotion import resolve_model
+    from mnistkit.registry.promotion import resolve_model
 
     check_out(plot, out)
     models = _trainer().models
@@ -181,7 +181,7 @@ def promote(
 
     Prints what the alias points to now. A version that isn't better is no failure: the exit code is 0 then, too.
     """
-    from mnistkit import promotion
+    from mnistkit.registry import promotion
 
     if if_better is None and (min_delta or mode is not Mode.MAX):
         raise UsageError("--min-delta and --mode say how to compare: name the metric with --if-better.")
@@ -206,7 +206,7 @@ def promote(
 @app.command(cls=Command, epilog=examples("mnistkit models rollback sklearn_mnist champion --reason 'alarm at night'"))
 def rollback(name: NameArgument, alias: AliasArgument, *, reason: ReasonOption = "") -> None:
     """Undo the last promotion of an alias."""
-    from mnistkit import promotion
+    from mnistkit.registry import promotion
 
     model = promotion.rollback(_trainer().models, name, alias, reason=reason)
     output.say(f"{model.name}@{alias}\t{model.id}\t{model.version}")
@@ -243,7 +243,7 @@ def download(
     into: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put the files; created if need be.")] = Path(),
 ) -> None:
     """Copy a version's files, verified."""
-    from mnistkit.promotion import resolve_model
+    from mnistkit.registry.promotion import resolve_model
 
     models = _trainer().models
     model = resolve_model(models, ref)
@@ -274,7 +274,7 @@ def verify(
     parsed = ModelRef.parse(ref) if ref else ModelRef("")
     version = parsed.version
     if parsed.alias is not None:
-        from mnistkit.promotion import resolve_model
+        from mnistkit.registry.promotion import resolve_model
 
         version = resolve_model(models, parsed).version
     found = models.verify(parsed.name or None, version)

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.text import Text
 
-from mnistkit import text as words
-from mnistkit.text import safe
+from mnistkit.utils import text as words
+from mnistkit.utils.text import safe
 
 __all__ = [
     "complain",

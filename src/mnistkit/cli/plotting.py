@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # loads numpy
     from rich.console import Console
     from rich.text import Text
 
-    from mnistkit.dataset import Dataset
-    from mnistkit.evaluation import Evaluation, Predictions
-    from mnistkit.runs import Run
+    from mnistkit.data.dataset import Dataset
+    from mnistkit.evaluation.scores import Evaluation, Predictions
+    from mnistkit.runs.run import Run
 
 __all__ = ["DataPlot", "ModelPlot", "NumberOption", "OutOption", "RunPlot", "Subject", "check_out", "plot", "plot_data"]
 
@@ -85,15 +85,15 @@ class Subject:
     @cached_property
     def predictions(self) -> Predictions:
         """What the model takes the test images for."""
-        from mnistkit.evaluation import predict
+        from mnistkit.evaluation.scores import predict
 
         return predict(self.model, self.dataset.test)
 
     @cached_property
     def evaluation(self) -> Evaluation:
         """How good it is: as the run found, else asked now."""
-        from mnistkit.evaluation import evaluate
-        from mnistkit.results import run_evaluation
+        from mnistkit.evaluation.results import run_evaluation
+        from mnistkit.evaluation.scores import evaluate
 
         if self.run is not None:
             try:
@@ -195,7 +195,7 @@ def _confusion(subject: Subject, _console: Console, *, errors: bool) -> list[Tex
 def _answered(subject: Subject, console: Console, *, wrong: bool) -> list[Text]:
     import numpy as np
 
-    from mnistkit.plots.answers import caption, wrong_first
+    from mnistkit.plots.predictions import caption, wrong_first
 
     predictions, test = subject.predictions, subject.dataset.test
     chosen = wrong_first(predictions) if wrong else np.random.default_rng(0).permutation(len(test))
@@ -208,8 +208,8 @@ def _answered(subject: Subject, console: Console, *, wrong: bool) -> list[Text]:
 
 
 def _reliability(subject: Subject, console: Console) -> list[Text]:
-    from mnistkit.calibration import calibrate
     from mnistkit.cli.charts import bars
+    from mnistkit.evaluation.calibration import calibrate
 
     found = calibrate(subject.predictions)
     output.note(f"Right answers by confidence; confidence is off by {100 * found.error:.1f} points on average.")

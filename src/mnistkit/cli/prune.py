@@ -12,8 +12,8 @@ from mnistkit.cli.command import FAILED, JsonOption, confirm, examples
 from mnistkit.errors import UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.pruning import KeptRun, PruningPlan
-    from mnistkit.runs import RunRecord
+    from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.retention import KeptRun, PruningPlan
 
 __all__ = ["EXAMPLES", "prune"]
 
@@ -43,7 +43,7 @@ def prune(
 
     A run stays if it hasn't ended, or if a registered model came from it, or if --keep or --older-than keeps it.
     """
-    from mnistkit import pruning
+    from mnistkit.runs import retention as pruning
     from mnistkit.trainer import Trainer
 
     if keep is None and older_than is None:

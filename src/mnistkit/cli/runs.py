@@ -20,8 +20,9 @@ from mnistkit.cli.plotting import plot as draw
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
-    from mnistkit.runs import Run, RunRecord
+    from mnistkit.data.dataset import Dataset
+    from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.run import Run
     from mnistkit.trainer import Trainer
 
 __all__ = ["app", "find_run", "run_json"]
@@ -192,7 +193,7 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Even if a registered model came from it.")] = False,
 ) -> None:
     """Delete a run with all its files, for ever. Registered models have files of their own and stay."""
-    from mnistkit.pruning import DeletesRuns
+    from mnistkit.runs.retention import DeletesRuns
 
     trainer = _trainer()
     try:
@@ -283,14 +284,14 @@ def _trainer() -> Trainer:
 
 
 def _job_text(record: RunRecord) -> str:
-    from mnistkit.views import job_text
+    from mnistkit.runs.views import job_text
 
     return job_text(record.job)
 
 
 def _subject(run: Run, n: int) -> Subject:
     def load() -> Any:
-        from mnistkit.results import run_model
+        from mnistkit.evaluation.results import run_model
 
         return run_model(run)
 
@@ -331,7 +332,7 @@ def _facts(record: RunRecord) -> dict[str, str | None]:
 
 def _states(record: RunRecord) -> list[str]:
     """When it entered each state, and how long it was in it."""
-    from mnistkit.text import duration
+    from mnistkit.utils.text import duration
 
     lines = []
     for transition, phase in zip_longest(record.transitions, record.phases):
@@ -342,7 +343,7 @@ def _states(record: RunRecord) -> list[str]:
 
 
 def _attempts(record: RunRecord) -> list[str]:
-    from mnistkit.views import attempt_rows
+    from mnistkit.runs.views import attempt_rows
 
     return [f"{row[0]}: {', '.join(part for part in row[1:] if part)}" for row in attempt_rows(record)]
 

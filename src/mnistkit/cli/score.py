@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # loads numpy
     import numpy as np
     from numpy.typing import NDArray
 
-    from mnistkit.models import ModelVersion
+    from mnistkit.registry.version import ModelVersion
     from mnistkit.trainer import Trainer
 
 __all__ = ["EXAMPLES", "score", "trained_on"]
@@ -50,8 +50,8 @@ def score(
     background is inverted.
     """
     from mnistkit.config import find_config
-    from mnistkit.persistence import load_model
-    from mnistkit.promotion import resolve_model
+    from mnistkit.registry.loading import load_model
+    from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer import Trainer
 
     if not files and not index:
@@ -135,7 +135,7 @@ def trained_on(trainer: Trainer, version: ModelVersion) -> str | None:
 
 def _class_names(trainer: Trainer, version: ModelVersion) -> tuple[str, ...]:
     """What the run that made the model called its classes; empty if that isn't known any more."""
-    from mnistkit.results import run_evaluation
+    from mnistkit.evaluation.results import run_evaluation
 
     if version.run_id is None:
         return ()

@@ -13,9 +13,9 @@ from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, Trusted
 from mnistkit.errors import IntegrityError, SignatureError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.interfaces import ModelRegistry
-    from mnistkit.models import ModelVersion
-    from mnistkit.verification import Problem
+    from mnistkit.registry.registry import ModelRegistry
+    from mnistkit.registry.verification import Problem
+    from mnistkit.registry.version import ModelVersion
 
 __all__ = ["EXPORT_EXAMPLES", "KEYGEN_EXAMPLES", "SIGN_EXAMPLES", "export", "keygen", "sign", "unsigned"]
 
@@ -30,7 +30,7 @@ def keygen(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The private key; the public one is FILE.pub.")],
 ) -> None:
     """Make a pair of keys to sign models with: FILE, for you alone, and FILE.pub, for those who load them."""
-    from mnistkit.signing import make_keys
+    from mnistkit.registry.signing import make_keys
 
     private, public = make_keys(file)
     output.note(f"Keep {private} to yourself. Who sets MNISTKIT_VERIFY_KEY={public} loads what it has signed only.")
@@ -43,7 +43,7 @@ def sign(
     key: Annotated[Path, typer.Option(metavar="FILE", help="The private key.")],
 ) -> None:
     """Vouch for a version: sign its name, number and digest, after its files were compared with what was registered."""
-    from mnistkit import signing
+    from mnistkit.registry import signing
 
     models, model = _found(ref)
     problems = models.verify(model.name, model.version).problems
@@ -62,7 +62,7 @@ def export(
     allow_version_mismatch: AllowMismatchOption = False,
 ) -> None:
     """Write a version as ONNX, for programs without Python, and compare its answers with the model's."""
-    from mnistkit.export import export_version
+    from mnistkit.registry.export import export_version
 
     models, model = _found(ref)
     path = export_version(
@@ -78,8 +78,8 @@ def export(
 
 def unsigned(models: ModelRegistry, name: str | None, version: int | None, keys: Sequence[Path]) -> Iterator[Problem]:
     """The versions that none of the keys has signed, of those that can be read."""
-    from mnistkit.signing import check_signature
-    from mnistkit.verification import Problem
+    from mnistkit.registry.signing import check_signature
+    from mnistkit.registry.verification import Problem
 
     for each in models.names() if name is None else (name,):
         for model in models.versions(each) if version is None else (models.get(each, version),):
@@ -90,7 +90,7 @@ def unsigned(models: ModelRegistry, name: str | None, version: int | None, keys:
 
 
 def _found(ref: str) -> tuple[ModelRegistry, ModelVersion]:
-    from mnistkit.promotion import resolve_model
+    from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer import Trainer
 
     models = Trainer.from_config().models

@@ -19,10 +19,10 @@ from mnistkit.cli.runs import run_json
 from mnistkit.errors import NotFoundError, RunFailedError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.jobs import TrainingJob
-    from mnistkit.models import ModelVersion
-    from mnistkit.reuse import Explanation
-    from mnistkit.runs import Run
+    from mnistkit.jobs.job import TrainingJob
+    from mnistkit.registry.version import ModelVersion
+    from mnistkit.runs.reuse import Explanation
+    from mnistkit.runs.run import Run
     from mnistkit.sweeps.sweep import Sweep
     from mnistkit.trainer import Trainer
 
@@ -240,7 +240,7 @@ def _rates(text: str) -> list[float]:
 def _model_name(name: str | None) -> str:
     """The name to register under, checked before anything is spent on training."""
     from mnistkit.config import find_config
-    from mnistkit.names import check_name
+    from mnistkit.utils.names import check_name
 
     return check_name(find_config().model if name is None else name, "model name")
 
@@ -326,7 +326,7 @@ def _check_file(option: str, path: Path | None) -> None:
 
 
 def _check(run: Run) -> None:
-    from mnistkit.runs import RunState
+    from mnistkit.runs.record import RunState
 
     if run.state is not RunState.COMPLETED:
         detail = f": {run.error.rstrip('.')}" if run.error else ""

@@ -16,12 +16,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED
 from mnistkit.cli.live import active, shown
-from mnistkit.progress import Step, listening
-from mnistkit.runs import Run
+from mnistkit.runs.run import Run
+from mnistkit.utils.progress import Step, listening
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.dataset import Dataset
-    from mnistkit.jobs import Job
+    from mnistkit.data.dataset import Dataset
+    from mnistkit.jobs.job import Job
     from mnistkit.trainer import Trainer
 
 __all__ = ["fetched", "showing_progress", "train_all", "wait_for"]

@@ -1,18 +1,16 @@
 """Estimators for data shaped like MNIST: a faster logistic regression, and an accurate classifier."""
 
-from mnistkit.estimators.accurate import AccurateClassifier
-from mnistkit.estimators.gradients import OrientedGradients
-from mnistkit.estimators.logistic import FastLogisticRegression, RegularizationPath
-from mnistkit.estimators.nystroem_ridge import NystroemRidgeClassifier
-from mnistkit.estimators.rows import ArrayRows, FileRows, RowBlocks
+from __future__ import annotations
 
-__all__ = [
-    "AccurateClassifier",
-    "ArrayRows",
-    "FastLogisticRegression",
-    "FileRows",
-    "NystroemRidgeClassifier",
-    "OrientedGradients",
-    "RegularizationPath",
-    "RowBlocks",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "accurate": ["AccurateClassifier"],
+        "gradients": ["OrientedGradients"],
+        "logistic": ["FastLogisticRegression", "RegularizationPath"],
+        "nystroem_ridge": ["NystroemRidgeClassifier"],
+        "rows": ["ArrayRows", "FileRows", "RowBlocks"],
+    },
+)

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mnistkit.data.idx import read_idx_header
 from mnistkit.errors import DataFormatError
-from mnistkit.idx import read_idx_header
 
 __all__ = ["ArrayRows", "FileRows", "RowBlocks", "SelectedRows", "TransformedRows", "scaled_block", "scaled_rows"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +12,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from mnistkit.context import RUN_FOLDER_VARIABLE
-from mnistkit.errors import InvalidNameError, RunFailedError
-from mnistkit.files import found_files
-from mnistkit.jobs import DATA_FOLDER, ScriptJob
-from mnistkit.names import check_file
-from mnistkit.sources import IGNORED, MAX_BYTES
+from mnistkit.errors import InvalidNameError
+from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
+from mnistkit.runs.context import RUN_FOLDER_VARIABLE
+from mnistkit.runs.folder.snapshot import CODE
+from mnistkit.utils.files import found_files
+from mnistkit.utils.names import check_file
 
-__all__ = ["MAX_COLLECTED", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script", "snapshot"]
+__all__ = ["MAX_COLLECTED", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script"]
 
-CODE = "code"
-"""The folder of a run that holds the copy of the script's folder."""
 
 MAX_FILES = 10_000
 """The most files that `collect` takes."""
@@ -32,7 +29,6 @@ MAX_COLLECTED = 10 * 2**30
 """The most that they may hold, in bytes."""
 
 _LISTED = 20
-_IGNORED = shutil.ignore_patterns(*IGNORED)
 _GRACE = 5.0
 _PASSED = frozenset(
     [
@@ -63,36 +59,6 @@ _PASSED = frozenset(
     ]
 )
 _PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "MNISTKIT_")
-
-
-def snapshot(job: ScriptJob, run_folder: Path) -> None:
-    """Copy the script's folder into the run, so that later edits don't change what ran.
-
-    Version control, caches, virtual environments and earlier outputs are left out; so are links, pipes and devices.
-
-    Raises:
-        RunFailedError: The folder is larger than 300 MiB.
-    """
-    source = Path(job.source_directory)
-    store = run_folder.parent.resolve()
-    total = 0
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        paths = {name: Path(folder, name) for name in names}
-        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or p.resolve() == store}
-        return {*_IGNORED(folder, names), *odd}
-
-    def copy(origin: str, target: str) -> str:
-        nonlocal total
-        total += Path(origin).stat().st_size
-        if total > MAX_BYTES:
-            raise RunFailedError(
-                f"{source} holds more than {MAX_BYTES >> 20} MiB: keep data out of the script's folder, "
-                "and pass it as the job's data."
-            )
-        return str(shutil.copy2(origin, target))
-
-    shutil.copytree(source, run_folder / CODE, ignore=ignored, copy_function=copy)
 
 
 def run_script(job: ScriptJob, data_folder: Path, run_folder: Path, log: Path, should_stop: Callable[[], bool]) -> int:

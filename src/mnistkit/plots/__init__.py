@@ -10,22 +10,15 @@ differ in their marks, and colour scales go from light to dark.
 
 from __future__ import annotations
 
-from mnistkit.plots.answers import misclassified, prediction_grid, reliability
-from mnistkit.plots.confusion import confusion
-from mnistkit.plots.data import class_balance, mean_images, sample_grid
-from mnistkit.plots.runs import learning_curve, sweep_curve, timeline
-from mnistkit.plots.weights import weights
+import lazy_loader
 
-__all__ = [
-    "class_balance",
-    "confusion",
-    "learning_curve",
-    "mean_images",
-    "misclassified",
-    "prediction_grid",
-    "reliability",
-    "sample_grid",
-    "sweep_curve",
-    "timeline",
-    "weights",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "confusion": ["confusion"],
+        "data": ["class_balance", "mean_images", "sample_grid"],
+        "predictions": ["misclassified", "prediction_grid", "reliability"],
+        "runs": ["learning_curve", "sweep_curve", "timeline"],
+        "weights": ["weights"],
+    },
+)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mnistkit.errors import MissingExtraError, StorageError, UsageError
-from mnistkit.files import write_atomically
-from mnistkit.text import safe
+from mnistkit.utils.files import write_atomically
+from mnistkit.utils.text import safe
 
 if TYPE_CHECKING:  # an optional dependency
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.evaluation import Evaluation
+from mnistkit.evaluation.scores import Evaluation
 from mnistkit.plots.canvas import axes_of, drawn_on, tick_classes
 
 if TYPE_CHECKING:  # an optional dependency

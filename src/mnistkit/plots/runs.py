@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mnistkit.errors import NotFoundError, UnknownNameError
 from mnistkit.plots.canvas import BLUE, COLOURS, GREY, MARKS, RED, axes_of, drawn_on, key, plain
-from mnistkit.runs import Run, RunRecord, RunState
-from mnistkit.text import duration, number
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
+from mnistkit.utils.text import duration, number
 
 if TYPE_CHECKING:  # an optional dependency, and what asks for its report with these pictures
     from matplotlib.axes import Axes

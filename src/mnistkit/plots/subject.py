@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnistkit.dataset import Dataset
+from mnistkit.data.dataset import Dataset
 from mnistkit.errors import UsageError
-from mnistkit.results import run_dataset, run_model
-from mnistkit.runs import Run
+from mnistkit.evaluation.results import run_dataset, run_model
+from mnistkit.runs.run import Run
 
 __all__ = ["classifier_and_data", "classifier_of"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.dataset import Dataset
+from mnistkit.data.dataset import Dataset
 from mnistkit.errors import NotFoundError, UsageError
-from mnistkit.folding import fold
+from mnistkit.evaluation.results import run_evaluation
+from mnistkit.models.linear_export import fold
 from mnistkit.plots.canvas import Grid
 from mnistkit.plots.subject import classifier_of
-from mnistkit.results import run_evaluation
-from mnistkit.runs import Run
+from mnistkit.runs.run import Run
 
 if TYPE_CHECKING:  # an optional dependency
     from matplotlib.figure import Figure, SubFigure

@@ -1,6 +1,13 @@
-"""Many runs: what a sweep tries, its result, how its jobs are run, and Optuna's samplers."""
+"""Sweeps: what to try, how its jobs are run, and the result."""
 
-from mnistkit.sweeps.search import Halving
-from mnistkit.sweeps.sweep import Sweep, Trial
+from __future__ import annotations
 
-__all__ = ["Halving", "Sweep", "Trial"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "search": ["Halving"],
+        "sweep": ["Sweep", "Trial"],
+    },
+)

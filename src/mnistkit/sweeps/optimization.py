@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from mnistkit.errors import MissingExtraError, UsageError
-from mnistkit.jobs import TrainingJob
-from mnistkit.runs import Run, RunState
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.sweep import Trial
 from mnistkit.sweeps.trials import SubmitAll, canceling, wait_until_fewer
 

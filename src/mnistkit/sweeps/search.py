@@ -10,8 +10,9 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from mnistkit.errors import UsageError
-from mnistkit.runs import Run, RunState
-from mnistkit.training import check_classifier
+from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 
 __all__ = ["Halving", "check_parameters", "combinations", "configured"]
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from attrs import field, frozen
 
-from mnistkit import markup
 from mnistkit.errors import MissingExtraError, NotFoundError, StorageError
-from mnistkit.files import write_atomically
-from mnistkit.jobs import TrainingJob
-from mnistkit.runs import Run, RunState, best_run
-from mnistkit.text import number, safe
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run, best_run
+from mnistkit.utils import markup
+from mnistkit.utils.files import write_atomically
+from mnistkit.utils.text import number, safe
 
 if TYPE_CHECKING:  # an optional dependency
     import pandas as pd
@@ -150,7 +151,7 @@ class Sweep(Sequence[Run]):
         Raises:
             StorageError: It can't be written.
         """
-        from mnistkit.report import default_name, sweep_report, write_report
+        from mnistkit.reports import default_name, sweep_report, write_report
 
         return write_report(sweep_report(self), path or default_name(self.name))
 

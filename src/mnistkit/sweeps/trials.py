@@ -12,13 +12,14 @@ from typing import Any
 
 import attrs
 
-from mnistkit.codec import to_json
 from mnistkit.errors import UsageError
-from mnistkit.interfaces import ComputeBackend
-from mnistkit.jobs import Job, TrainingJob
-from mnistkit.runs import Run, RunState
+from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Trial
+from mnistkit.utils.serialization import to_json
 
 __all__ = [
     "RunRung",

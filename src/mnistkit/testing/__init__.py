@@ -7,32 +7,15 @@ without an import.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:  # the suites import pytest, which only tests have
-    from mnistkit.testing.compute_backend import ComputeBackendSuite
-    from mnistkit.testing.data import write_tiny_mnist
-    from mnistkit.testing.data_source import DataSourceSuite
-    from mnistkit.testing.group_backend import GroupBackendSuite
-    from mnistkit.testing.model_registry import ModelRegistrySuite
-
-__all__ = ["ComputeBackendSuite", "DataSourceSuite", "GroupBackendSuite", "ModelRegistrySuite", "write_tiny_mnist"]
-
-_MODULES = {
-    "ComputeBackendSuite": "mnistkit.testing.compute_backend",
-    "DataSourceSuite": "mnistkit.testing.data_source",
-    "GroupBackendSuite": "mnistkit.testing.group_backend",
-    "ModelRegistrySuite": "mnistkit.testing.model_registry",
-    "write_tiny_mnist": "mnistkit.testing.data",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "compute_backend": ["ComputeBackendSuite"],
+        "data": ["write_tiny_mnist"],
+        "data_source": ["DataSourceSuite"],
+        "group_backend": ["GroupBackendSuite"],
+        "model_registry": ["ModelRegistrySuite"],
+    },
+)

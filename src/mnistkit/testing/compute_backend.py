@@ -12,9 +12,10 @@ from attrs import frozen
 
 from mnistkit.errors import InvalidNameError, NotFoundError, RunNotFoundError, SpecError, UsageError
 from mnistkit.interfaces import ComputeBackend, DataSource
-from mnistkit.jobs import DATA_FOLDER, Job, ScriptJob, TrainingJob
-from mnistkit.runs import Run, RunRecord, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.contract import ContractSuite
 
 __all__ = ["ComputeBackendSuite"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.idx import write_idx
+from mnistkit.data.idx import write_idx
 
 __all__ = ["write_tiny_mnist"]
 

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from mnistkit.dataset import Dataset, find_idx_files
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.layout import find_idx_files
 from mnistkit.errors import DataError, NotFoundError, StorageError
-from mnistkit.files import file_info
 from mnistkit.interfaces import DataSource, KnownContent, PinnedSource
 from mnistkit.testing.contract import ContractSuite
+from mnistkit.utils.files import file_info
 
 __all__ = ["DataSourceSuite"]
 

@@ -8,9 +8,10 @@ import pytest
 
 from mnistkit.errors import SpecError, UsageError
 from mnistkit.interfaces import DataSource, GroupBackend
-from mnistkit.jobs import Job, TrainingJob
-from mnistkit.runs import Run, RunState
-from mnistkit.spec import ModelSpec
+from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.runs.record import RunState
+from mnistkit.runs.run import Run
 from mnistkit.testing.compute_backend import ComputeBackendSuite, HeldData
 
 __all__ = ["GroupBackendSuite"]

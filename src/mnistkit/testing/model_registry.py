@@ -22,11 +22,12 @@ from mnistkit.errors import (
     StorageError,
     UsageError,
 )
-from mnistkit.files import FileInfo, sha256_hex
 from mnistkit.interfaces import ModelRegistry
-from mnistkit.models import FORMATS, ModelVersion
+from mnistkit.models.files import FORMATS
+from mnistkit.registry.verification import Verification
+from mnistkit.registry.version import ModelVersion
 from mnistkit.testing.contract import ContractSuite
-from mnistkit.verification import Verification
+from mnistkit.utils.files import FileInfo, sha256_hex
 
 __all__ = ["HOSTILE_NAMES", "ModelRegistrySuite"]
 
@@ -99,7 +100,7 @@ HOSTILE_NAMES: Final = (
     ),
     *("a" * 65, "a" * 5000, "a" * 100_000, '"a"', "'a'", "<a>"),
 )
-"""Texts that break `mnistkit.names.NAME_RULE`: climbing, absolute, encoded, reserved, look-alikes, too long."""
+"""Texts that break `mnistkit.utils.NAME_RULE`: climbing, absolute, encoded, reserved, look-alikes, too long."""
 
 _GOOD_NAMES = ("a", "Z9", "sklearn_mnist", "a.b-c_d", "2026-01-31", "console", "a" * 64)
 _FILES = {"model.skops": b"the model", "labels.txt": "zéro\nun\n".encode(), "extra/deep/empty.bin": b""}

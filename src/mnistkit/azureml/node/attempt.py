@@ -15,7 +15,7 @@ from typing import Any
 
 from mnistkit.azureml.node.forwarding import PICTURES_FILE
 from mnistkit.azureml.node.job import ERROR_FILE, JOB_FILE, RUN_FOLDER
-from mnistkit.context import FolderContext, using_context
+from mnistkit.runs.context import FolderContext, using_context
 
 __all__ = ["NodeContext", "main"]
 
@@ -63,7 +63,7 @@ def _script(spec: dict[str, Any], data_folder: str) -> None:
 def _flush() -> None:
     """Send what the script has logged through the SDK itself, which keeps it back until somebody asks."""
     if "azureml.core.run" in sys.modules:
-        from mnistkit.azureml._sdk import submitted_run
+        from mnistkit.azureml.v1._sdk import submitted_run
 
         with contextlib.suppress(Exception):
             run = submitted_run()
@@ -83,11 +83,12 @@ def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
 
 
 def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
-    from mnistkit.azureml.pins import identified
-    from mnistkit.codec import from_json
-    from mnistkit.context import get_context
-    from mnistkit.jobs import TrainingJob
-    from mnistkit.training import DataFolder, read_dataset, train
+    from mnistkit.azureml.v1.pins import identified
+    from mnistkit.data.fetching import DataFolder, read_dataset
+    from mnistkit.jobs.job import TrainingJob
+    from mnistkit.runs.context import get_context
+    from mnistkit.training import train
+    from mnistkit.utils.serialization import from_json
 
     job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)
     uri = spec["uri"]

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml._sdk import scalar, submitted_run, translated
+from mnistkit.azureml.v1._sdk import scalar, submitted_run, translated
 from mnistkit.errors import MnistkitError
 
 __all__ = ["PICTURES_FILE", "Forwarder"]
@@ -102,7 +102,7 @@ class Forwarder:
         )
 
     def _new(self, name: str) -> Iterator[dict[str, Any]]:
-        """The whole lines that were added to a file; odd ones are left out, as `mnistkit.context` does."""
+        """The whole lines that were added to a file; odd ones are left out, as `mnistkit.runs.context` does."""
         try:
             with (self._folder / name).open("rb") as stream:
                 stream.seek(self._read[name])

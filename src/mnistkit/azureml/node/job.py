@@ -21,8 +21,8 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from mnistkit.azureml._sdk import JOB_FOLDER
 from mnistkit.azureml.node.forwarding import Forwarder
+from mnistkit.azureml.v1._sdk import JOB_FOLDER
 
 __all__ = ["ERROR_FILE", "JOB_FILE", "JOB_FOLDER", "LIBRARY_FILE", "MANIFEST_FILE", "PROPERTY", "RUN_FOLDER", "main"]
 

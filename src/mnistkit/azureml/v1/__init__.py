@@ -1,0 +1,3 @@
+"""Azure Machine Learning through version 1 of its SDK."""
+
+from __future__ import annotations

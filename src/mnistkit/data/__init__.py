@@ -1,0 +1,22 @@
+"""Datasets, and where their files come from: mirrors, folders, scikit-learn's digits, folders of images."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "dataset": ["Dataset", "Split"],
+        "fetching": ["fetch_dataset"],
+        "folders": ["DigitsSource", "FolderSource"],
+        "idx": ["read_idx"],
+        "image_folder.exporting": ["export_pictures"],
+        "image_folder.importing": ["Imported", "import_pictures"],
+        "image_folder.listing": ["LeftOut"],
+        "manifest": ["DatasetManifest"],
+        "source": ["DataSource", "KnownContent", "PinnedSource"],
+        "web.catalog": ["CATALOG"],
+        "web.source": ["WebSource"],
+    },
+)

@@ -1,0 +1,35 @@
+from mnistkit.data.dataset import Dataset as Dataset
+from mnistkit.data.dataset import Split as Split
+from mnistkit.data.fetching import fetch_dataset as fetch_dataset
+from mnistkit.data.folders import DigitsSource as DigitsSource
+from mnistkit.data.folders import FolderSource as FolderSource
+from mnistkit.data.idx import read_idx as read_idx
+from mnistkit.data.image_folder.exporting import export_pictures as export_pictures
+from mnistkit.data.image_folder.importing import Imported as Imported
+from mnistkit.data.image_folder.importing import import_pictures as import_pictures
+from mnistkit.data.image_folder.listing import LeftOut as LeftOut
+from mnistkit.data.manifest import DatasetManifest as DatasetManifest
+from mnistkit.data.source import DataSource as DataSource
+from mnistkit.data.source import KnownContent as KnownContent
+from mnistkit.data.source import PinnedSource as PinnedSource
+from mnistkit.data.web.catalog import CATALOG as CATALOG
+from mnistkit.data.web.source import WebSource as WebSource
+
+__all__ = [
+    "CATALOG",
+    "DataSource",
+    "Dataset",
+    "DatasetManifest",
+    "DigitsSource",
+    "FolderSource",
+    "Imported",
+    "KnownContent",
+    "LeftOut",
+    "PinnedSource",
+    "Split",
+    "WebSource",
+    "export_pictures",
+    "fetch_dataset",
+    "import_pictures",
+    "read_idx",
+]

@@ -1,0 +1,220 @@
+"""Class-named folders of PNG and JPEG files become the four IDX files of a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from mnistkit.data.idx import write_idx
+from mnistkit.data.image_folder.fitting import background, centred, resized
+from mnistkit.data.image_folder.folders import check_free, new_folder
+from mnistkit.data.image_folder.listing import LeftOut, Listing, PictureFile, list_pictures
+from mnistkit.data.image_folder.reading import open_unfollowed, read_grey
+from mnistkit.data.manifest import DatasetManifest
+from mnistkit.errors import DataFormatError, NotFoundError, UsageError
+from mnistkit.utils import progress
+from mnistkit.utils.files import FileInfo, file_info
+
+__all__ = ["Imported", "import_pictures"]
+
+_FRACTION = 0.2
+_MAX_SIDE = 1024
+_MAX_BYTES = 2**30
+_LIGHT = 127
+_REPORTS = 200
+_SHOWN = 3
+
+_Files = dict[str, FileInfo]
+
+
+@frozen(kw_only=True)
+class Imported:
+    """What became of a folder of pictures.
+
+    Attributes:
+        folder: Holds the four IDX files and ``dataset.json``.
+        class_names: One per label, label 0 first.
+        train: How many images there are to train on.
+        test: How many there are to test on.
+        light: How many of the pictures are on a light ground, after inversion if that was asked for.
+        unseen: Classes that have no image to train on.
+        left_out: What couldn't be read, or isn't where a picture of a class would be.
+    """
+
+    folder: Path
+    class_names: tuple[str, ...]
+    train: int
+    test: int
+    light: int
+    unseen: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def uri(self) -> str:
+        """What `mnistkit.load_dataset` takes."""
+        return f"idx:{self.folder}"
+
+
+def import_pictures(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = (28, 28),
+    invert: bool = False,
+    centre: bool = False,
+    test_fraction: float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Imported:
+    """Turn a folder of pictures into a dataset: four IDX files and a ``dataset.json`` with the names of the classes.
+
+    The folder has a folder per class with PNG or JPEG files, at any depth below it; or ``train`` and ``test`` folders
+    with one per class each. The name of a class is its folder's; classes are in the order of their names, of their
+    numbers if all are numbers. A ``dataset.json``, as `export_pictures` writes, says name, version and classes instead.
+    Hidden files don't count, and no symbolic link is followed.
+
+    A picture that can't be read is left out and listed. Progress is reported in bytes; interrupted, it leaves nothing.
+    The same files and arguments give the same dataset, byte for byte.
+
+    Args:
+        folder: Holds the pictures.
+        out: The folder to make; it isn't there yet, or is empty.
+        size: ``(h, w)`` of the images; at most 1024 each. Pictures are scaled in their proportions.
+        invert: Turn dark on light into light on dark, as MNIST is.
+        centre: Crop each picture to its ink and place that by its centre of mass, as MNIST was made.
+        test_fraction: The share of each class that becomes the test split; None for 0.2, or for what the ``test``
+            folder holds.
+        seed: Chooses the test split.
+        name: Of the dataset; None for the folder's.
+
+    Raises:
+        NotFoundError: There is no such folder.
+        UsageError: An argument can't be right, or ``out`` is there already. Nothing was written.
+        DataFormatError: There are no classes, more than 256, or no pictures left for one of the splits.
+        MissingExtraError: Pillow isn't installed.
+        StorageError: ``out`` can't be written, or a folder can't be listed.
+    """
+    folder, out = Path(folder), Path(out)
+    _check(folder, out, size, test_fraction)
+    listing = list_pictures(folder)
+    _check_listing(listing, folder, size, test_fraction)
+    left_out, light = list(listing.left_out), 0
+    images = np.empty((len(listing.pictures), *size), dtype=np.uint8)
+    read: list[PictureFile] = []
+    for picture in _reporting(listing.pictures, folder):
+        try:
+            image = _fitted(folder / picture.file, size, invert=invert, centre=centre)
+        except (DataFormatError, OSError) as error:
+            left_out.append(LeftOut(picture.file, _reason(error, folder / picture.file)))
+            continue
+        light += background(image) > _LIGHT
+        images[len(read)] = image
+        read.append(picture)
+    images = images[: len(read)]
+    is_test = _test_split(read, test_fraction or _FRACTION, seed)
+    if not is_test.any() or is_test.all():
+        raise DataFormatError(_too_few(folder, read, "train" if is_test.all() and read else "test", left_out))
+    labels = np.array([picture.label for picture in read], dtype=np.uint8)
+    with new_folder(out) as staging:
+        DatasetManifest(
+            name=name or listing.name,
+            version=listing.version,
+            class_names=listing.class_names,
+            files=_write(staging, images, labels, is_test),
+        ).write(staging)
+    return Imported(
+        folder=out.absolute(),
+        class_names=listing.class_names,
+        train=int((~is_test).sum()),
+        test=int(is_test.sum()),
+        light=light,
+        unseen=tuple(name for label, name in enumerate(listing.class_names) if label not in labels[~is_test]),
+        left_out=tuple(sorted(left_out, key=lambda each: each.file)),
+    )
+
+
+def _check(folder: Path, out: Path, size: tuple[int, int], test_fraction: float | None) -> None:
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
+        raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds a folder per class.")
+    if not all(1 <= side <= _MAX_SIDE for side in size):
+        raise UsageError(f"size={size}: use 1 to {_MAX_SIDE} pixels, such as (28, 28).")
+    if test_fraction is not None and not 0 < test_fraction < 1:
+        raise UsageError(f"test_fraction={test_fraction}: use a share between 0 and 1, such as 0.2.")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{out} is inside {folder}, among the pictures: name a folder elsewhere.")
+    check_free(out)
+
+
+def _check_listing(listing: Listing, folder: Path, size: tuple[int, int], test_fraction: float | None) -> None:
+    has_halves = any(picture.half is not None for picture in listing.pictures)
+    if has_halves and test_fraction is not None:
+        raise UsageError(f"{folder} has its own test pictures: leave test_fraction={test_fraction} out.")
+    needed = len(listing.pictures) * size[0] * size[1]
+    if needed > _MAX_BYTES:
+        raise UsageError(
+            f"{len(listing.pictures)} pictures of {size[0]}x{size[1]} are {needed} bytes; a dataset may have "
+            f"{_MAX_BYTES}: use a smaller size."
+        )
+
+
+def _reporting(pictures: Sequence[PictureFile], folder: Path) -> Iterator[PictureFile]:
+    """Yield the pictures one by one, while progress is reported."""
+    total, done, told = sum(picture.size for picture in pictures), 0, 0
+    task = f"{folder.name or folder}: {len(pictures)} pictures"
+    try:
+        for picture in pictures:
+            if done - told >= total / _REPORTS:
+                progress.report(progress.Step(task, done, total))
+                told = done
+            yield picture
+            done += picture.size
+    finally:
+        progress.report(progress.Step(task, done, total, finished=True))
+
+
+def _fitted(path: Path, size: tuple[int, int], *, invert: bool, centre: bool) -> NDArray[np.uint8]:
+    with open_unfollowed(path) as stream:
+        picture = read_grey(stream, name=path)
+    if invert:
+        picture = 255 - picture
+    return centred(picture, size, path) if centre else resized(picture, size)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return str(text or error).removeprefix(f"{path} ").rstrip(".")
+
+
+def _test_split(pictures: Sequence[PictureFile], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which pictures are to test on: as their folders say, else that share of each class, at least one of two."""
+    if any(picture.half is not None for picture in pictures):
+        return np.array([picture.half == 1 for picture in pictures])
+    labels = np.array([picture.label for picture in pictures], dtype=np.int64)
+    is_test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.random.default_rng([seed, label]).permutation(np.nonzero(labels == label)[0])
+        count = min(max(int(len(members) * fraction + 0.5), 1), len(members) - 1)
+        is_test[members[:count]] = True
+    return is_test
+
+
+def _write(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], is_test: NDArray[np.bool_]) -> _Files:
+    """Write the four IDX files, and say what they are."""
+    parts = {}
+    for part, chosen in (("train", ~is_test), ("t10k", is_test)):
+        parts[f"{part}-images-idx3-ubyte"] = images[chosen]
+        parts[f"{part}-labels-idx1-ubyte"] = labels[chosen]
+    for file, array in parts.items():
+        write_idx(folder / file, array)
+    return {file: file_info(folder / file) for file in parts}
+
+
+def _too_few(folder: Path, read: Sequence[PictureFile], part: str, left_out: Sequence[LeftOut]) -> str:
+    reasons = "; ".join(f"{each.file}: {each.reason}" for each in left_out[:_SHOWN])
+    detail = f" Left out: {reasons}{'; ...' if len(left_out) > _SHOWN else ''}" if reasons else ""
+    return f"{folder}: {len(read)} pictures can be read, and none is left for the {part} split.{detail}"

@@ -1,0 +1,56 @@
+"""The manifest of a dataset: ``dataset.json`` beside its IDX files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from mnistkit.errors import StorageError
+from mnistkit.utils.files import FileInfo, write_atomically
+from mnistkit.utils.serialization import from_json, to_json
+
+__all__ = ["MANIFEST", "DatasetManifest", "read_manifest"]
+
+MANIFEST = "dataset.json"
+
+
+@frozen(kw_only=True)
+class DatasetManifest:
+    """What ``dataset.json`` next to the IDX files says of them.
+
+    Attributes:
+        name: For people.
+        version: Of the data.
+        class_names: One per label, label 0 first.
+        files: The IDX files by path relative to the folder. Unless it is empty, no other file is read,
+            and each one is verified.
+    """
+
+    name: str
+    version: str = "1"
+    class_names: tuple[str, ...] = ()
+    files: Mapping[str, FileInfo] = field(factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write it as ``dataset.json`` into ``folder``, atomically."""
+        write_atomically(folder / MANIFEST, to_json(self))
+
+
+def read_manifest(folder: Path) -> DatasetManifest:
+    """Return the manifest of a folder; one of the folder's name alone if it has none.
+
+    Raises:
+        StorageError: It can't be read.
+        DataFormatError: It can't be understood.
+    """
+    path = folder / MANIFEST
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return DatasetManifest(name=folder.resolve().name or "dataset")
+    except OSError as error:
+        raise StorageError(f"Can't read {path}: {error.strerror or error}. Make it readable, or remove it.") from error
+    manifest: DatasetManifest = from_json(data, DatasetManifest, path)
+    return manifest

@@ -1,0 +1,92 @@
+"""Where the four IDX files of a dataset come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # numpy comes with it
+    from mnistkit.data.manifest import DatasetManifest
+
+__all__ = ["DataSource", "KnownContent", "PinnedSource"]
+
+
+class DataSource(ABC):
+    """Where the four IDX files of a dataset come from.
+
+    A source is a cheap value: making one does no I/O. The folder that `fetch` returns is what
+    `mnistkit.data.Dataset.from_folder` reads, here or on a remote node: the four IDX files, plain or
+    ``.gz``, at any depth, and optionally a ``dataset.json`` with name, version, class names and hashes.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """What identifies the data, without any I/O: ``"mnist"``, ``"digits"``, ``"idx:/data/mine"``.
+
+        The same source gives the same text every time, in every process.
+        """
+
+    @abstractmethod
+    def fetch(self, into: Path) -> Path:
+        """Make the files available and return the folder that holds them.
+
+        Idempotent: what is already in ``into`` is verified and kept, what is bad there is replaced. Safe to
+        call from several processes at once with the same ``into``. After a failure nothing half-written is
+        visible under a final name.
+
+        Args:
+            into: A folder that this source may fill; created if need be. A source whose data is already on
+                this machine may leave it alone and return its own folder.
+
+        Returns:
+            An existing folder with the four IDX files.
+
+        Raises:
+            DownloadError: No place delivered the data; lists each one and why.
+            ChecksumError: The data is there, but isn't what is pinned, and can't be replaced.
+            DataFormatError: A file is missing, ambiguous or no IDX file of the right kind.
+            NotFoundError: The place that the source names doesn't exist.
+            StorageError: Something has to be written into ``into``, and can't be.
+        """
+
+
+class PinnedSource(DataSource):
+    """A data source that knows what its files are, so that who reads them at once need not have them hashed twice."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def expected(self, into: Path) -> DatasetManifest | None:
+        """What the files in ``into`` must be, told without reading them: who reads by it verifies as much as `fetch`.
+
+        Args:
+            into: The folder that `fetch` fills.
+
+        Returns:
+            None if only `fetch` can tell, as when ``into`` isn't complete.
+        """
+
+
+@runtime_checkable
+class KnownContent(Protocol):
+    """A `DataSource` that says what its data is without fetching it: then runs on it can be compared, and reused."""
+
+    @property
+    def uri(self) -> str:
+        """As `DataSource.uri`."""
+
+    def digests(self) -> Mapping[str, str]:
+        """What identifies the content that `DataSource.fetch` delivers, by file: sha256s. Fetches nothing.
+
+        Equal digests mean equal data, whatever the uri. Cheap: pinned values, or files of this machine read once.
+
+        Raises:
+            NotFoundError: The place that the source names doesn't exist.
+            DataFormatError: A file there is missing or ambiguous.
+            StorageError: A file there can't be read.
+        """

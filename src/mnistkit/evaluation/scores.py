@@ -1,0 +1,218 @@
+"""How good a classifier is on labelled data, as a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import UsageError
+
+__all__ = [
+    "EVALUATION_FILE",
+    "ClassScore",
+    "Evaluation",
+    "Predictions",
+    "evaluate",
+    "predict",
+    "score",
+    "wilson_interval",
+]
+
+
+@frozen(kw_only=True)
+class ClassScore:
+    """How well one class is recognised.
+
+    Attributes:
+        name: The class.
+        precision: Of what was taken for it, the share that was; 0 if nothing was.
+        recall: Of what it was, the share that was taken for it; 0 if there was none.
+        f1: The harmonic mean of the two.
+        support: How many there were.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@frozen(kw_only=True)
+class Evaluation:
+    """How good a classifier is on one split.
+
+    Attributes:
+        accuracy: The share of right answers, 0 to 1.
+        n: How many were asked.
+        classes: One score per class, in label order.
+        confusion: Counts: rows are true classes, columns predicted ones.
+        log_loss: The mean negative log-likelihood in nats, where the classifier gives probabilities for all classes.
+    """
+
+    accuracy: float
+    n: int
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    log_loss: float | None = None
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The lowest and highest accuracy that go well with these answers; see `wilson_interval`."""
+        return wilson_interval(round(self.accuracy * self.n), self.n, confidence)
+
+
+@frozen(kw_only=True, eq=False)
+class Predictions:
+    """What a classifier took each image of a split for.
+
+    Attributes:
+        truth: ``(n,) int64``: the labels.
+        predicted: ``(n,) int64``: what it took them for.
+        confidence: ``(n,) float64``: the probability that it gave to its answer, 0 to 1; None if it gives none.
+    """
+
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64] | None = None
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(n,)``: where it was right."""
+        right: NDArray[np.bool_] = self.predicted == self.truth
+        return right
+
+
+def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | None = None) -> Evaluation:
+    """Ask a fitted classifier for every image and count.
+
+    Args:
+        model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.
+        data: A dataset, of which the test split is asked for, or a split.
+        class_names: One per label, label 0 first; None for the dataset's own, or for the labels themselves.
+
+    Raises:
+        UsageError: There is no image, or the model takes images of another size.
+    """
+    split = data.test if isinstance(data, Dataset) else data
+    if class_names is None:
+        class_names = _class_names(data, model)
+    X = _asked(model, split)
+    return score(model, X, split.y, class_names)
+
+
+def predict(model: Any, split: Split) -> Predictions:
+    """Ask a fitted classifier for every image of ``split``: what it takes each one for, and how sure it is.
+
+    Args:
+        model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.
+        split: The labelled images.
+
+    Raises:
+        UsageError: There is no image, or the model takes images of another size.
+    """
+    X = _asked(model, split)
+    predicted = np.asarray(model.predict(X))
+    if not hasattr(model, "predict_proba"):
+        return Predictions(truth=split.y, predicted=predicted)
+    chosen = np.searchsorted(model.classes_, predicted)
+    confidence = np.asarray(model.predict_proba(X), dtype=np.float64)[np.arange(len(X)), chosen]
+    return Predictions(truth=split.y, predicted=predicted, confidence=confidence)
+
+
+def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names: Sequence[str]) -> Evaluation:
+    """`evaluate` on arrays that are already at hand: ``X`` is ``(n, h*w)``, ``y`` is ``(n,)``."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    labels = np.arange(len(class_names))
+    predicted, loss = _predict(model, X, y, labels)
+    precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
+    return Evaluation(
+        accuracy=float(np.mean(predicted == y)),
+        n=len(y),
+        classes=tuple(
+            ClassScore(name=name, precision=float(p), recall=float(r), f1=float(f), support=int(s))
+            for name, p, r, f, s in zip(class_names, precision, recall, f1, support, strict=True)
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion_matrix(y, predicted, labels=labels)),
+        log_loss=loss,
+    )
+
+
+def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The lowest and highest true share that go well with ``right`` of ``n``: Wilson's score interval.
+
+    With p = right/n and z the normal quantile of 1 - (1 - confidence)/2 it is::
+
+        (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n)
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+    American Statistical Association 22 (1927), 209-212. It stays within 0 and 1 and is close to its nominal coverage
+    also for few images and shares near 1, where the usual ``p ± z √(p(1 - p)/n)`` fails: L. D. Brown, T. T. Cai and
+    A. DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16 (2001), 101-133.
+
+    Args:
+        right: How many.
+        n: Of how many.
+        confidence: The share of samples whose interval holds the truth, between 0 and 1.
+
+    Raises:
+        UsageError: ``right`` of ``n`` can't be, or ``confidence`` isn't between 0 and 1.
+    """
+    if not 0 <= right <= n or n < 1:
+        raise UsageError(f"right={right}, n={n}: count at least one image, and 0 to n right ones.")
+    z = quantile(confidence)
+    p, square = right / n, z * z / n
+    middle = (p + square / 2) / (1 + square)
+    half = z * math.sqrt(p * (1 - p) / n + square / (4 * n)) / (1 + square)
+    return (0.0 if right == 0 else middle - half), (1.0 if right == n else middle + half)
+
+
+def quantile(confidence: float) -> float:
+    """How many standard errors each way hold this share of a normal distribution: 1.96 for 0.95.
+
+    Raises:
+        UsageError: It isn't between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence={confidence}: use a share between 0 and 1, such as 0.95.")
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _class_names(data: Dataset | Split, model: Any) -> Sequence[str]:
+    if isinstance(data, Dataset):
+        return data.class_names
+    highest = max(int(np.max(model.classes_)), int(data.labels.max(initial=0)))
+    return [str(label) for label in range(highest + 1)]
+
+
+def _asked(model: Any, split: Split) -> NDArray[np.floating]:
+    """The images as the model takes them."""
+    takes, (h, w) = getattr(model, "n_features_in_", None), split.images.shape[1:]
+    if not len(split):
+        raise UsageError("There is no image to ask for: use a split that holds some.")
+    if takes not in {None, h * w}:
+        raise UsageError(
+            f"The model takes images of {takes} pixels, but these have {h}x{w}: use the data that it was trained on."
+        )
+    return split.X()
+
+
+def _predict(
+    model: Any, X: NDArray[np.floating], y: NDArray[np.int64], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float | None]:
+    from sklearn.metrics import log_loss
+
+    predicted = np.asarray(model.predict(X))
+    if not hasattr(model, "predict_proba") or not np.array_equal(model.classes_, labels):
+        return predicted, None
+    return predicted, float(log_loss(y, model.predict_proba(X), labels=labels))
+
+
+EVALUATION_FILE = "evaluation.json"

@@ -1,0 +1,195 @@
+"""What to run, as values that go to JSON and back."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal, SupportsIndex, cast, get_args
+
+from attrs import field, frozen
+
+from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.jobs.environment import Environment
+from mnistkit.jobs.fingerprint import Fingerprint
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.utils.names import check_file, check_name
+
+__all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrainingJob"]
+
+DATA_FOLDER: Final = "${DATA_FOLDER}"
+"""Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
+
+ModelFormat = Literal["skops", "joblib", "linear"]
+"""How a model is written: see `mnistkit.models.save_model`."""
+
+RetryCause = Literal["error", "killed", "timeout"]
+"""How an attempt can end badly: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
+
+_MAX_SEED = 2**32 - 1
+
+
+def _experiment(value: str) -> str:
+    return check_name(value, "experiment name")
+
+
+def _whole(value: SupportsIndex) -> int | None:
+    """A whole number, numpy's too, as Python's; None if it isn't one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _seed(value: SupportsIndex) -> int:
+    seed = _whole(value)
+    if seed is None or not 0 <= seed <= _MAX_SEED:
+        raise UsageError(f"seed={value!r}: use a whole number from 0 to {_MAX_SEED}.")
+    return seed
+
+
+def _limit(value: SupportsIndex | None) -> int | None:
+    if value is None:
+        return None
+    limit = _whole(value)
+    if limit is None or limit < 1:
+        raise UsageError(f"limit={value!r}: use at least 1 training image, or None for all.")
+    return limit
+
+
+def _format(value: ModelFormat) -> ModelFormat:
+    if value not in get_args(ModelFormat):
+        raise UsageError(f"model_format={value!r}: use one of {', '.join(get_args(ModelFormat))}.")
+    return value
+
+
+def _timeout(value: float | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        is_right = 0 < value < math.inf
+    except TypeError:
+        is_right = False
+    if not is_right:
+        raise UsageError(f"timeout={value!r}: use seconds above 0, or None for no limit.")
+    return float(value)
+
+
+def _retries(value: SupportsIndex) -> int:
+    retries = _whole(value)
+    if retries is None or retries < 0:
+        raise UsageError(f"retries={value!r}: use 0 for a single attempt, or how many more to allow.")
+    return retries
+
+
+def _tags(values: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(values, Mapping):
+        raise UsageError(f"tags={values!r:.60}: use a dict of text by key.")
+    tags = {str(key): str(value) for key, value in values.items()}
+    try:
+        "".join([*tags, *tags.values()]).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"tags={tags!r:.60}: half of a character can't be written: {error.reason}.") from None
+    return tags
+
+
+def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
+    causes = tuple(values)
+    for cause in causes:
+        if cause not in get_args(RetryCause):
+            raise UsageError(f"retry_on: there is no {cause!r}; there are {', '.join(get_args(RetryCause))}.")
+    return cast("tuple[RetryCause, ...]", causes)
+
+
+def _arguments(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _entry(value: str) -> str:
+    return str(check_file(value, "entry script"))
+
+
+@frozen(kw_only=True)
+class TrainingJob:
+    """Fit this scikit-learn classifier on the data that it is submitted with.
+
+    Attributes:
+        model: The classifier, or a pipeline that ends in one.
+        seed: Reaches every ``random_state`` that isn't set.
+        limit: Train on a stratified subset of so many images; None for all.
+        model_format: ``"skops"``; ``"linear"`` for linear models as plain numbers; ``"joblib"`` for the tutorial's
+            ``outputs/sklearn_mnist_model.pkl``.
+        experiment: Groups runs.
+        tags: Free text by key.
+        timeout: Seconds that one attempt may take; None for no limit.
+        retries: How many more attempts to make after one that ended badly.
+        retry_on: Which bad ends are worth another attempt.
+        fingerprint: What its result depends on, as `Trainer.submit` found it. It isn't part of what is asked for:
+            jobs are equal with and without it.
+    """
+
+    model: ModelSpec
+    seed: int = field(default=42, converter=_seed)
+    limit: int | None = field(default=None, converter=_limit)
+    model_format: ModelFormat = field(default="skops", converter=_format)
+    experiment: str = field(default="default", converter=_experiment)
+    tags: Mapping[str, str] = field(factory=dict, converter=_tags)
+    timeout: float | None = field(default=None, converter=_timeout)
+    retries: int = field(default=0, converter=_retries)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
+    fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
+    kind: Literal["training"] = field(default="training", repr=False)
+
+
+@frozen
+class ScriptJob:
+    """Run a Python script of the user's, with its folder.
+
+    The script runs in a copy of the folder, as its working directory. What it writes to ``./outputs`` is kept
+    with the run; `mnistkit.get_context` in it logs metrics to the run.
+
+    Attributes:
+        source_directory: The folder with the script and whatever it imports.
+        entry_script: The script, relative to that folder.
+        arguments: Its command line; `DATA_FOLDER` stands for the data. Values are turned into text.
+        environment: What it needs; None for what is installed here.
+        experiment: Groups runs.
+        tags: Free text by key.
+        timeout: Seconds that one attempt may take; None for no limit.
+        retries: How many more attempts to make after one that ended badly.
+        retry_on: Which bad ends are worth another attempt.
+        fingerprint: As in `TrainingJob`.
+    """
+
+    source_directory: str = field(converter=os.fspath)
+    entry_script: str = field(default="train.py", converter=_entry)
+    arguments: tuple[str, ...] = field(default=(), converter=_arguments)
+    environment: Environment | None = field(default=None, kw_only=True)
+    experiment: str = field(default="default", converter=_experiment, kw_only=True)
+    tags: Mapping[str, str] = field(factory=dict, converter=_tags, kw_only=True)
+    timeout: float | None = field(default=None, converter=_timeout, kw_only=True)
+    retries: int = field(default=0, converter=_retries, kw_only=True)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes, kw_only=True)
+    fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False, kw_only=True)
+    kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
+
+    def check(self) -> None:
+        """Make sure that the folder and the script are there.
+
+        Raises:
+            NotFoundError: They aren't.
+        """
+        folder = Path(self.source_directory)
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder.absolute()} is not a folder: name the folder that holds {self.entry_script}.")
+        if not (folder / self.entry_script).is_file():
+            scripts = sorted(path.name for path in folder.glob("*.py"))
+            raise NotFoundError(
+                f"{folder.absolute()} holds no {self.entry_script}; its scripts: {', '.join(scripts) or 'none'}."
+            )
+
+
+Job = TrainingJob | ScriptJob
+"""What a backend can run."""

@@ -1,0 +1,156 @@
+"""The user's own code: what a script's folder holds, and the modules that an estimator is made of."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from mnistkit.errors import SpecError, UsageError
+from mnistkit.jobs.spec import lookup
+from mnistkit.utils.files import sha256_of
+
+__all__ = ["IGNORED", "MAX_BYTES", "module_digests", "script_digests"]
+
+IGNORED: Final = (
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "*.pyc",
+    ".mnistkit",
+    ".venv",
+    "venv",
+    ".tox",
+    ".ipynb_checkpoints",
+    "outputs",
+    "logs",
+)
+"""The files and folders in a script's folder that don't travel with it."""
+
+MAX_BYTES: Final = 300 * 2**20
+"""The most that a script's folder may hold, in bytes."""
+
+_TOLD_BY_VERSION = {"sklearn", "mnistkit", "numpy", "scipy", "joblib"}
+_INSTALLED = {"site-packages", "dist-packages"}
+_loaded: dict[str, tuple[ModuleSpec | None, str]] = {}
+
+
+def script_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of each file that travels with a script, by relative POSIX path.
+
+    That leaves out what `IGNORED` matches, links, and folders of runs.
+
+    Raises:
+        UsageError: The folder holds more than `MAX_BYTES`.
+        OSError: A file can't be read.
+    """
+    digests, total = {}, 0
+    for file, path in _script_files(folder, ""):
+        total += path.stat().st_size
+        if total > MAX_BYTES:
+            raise UsageError(f"{folder} holds more than {MAX_BYTES >> 20} MiB: keep data out of the script's folder.")
+        digests[file] = sha256_of(path)
+    return digests
+
+
+def module_digests(import_path: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What stands behind an importable class or function.
+
+    Args:
+        import_path: Such as ``"my_models.Voting"``.
+
+    Returns:
+        The sha256 of its module's source file, and of those of the user's modules that are imported there, by
+        file; and the versions of installed packages, by name. Python's own modules and those of scikit-learn and
+        mnistkit are left out.
+
+    Raises:
+        SpecError: It can't be imported, or a file has changed since it was: nobody knows which of the two will run.
+    """
+    value = lookup(import_path)
+    if value is None:
+        raise SpecError(f"{import_path!r} can't be imported here. Is its package installed, and its name right?")
+    files: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    _collect(getattr(value, "__module__", None) or import_path.rpartition(".")[0], files, versions)
+    return files, versions
+
+
+def _script_files(folder: Path, below: str) -> Iterator[tuple[str, Path]]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_symlink() or any(fnmatch.fnmatch(entry.name, pattern) for pattern in IGNORED):
+            continue
+        name, path = f"{below}{entry.name}", Path(entry.path)
+        if entry.is_file():
+            yield name, path
+        elif entry.is_dir() and not ((path / "job.json").exists() and (path / "record.json").exists()):  # a run
+            yield from _script_files(path, f"{name}/")
+
+
+def _collect(name: str, files: dict[str, str], versions: dict[str, str]) -> None:
+    """Add the module's file and, if it is the user's, those of what it imports; or its package's version."""
+    module = sys.modules.get(name)
+    top = name.partition(".")[0]
+    path = Path(getattr(module, "__file__", None) or "")
+    if module is None or top in _TOLD_BY_VERSION or top in sys.stdlib_module_names or not path.is_file():
+        return
+    if _INSTALLED & set(path.parts):
+        versions[top] = _version(top)
+        return
+    file = f"{name.replace('.', '/')}{'/__init__' if hasattr(module, '__path__') else ''}{path.suffix}"
+    if file in files:
+        return
+    files[file] = _digest(module, path)
+    for imported in _imports(module, path):
+        _collect(imported, files, versions)
+
+
+def _digest(module: ModuleType, path: Path) -> str:
+    digest = sha256_of(path)
+    spec, loaded = _loaded.get(module.__name__, (None, ""))
+    if spec is None or spec is not module.__spec__:  # seen for the first time, or reloaded since
+        _loaded[module.__name__] = (module.__spec__, digest)
+    elif loaded != digest:
+        raise SpecError(f"{path} has changed since {module.__name__} was imported: restart Python, or reload it.")
+    return digest
+
+
+def _imports(module: ModuleType, path: Path) -> Iterator[str]:
+    """What a module's source imports, absolute; also each parent package, whose ``__init__`` runs first."""
+    if path.suffix != ".py":
+        return
+    package = module.__package__ or ""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(base, package) if node.level else base
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            yield from _with_parents(name)
+    yield from _with_parents(package)
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def _version(top: str) -> str:
+    try:
+        return metadata.version(top)
+    except metadata.PackageNotFoundError:
+        return str(getattr(sys.modules.get(top), "__version__", "unknown"))

@@ -1,0 +1,3 @@
+"""Jobs in processes of their own."""
+
+from __future__ import annotations

@@ -1,0 +1,37 @@
+"""The program that runs jobs on this machine for `ProcessCompute`: ``python -m mnistkit.local.processes.worker``."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Take orders on standard input until it ends; see `mnistkit.local.processes.dispatcher`."""
+    from mnistkit.local.processes.dispatcher import Dispatcher
+
+    gc.disable()  # it would look again and again through what is imported, none of which is garbage
+    _import_ahead()
+    gc.freeze()
+    gc.enable()
+    Dispatcher(sys.stdin.fileno()).run()
+
+
+def _import_ahead() -> None:
+    """Import what takes long: the runs are forked from this process, and find it there."""
+    import joblib  # noqa: F401
+    import psutil  # noqa: F401
+    import sklearn.linear_model
+    import sklearn.multiclass
+    import sklearn.pipeline  # noqa: F401
+    import skops.io  # noqa: F401
+    import threadpoolctl  # noqa: F401
+
+    import mnistkit.estimators
+    import mnistkit.models.persistence  # noqa: F401
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""The registry in a folder."""
+
+from __future__ import annotations

@@ -1,9 +1,0 @@
-"""Folders of pictures become datasets, and datasets folders of pictures. Reading needs Pillow: the extra ``cli``."""
-
-from __future__ import annotations
-
-from mnistkit.pictures.exporting import export_pictures
-from mnistkit.pictures.importing import Imported, import_pictures
-from mnistkit.pictures.listing import LeftOut
-
-__all__ = ["Imported", "LeftOut", "export_pictures", "import_pictures"]

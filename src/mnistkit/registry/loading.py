@@ -1,0 +1,86 @@
+"""Loading registered models by reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from mnistkit.config import verify_keys
+from mnistkit.models.files import parts
+from mnistkit.models.persistence import check_size, loads_files, pickle_refused
+from mnistkit.models.probe import PROBE_FILE, Probe
+from mnistkit.registry.files import check_digest, model_file, read_verified
+from mnistkit.registry.promotion import resolve_model
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.registry.version import ModelRef, ModelVersion
+
+__all__ = ["load_model", "load_probe"]
+
+
+def load_model(
+    registry: ModelRegistry,
+    model: str | ModelRef | ModelVersion,
+    *,
+    allow_pickle: bool = False,
+    trusted: Iterable[str | type] = (),
+    expect_digest: str | None = None,
+    verify_key: str | os.PathLike[str] | None = None,
+    allow_version_mismatch: bool = False,
+) -> Any:
+    """Load a registered model: its bytes are read once, compared with the manifest, and these very bytes are loaded.
+
+    Args:
+        registry: Where it is.
+        model: ``"name"`` for the newest, ``"name:3"``, ``"name@champion"``, or a version at hand.
+        allow_pickle: Load joblib files, which can run any code: only for files that you made.
+        trusted: Types to allow in skops files besides those that are known to be harmless.
+        expect_digest: The version's `ModelVersion.digest` as you noted it: another one is refused.
+        verify_key: The file with the public key whose holder must have signed the version; None for
+            ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is asked for.
+        allow_version_mismatch: Load a model that another release of scikit-learn made (or, as joblib, of numpy), and
+            compare its answers with the recorded ones.
+
+    Raises:
+        ModelNotFoundError: There is no such model, version or alias.
+        IntegrityError: Its files aren't those that were registered, or its digest isn't the expected one.
+        SignatureError: The holder of the key hasn't signed it.
+        UnsafeModelError: It holds types that nobody trusted, or is a pickle and pickles aren't allowed.
+        VersionMismatchError: Another release made it, and that isn't allowed; or it can't be read here or answers
+            differently.
+        ModelError: It holds no model that can be loaded: its format is ``files``, or this release can't read it.
+    """
+    version = model if isinstance(model, ModelVersion) else resolve_model(registry, model)
+    check_digest(version, expect_digest)
+    keys = verify_keys() if verify_key is None else (verify_key,)
+    if keys:
+        from mnistkit.registry.signing import check_signature
+
+        check_signature(registry, version, keys)
+    file = model_file(version)
+    if version.format == "joblib" and allow_pickle is not True:
+        raise pickle_refused(version.id)
+    if version.format != "joblib":
+        check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
+    contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
+    return loads_files(
+        contents,
+        file,
+        version.versions,
+        allow_pickle=allow_pickle,
+        trusted=trusted,
+        allow_version_mismatch=allow_version_mismatch,
+        source=version.id,
+    )
+
+
+def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:
+    """The probe of a registered model, verified; None if it has none.
+
+    Raises:
+        IntegrityError: Its files aren't those that were registered.
+        ModelError: It isn't a probe.
+    """
+    if PROBE_FILE not in version.files:
+        return None
+    return Probe.parse(read_verified(registry, version, (PROBE_FILE,))[PROBE_FILE], f"{version.id} ({PROBE_FILE})")

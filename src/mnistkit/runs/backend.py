@@ -1,0 +1,117 @@
+"""Runs jobs, and keeps their records, logs and files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnistkit.data.source import DataSource
+from mnistkit.jobs.job import Job
+from mnistkit.runs.record import RunRecord
+
+__all__ = ["ComputeBackend", "GroupBackend"]
+
+
+class ComputeBackend(ABC):
+    """Runs jobs, and keeps their records, logs and files.
+
+    A run goes through the states of `mnistkit.runs.RunState` in order, may skip some, and reaches exactly one
+    terminal state, which never changes. Records outlive the process that submitted the run. Every method may
+    be called from any thread.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
+        """Take a job and return at once with the record of its run, in whatever state it already is.
+
+        A job that fails later, also because its data can't be fetched, is a Failed run, not an exception. Each attempt
+        ends within the job's ``timeout``; one that ends badly is repeated as its ``retries`` and ``retry_on`` say.
+
+        Args:
+            job: What to run.
+            data: What to run it on.
+            detach: Whether the run outlives this process. Where nothing runs on this machine every run does.
+
+        Raises:
+            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
+            SpecError: The job can't run on any backend: its estimator is no classifier, or isn't importable.
+            NotFoundError: A `ScriptJob` names a folder or script that isn't there.
+            StorageError: The backend can't keep records.
+        """
+
+    @abstractmethod
+    def get(self, run_id: str) -> RunRecord:
+        """The present record of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+        """
+
+    @abstractmethod
+    def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
+        """All runs, or those of one experiment, newest first. Never fails for one unreadable record."""
+
+    @abstractmethod
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to stop. A request: the run may still complete. Idempotent; nothing happens to a terminal run.
+
+        A run that hasn't started is Canceled before this returns.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+        """
+
+    @abstractmethod
+    def logs(self, run_id: str, *, start: int = 0) -> str:
+        """What the run has written so far, from character ``start`` on; empty if nothing yet.
+
+        Odd bytes never raise: what isn't UTF-8 comes as backslash escapes. ``len(text)`` so far is the next
+        ``start``: text once returned doesn't change.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+        """
+
+    @abstractmethod
+    def download(self, run_id: str, file: str, into: Path) -> Path:
+        """Copy one file of a run into the folder ``into`` and return where it is.
+
+        Args:
+            run_id: The run.
+            file: One of `RunRecord.files`, such as ``"outputs/model.skops"``.
+            into: A folder; created if need be. The copy keeps the file's own name and replaces one that is there.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            NotFoundError: The run has no such file; lists the ones it has.
+            InvalidNameError: ``file`` would leave the run's folder.
+        """
+
+
+class GroupBackend(ComputeBackend):
+    """A backend that can run jobs one after another in one place, so that each builds on what the ones before found."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
+        """Take jobs that gain from being run one after another, in this order; each is a run of its own.
+
+        Otherwise as `submit`: a run that fails or is canceled doesn't stop those after it.
+
+        Args:
+            jobs: At least one; training jobs that `mnistkit.training.paths` puts into one group.
+            data: What to run them on.
+            detach: Whether the runs outlive this process.
+
+        Returns:
+            The records of their runs, in order.
+
+        Raises:
+            SpecError: A job can't run on any backend. Nothing was submitted.
+            StorageError: The backend can't keep records.
+            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
+        """

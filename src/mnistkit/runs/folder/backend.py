@@ -1,0 +1,79 @@
+"""What backends that keep their runs in folders have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnistkit.data.source import DataSource
+from mnistkit.errors import MnistkitError, RunStateError, UsageError
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.backend import GroupBackend
+from mnistkit.runs.folder.snapshot import snapshot
+from mnistkit.runs.folder.store import Owner, RunStore
+from mnistkit.runs.record import RunRecord, RunState
+
+__all__ = ["StoredRuns"]
+
+
+class StoredRuns(GroupBackend):
+    """Keeps runs in folders: everything of a backend but how runs are started and stopped."""
+
+    def __init__(self, home: str | os.PathLike[str], parallel: int | None) -> None:
+        if parallel is not None and parallel < 1:
+            raise UsageError(f"parallel={parallel}: run at least one job at a time.")
+        self._parallel = parallel or os.cpu_count() or 1
+        self._root = Path(home).absolute() / "runs"
+        self._store = RunStore(self._root)
+
+    def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
+        """Queue the job and return its record; see `ComputeBackend.submit`."""
+        return self.submit_group([job], data, detach=detach)[0]
+
+    def get(self, run_id: str) -> RunRecord:
+        """The present record; see `ComputeBackend.get`."""
+        return self._store.read(run_id)
+
+    def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
+        """All records, newest first; see `ComputeBackend.runs`."""
+        records = self._store.read_all()
+        return tuple(r for r in records if r.experiment == experiment) if experiment else records
+
+    def logs(self, run_id: str, *, start: int = 0) -> str:
+        """What the run has written; see `ComputeBackend.logs`."""
+        return self._store.read_log(run_id, start)
+
+    def download(self, run_id: str, file: str, into: Path) -> Path:
+        """Copy one file of a run; see `ComputeBackend.download`."""
+        return self._store.copy_file(run_id, file, into)
+
+    def delete_run(self, run_id: str) -> None:
+        """Remove a run and all its files, even if they are damaged.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't ended.
+        """
+        if self._store.may_go_on(run_id):
+            raise RunStateError(f"Run {run_id} hasn't ended: cancel it, and delete it once it has.")
+        self._store.delete(run_id)
+
+    def _create(self, jobs: Sequence[Job], data: DataSource, owner: Owner | None = None) -> list[str]:
+        """Make the runs of jobs that can run, and return their ids; a script that can't be copied is Failed."""
+        for job in jobs:
+            if isinstance(job, TrainingJob):
+                check_classifier(job.model.build())
+            else:
+                job.check()
+        return [self._create_one(job, data, owner) for job in jobs]
+
+    def _create_one(self, job: Job, data: DataSource, owner: Owner | None) -> str:
+        run_id = self._store.create(job, data.uri, owner)
+        try:
+            if isinstance(job, ScriptJob):
+                snapshot(job, self._store.folder(run_id))
+        except (MnistkitError, OSError) as error:
+            self._store.advance(run_id, RunState.FAILED, error=f"{type(error).__name__}: {error}")
+        return run_id

@@ -1,0 +1,48 @@
+"""The copy of a script and its folder that a run keeps."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mnistkit.errors import RunFailedError
+from mnistkit.jobs.job import ScriptJob
+from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
+
+__all__ = ["snapshot"]
+
+CODE = "code"
+"""The folder of a run that holds the copy of the script's folder."""
+
+
+_IGNORED = shutil.ignore_patterns(*IGNORED)
+
+
+def snapshot(job: ScriptJob, run_folder: Path) -> None:
+    """Copy the script's folder into the run, so that later edits don't change what ran.
+
+    Version control, caches, virtual environments and earlier outputs are left out; so are links, pipes and devices.
+
+    Raises:
+        RunFailedError: The folder is larger than 300 MiB.
+    """
+    source = Path(job.source_directory)
+    store = run_folder.parent.resolve()
+    total = 0
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        paths = {name: Path(folder, name) for name in names}
+        odd = {n for n, p in paths.items() if p.is_symlink() or not (p.is_file() or p.is_dir()) or p.resolve() == store}
+        return {*_IGNORED(folder, names), *odd}
+
+    def copy(origin: str, target: str) -> str:
+        nonlocal total
+        total += Path(origin).stat().st_size
+        if total > MAX_BYTES:
+            raise RunFailedError(
+                f"{source} holds more than {MAX_BYTES >> 20} MiB: keep data out of the script's folder, "
+                "and pass it as the job's data."
+            )
+        return str(shutil.copy2(origin, target))
+
+    shutil.copytree(source, run_folder / CODE, ignore=ignored, copy_function=copy)

@@ -1,0 +1,371 @@
+"""Run folders: one folder a run, readable without mnistkit, safe to copy while it is written.
+
+::
+
+    runs/<id>/job.json            what to run
+              record.json         states, error, owner; replaced atomically, by the owner alone
+              metrics.jsonl       appended to
+              tags.jsonl          appended to
+              cancel              there once somebody asked the run to stop
+              logs/std_log.txt    what it wrote
+              outputs/            what it leaves behind
+              attempts/<n>/       metrics, tags and outputs of attempts that ended badly
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+from functools import cache
+from pathlib import Path
+
+import attrs
+from attrs import field, frozen
+
+from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
+from mnistkit.jobs.environment import library_versions
+from mnistkit.jobs.job import Job
+from mnistkit.jobs.provenance import Provenance
+from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
+from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
+from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
+from mnistkit.utils.names import check_file, check_name
+from mnistkit.utils.redaction import redacted
+from mnistkit.utils.serialization import from_json, to_json
+
+__all__ = ["WORKER_LOG", "Owner", "RunStore"]
+
+_log = logging.getLogger(__name__)
+
+_JOB = "job.json"
+_RECORD = "record.json"
+_LOG = "logs/std_log.txt"
+
+WORKER_LOG = ".worker.log"
+"""Beside the run folders: what the process that runs them says of itself, which should be nothing."""
+
+
+@frozen(kw_only=True)
+class Owner:
+    """The process that runs a run: only it, and what it starts for that, changes the record."""
+
+    host: str
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, pid: int) -> Owner:
+        """The process of this machine with that id."""
+        import psutil
+
+        return cls(host=socket.gethostname(), pid=pid, started=psutil.Process(pid).create_time())
+
+    def is_gone(self) -> bool:
+        """Whether the process has surely ended; of another host nobody can tell."""
+        if self.host != socket.gethostname():
+            return False
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - self.started) > 1
+        except psutil.NoSuchProcess:
+            return True
+
+
+@frozen(kw_only=True)
+class _Status:
+    """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
+
+    data: str
+    transitions: tuple[Transition, ...]
+    owner: Owner
+    error: str | None = None
+    traceback: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    versions: dict[str, str] = field(factory=dict)
+    provenance: Provenance | None = None
+
+
+class RunStore:
+    """The run folders below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._marks: dict[str, tuple[int, int]] = {}
+        """How many characters of a run's log were read, and in how many bytes: who follows it goes on there."""
+
+    def ensured(self) -> Path:
+        """The folder that holds the run folders, created if need be.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        ensure_folder(self._root, "MNISTKIT_HOME")
+        return self._root
+
+    def create(self, job: Job, data: str, owner: Owner | None = None) -> str:
+        """Make the folder of a new, Queued run and return its id.
+
+        Args:
+            job: What to run.
+            data: The uri of its data.
+            owner: The process that will run it; None for this one.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        self.ensured()
+        now = utc_now()
+        run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        status = _Status(
+            data=data,
+            transitions=(Transition(RunState.QUEUED, now),),
+            owner=owner or _me(os.getpid()),
+            versions=library_versions(),
+            provenance=Provenance.of(job),
+        )
+        job_json, status_json = to_json(job), to_json(status)
+        staged = self._root / f".{run_id}"
+        try:
+            (staged / "logs").mkdir(parents=True)
+            (staged / "outputs").mkdir()
+            (staged / _JOB).write_bytes(job_json)
+            (staged / _RECORD).write_bytes(status_json)
+            staged.rename(self._root / run_id)
+        except OSError as error:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise StorageError(
+                f"Can't keep a new run in {self._root}: {error.strerror or error}. "
+                "Make room or make it writable, or set MNISTKIT_HOME to a folder that is."
+            ) from error
+        return run_id
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of a run.
+
+        Raises:
+            RunNotFoundError: There is none.
+        """
+        try:
+            folder = self._root / check_name(run_id, "run id")
+        except InvalidNameError as error:
+            raise RunNotFoundError(str(error)) from error
+        if not (folder / _RECORD).is_file():
+            raise RunNotFoundError(f"{self._root} holds no run {run_id!r}: 'mnistkit runs list' shows those it holds.")
+        return folder
+
+    def job(self, run_id: str) -> Job:
+        """What a run runs.
+
+        Raises:
+            DataFormatError: It can't be understood.
+        """
+        path = self.folder(run_id) / _JOB
+        job: Job = from_json(path.read_bytes(), Job, path)
+        return job
+
+    def log_file(self, run_id: str) -> Path:
+        """Where a run's output goes."""
+        return self.folder(run_id) / _LOG
+
+    def adopt(self, run_id: str) -> None:
+        """Write that this process owns a run from now on. For the owner's child alone."""
+        folder, me = self.folder(run_id), _me(os.getpid())
+        status = _read_status(folder)
+        if status.owner != me:
+            write_atomically(folder / _RECORD, to_json(attrs.evolve(status, owner=me)))
+
+    def advance(
+        self,
+        run_id: str,
+        state: RunState,
+        *,
+        error: str | None = None,
+        traceback: str | None = None,
+        attempt: Attempt | None = None,
+    ) -> None:
+        """Write that a run entered ``state``, and that an attempt at it has ended. For the owner alone."""
+        if attempt is not None and attempt.error:
+            attempt = attrs.evolve(attempt, error=redacted(attempt.error))
+        folder = self.folder(run_id)
+        status = _read_status(folder)
+        write_atomically(
+            folder / _RECORD,
+            to_json(
+                attrs.evolve(
+                    status,
+                    transitions=(*status.transitions, Transition(state, utc_now())),
+                    error=error and redacted(error),
+                    traceback=traceback and redacted(traceback),
+                    attempts=(*status.attempts, *([attempt] if attempt else [])),
+                )
+            ),
+        )
+
+    def set_attempt_aside(self, run_id: str, number: int) -> None:
+        """Move what an attempt that ended badly has left out of the way of the next one. For the owner alone."""
+        folder = self.folder(run_id)
+        aside = folder / "attempts" / str(number)
+        aside.mkdir(parents=True, exist_ok=True)
+        for name in (METRICS_FILE, TAGS_FILE, "outputs"):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / name).rename(aside / name)
+        (folder / "outputs").mkdir(exist_ok=True)
+
+    def ask_to_stop(self, run_id: str) -> None:
+        """Leave the sign that a run should stop."""
+        (self.folder(run_id) / CANCEL_FILE).touch()
+
+    def state(self, run_id: str) -> RunState:
+        """The state that is written down. For the owner; others want `read`."""
+        return _read_status(self.folder(run_id)).transitions[-1].state
+
+    def clear_outputs(self, run_id: str) -> None:
+        """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
+        outputs = self.folder(run_id) / "outputs"
+        shutil.rmtree(outputs, ignore_errors=True)
+        outputs.mkdir(exist_ok=True)
+
+    def may_go_on(self, run_id: str) -> bool:
+        """Whether a run hasn't ended, as far as its record can be read: nobody waits for one that is damaged."""
+        try:
+            return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal
+        except DataFormatError:
+            return False
+
+    def is_asked_to_stop(self, run_id: str) -> bool:
+        """Whether the sign is there."""
+        return (self.folder(run_id) / CANCEL_FILE).exists()
+
+    def read(self, run_id: str) -> RunRecord:
+        """The present record of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            DataFormatError: Its files can't be understood.
+        """
+        folder = self.folder(run_id)
+        status = _observed(folder)
+        job = self.job(run_id)
+        return RunRecord(
+            id=run_id,
+            job=job,
+            data=status.data,
+            transitions=status.transitions,
+            points=read_points(folder),
+            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
+            tags={**job.tags, **read_tags(folder)},
+            error=status.error,
+            traceback=status.traceback,
+            attempts=status.attempts,
+            url=str(folder),
+            versions=status.versions,
+            provenance=status.provenance,
+        )
+
+    def read_all(self) -> tuple[RunRecord, ...]:
+        """All records, newest first; one that can't be understood is left out, with a warning."""
+        records = []
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self._root):
+                if entry.name.startswith("."):
+                    continue
+                try:
+                    records.append(self.read(entry.name))
+                except RunNotFoundError:
+                    _log.warning("Left out %s: it is no run, as it holds no %s.", entry.path, _RECORD)
+                except (DataFormatError, OSError) as error:
+                    hint = f"If it can't be restored: mnistkit runs delete {entry.name}"
+                    _log.warning("Left out run %s, which can't be read: %s %s", entry.name, error, hint)
+        return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
+
+    def read_log(self, run_id: str, start: int) -> str:
+        """The log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
+        folder = self.folder(run_id)
+        is_whole = _observed(folder).transitions[-1].state.is_terminal  # asked first: what comes later may be the end
+        characters, position = self._marks.get(run_id, (0, 0))
+        if characters > start:
+            characters = position = 0
+        try:
+            with open_regular(folder / _LOG) as stream:
+                stream.seek(position)
+                data = stream.read()
+        except FileNotFoundError:
+            return ""
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+        # The last bytes may be the beginning of a character that is still being written.
+        text = decoder.decode(data, final=is_whole)
+        begun = len(decoder.getstate()[0])
+        self._marks[run_id] = (characters + len(text), position + len(data) - begun)
+        return text[start - characters :]
+
+    def copy_file(self, run_id: str, file: str, into: Path) -> Path:
+        """Copy one of the run's files into a folder.
+
+        Raises:
+            NotFoundError: The run has no such file.
+        """
+        folder = self.folder(run_id)
+        check_file(file)
+        if file not in (files := self.read(run_id).files):
+            raise NotFoundError(f"Run {run_id} has no file {file!r}; it has {', '.join(files) or 'none'}.")
+        into.mkdir(parents=True, exist_ok=True)
+        target = into / Path(file).name
+        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        try:
+            shutil.copyfile(folder / file, partial, follow_symlinks=False)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run's folder: it disappears at once, its files soon after."""
+        folder = self.folder(run_id)
+        doomed = folder.with_name(f".{folder.name}.deleted")
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+@cache
+def _me(pid: int) -> Owner:
+    return Owner.of(pid)
+
+
+def _read_status(folder: Path) -> _Status:
+    with open_regular(folder / _RECORD) as stream:
+        status: _Status = from_json(stream.read(), _Status, folder / _RECORD)
+    return status
+
+
+def _observed(folder: Path) -> _Status:
+    """The status as it is now, seen from outside: owners may die, and people may ask for a stop."""
+    status = _read_status(folder)
+    last = status.transitions[-1]
+    if last.state.is_terminal:
+        return status
+    asked_to_stop = (folder / CANCEL_FILE).exists()
+    if not status.owner.is_gone():
+        if not asked_to_stop:
+            return status
+        return attrs.evolve(status, transitions=(*status.transitions, Transition(RunState.CANCEL_REQUESTED, utc_now())))
+    status = _read_status(folder)  # the end may have been the last thing that the owner wrote
+    last = status.transitions[-1]
+    if last.state.is_terminal:
+        return status
+    state = RunState.CANCELED if asked_to_stop else RunState.FAILED
+    log = folder.parent / WORKER_LOG
+    hint = f" {log} may tell why." if log.exists() and log.stat().st_size else ""
+    error = f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.{hint}"
+    return attrs.evolve(
+        status,
+        transitions=(*status.transitions, Transition(state, last.at)),
+        error=None if asked_to_stop else error,
+    )

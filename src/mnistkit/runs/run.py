@@ -1,0 +1,244 @@
+"""Runs: their states, their records as values, and the handle that users hold."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, overload
+
+from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState
+
+__all__ = ["Run", "best_run"]
+
+_LAST_LINES = 10
+
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """A handle on one run of any backend: thin, cheap, and nothing happens when it goes away.
+
+    ``state``, ``metrics`` and the like are those of the last look; `refresh`, `wait` and `watch` look again.
+    """
+
+    __slots__ = ("_backend", "_record")
+
+    def __init__(self, backend: ComputeBackend, record: RunRecord) -> None:
+        self._backend = backend
+        self._record = record
+
+    @property
+    def record(self) -> RunRecord:
+        """The record as of the last look."""
+        return self._record
+
+    @property
+    def id(self) -> str:
+        """Unique within the backend."""
+        return self._record.id
+
+    @property
+    def state(self) -> RunState:
+        """The state as of the last look."""
+        return self._record.state
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return self._record.metrics
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the run has written: ``outputs/...`` and ``logs/...``."""
+        return self._record.files
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, in one line."""
+        return self._record.error
+
+    def series(self, metric: str) -> tuple[MetricPoint, ...]:
+        """Every value logged for ``metric``, in order.
+
+        Raises:
+            NotFoundError: The run hasn't logged it; lists what it has.
+        """
+        points = tuple(point for point in self._record.points if point.name == metric)
+        if not points:
+            raise NotFoundError(f"Run {self.id} has no metric {metric!r}; it has {_listing(self.metrics)}.")
+        return points
+
+    def refresh(self) -> Run:
+        """Look again; returns itself."""
+        self._record = self._backend.get(self.id)
+        return self
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait until the run has ended, however it ends; returns itself.
+
+        Interrupting the wait (Ctrl-C) leaves the run going, and logs how to cancel it.
+
+        Args:
+            timeout: Seconds to wait at most; None for ever.
+
+        Raises:
+            RunTimeoutError: It hasn't ended by then; it goes on.
+        """
+        with _going_on(self.id):
+            for _ in self.looks(timeout):
+                pass
+        return self
+
+    def looks(self, timeout: float | None = None) -> Iterator[Run]:
+        """Look again and again, ever less often, until the run has ended: yields itself after each look.
+
+        Args:
+            timeout: Seconds to go on at most; None for ever.
+
+        Raises:
+            RunTimeoutError: It hasn't ended by then; it goes on.
+        """
+        start = time.monotonic()
+        deadline = math.inf if timeout is None else start + timeout
+        while True:
+            yield self.refresh()
+            if self.state.is_terminal:
+                return
+            now = time.monotonic()
+            if now >= deadline:
+                raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it goes on.")
+            pause = min(max(0.01, 0.1 * (now - start)), 1.0)  # a tenth late at most
+            time.sleep(min(pause, deadline - now))
+
+    def watch(self) -> Run:
+        """Show how the run goes on until it has ended, however it ends; returns itself.
+
+        A notebook shows it in one output cell that changes in place; elsewhere states and log lines are printed as
+        they come. Interrupting it (Ctrl-C) ends the watching alone: the run goes on, and how to cancel it is logged.
+        """
+        from mnistkit.runs.following import progress_of
+
+        progress = progress_of(self)
+        with contextlib.suppress(KeyboardInterrupt), _going_on(self.id):
+            for _ in self.looks():
+                progress.update()
+        return self
+
+    def result(self, timeout: float | None = None) -> dict[str, float]:
+        """Wait, and return the metrics of the completed run.
+
+        Raises:
+            RunFailedError: It ended as Failed or Canceled.
+            RunTimeoutError: It hasn't ended in time.
+        """
+        self.wait(timeout)
+        self.raise_for_state()
+        return self.metrics
+
+    def raise_for_state(self) -> None:
+        """Do nothing if the run, as of the last look, is going well or completed.
+
+        Raises:
+            RunFailedError: It ended as Failed or Canceled; the message holds its error and the end of its traceback, or
+                of a script's log.
+        """
+        if self.state in {RunState.FAILED, RunState.CANCELED}:
+            detail = f": {self.error.rstrip('.')}" if self.error else ""
+            last = (self.record.traceback or "").splitlines()[-_LAST_LINES:]
+            raise RunFailedError(
+                "\n".join([f"Run {self.id} is {self.state}{detail}. Its log tells more: run.logs().", *last])
+            )
+
+    @overload
+    def logs(self, *, follow: Literal[False] = False, start: int = 0) -> str: ...
+    @overload
+    def logs(self, *, follow: Literal[True], start: int = 0) -> Iterator[str]: ...
+    def logs(self, *, follow: bool = False, start: int = 0) -> str | Iterator[str]:
+        """What the run has written so far; with ``follow``, an iterator of text until it ends.
+
+        Interrupting the iteration (Ctrl-C) leaves the run going, and logs how to cancel it.
+
+        Args:
+            follow: Whether to go on until the run has ended.
+            start: The character to begin at: the length of what was read before, to read only what is new.
+        """
+        return self._follow(start) if follow else self._backend.logs(self.id, start=start)
+
+    def cancel(self) -> None:
+        """Ask the run to stop; idempotent, and nothing happens if it has ended."""
+        self._backend.cancel(self.id)
+        self.refresh()
+
+    def download(self, file: str, into: str | Path = ".") -> Path:
+        """Copy one of `files` into the folder ``into`` and return where it is.
+
+        Raises:
+            NotFoundError: The run has no such file; lists the ones it has.
+        """
+        return self._backend.download(self.id, file, Path(into))
+
+    def _follow(self, position: int) -> Iterator[str]:
+        with _going_on(self.id):
+            for _ in self.looks():
+                text = self._backend.logs(self.id, start=position)
+                position += len(text)
+                if text:
+                    yield text
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from mnistkit.runs.views import run_html
+
+        return run_html(self._record, footnote="" if self.state.is_terminal else "As of the last look.")
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        return f"Run({self.id!r}, {self.state}{', ' + metrics if metrics else ''})"
+
+
+def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = "max") -> Run:
+    """The completed run with the best last value of ``metric``.
+
+    NaN and infinite values never win; ties go to the run that was submitted first.
+
+    Args:
+        runs: Of any backend.
+        metric: Such as ``"accuracy"``.
+        mode: ``"max"`` if higher is better, ``"min"`` if lower is.
+
+    Raises:
+        NotFoundError: No completed run has a finite value of it.
+        UsageError: ``mode`` is neither.
+    """
+    if mode not in {"max", "min"}:
+        raise UsageError(f"mode={mode!r}: use 'max' or 'min'.")
+    runs = tuple(runs)
+    sign = 1 if mode == "max" else -1
+    candidates = [
+        run for run in runs if run.state is RunState.COMPLETED and math.isfinite(run.metrics.get(metric, math.nan))
+    ]
+    if not candidates:
+        states = ", ".join(f"{run.id} is {run.state} with {_listing(run.metrics)}" for run in runs) or "there are none"
+        raise NotFoundError(f"No completed run has a finite {metric!r}: {states}.")
+    candidates.sort(key=lambda run: run.record.created_at)
+    return max(candidates, key=lambda run: sign * run.metrics[metric])
+
+
+@contextlib.contextmanager
+def _going_on(run_id: str) -> Iterator[None]:
+    """Say what an interruption of the block means for the run: nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _log.warning("Run %s goes on; cancel it with run.cancel() or 'mnistkit runs cancel %s'.", run_id, run_id)
+        raise
+
+
+def _listing(metrics: Mapping[str, float]) -> str:
+    return ", ".join(metrics) or "no metrics"

@@ -1,0 +1,43 @@
+"""The Azure backend keeps the contract of compute backends: the real SDK, against the emulator."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("azureml.core")
+
+from mnistkit.azureml import AmlCompute
+from mnistkit.azureml.node.job import PROPERTY
+from mnistkit.testing import ComputeBackendSuite
+
+if TYPE_CHECKING:
+    from mnistkit.interfaces import ComputeBackend
+    from mnistkit.runs.run import Run
+
+
+class TestAmlCompute(ComputeBackendSuite):
+    """A cluster of a workspace, submitted to as the tutorial does."""
+
+    deadline = 120.0
+    ends_leftovers = False
+    detaches = True
+
+    @pytest.fixture
+    def backend(self, workspace: object) -> ComputeBackend:
+        """A cluster without runs; it is created with the first one."""
+        return AmlCompute(workspace, name="contract", max_nodes=2)
+
+    def reopened(self, backend: ComputeBackend) -> ComputeBackend:
+        """Another object of the same workspace."""
+        assert isinstance(backend, AmlCompute)
+        return AmlCompute(backend.workspace, name="contract", max_nodes=2)
+
+    def damage(self, backend: ComputeBackend, run: Run) -> None:
+        """Spoil the property that holds the job."""
+        assert isinstance(backend, AmlCompute)
+        backend._reader._left.clear()
+        handle = backend._history.handle(run.id)
+        handle.add_properties({f"{PROPERTY}job": json.dumps({"kind": "odd"})[:-1]})

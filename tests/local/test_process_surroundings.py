@@ -39,7 +39,7 @@ def test_a_module_of_the_working_directory_is_not_run(tmp_path: Path) -> None:
 def test_a_script_has_its_own_folder_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe_path: str
 ) -> None:
-    """A script imports what lies beside it, with ``PYTHONSAFEPATH`` too; a module of the working directory isn't found."""
+    """A script imports what lies beside it, with ``PYTHONSAFEPATH`` too, and no module of the working directory."""
     work, code = tmp_path / "work", tmp_path / "code"
     work.mkdir()
     code.mkdir()

@@ -25,7 +25,9 @@ __all__ = [
     "file_info",
     "found_files",
     "mapped",
+    "open_descriptor",
     "open_regular",
+    "read_regular",
     "regular_files",
     "sha256_hex",
     "sha256_of",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
+_PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAX_FOLDER_DEPTH = 64
 _SETTLED_NS = 2 * 10**9
 
@@ -106,17 +110,49 @@ def open_regular(path: Path) -> BufferedReader:
         FileNotFoundError: It isn't there, or it is a link, a pipe or a device, which might never end.
         OSError: As the system says.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path, flags)
+        return os.fdopen(open_descriptor(path), "rb")
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
+        if error.errno == errno.EINVAL:
+            raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path)) from error
         raise
+
+
+def open_descriptor(path: str | Path, *, follow: bool = False) -> int:
+    """Return a descriptor to read a regular file with; without ``follow`` the file may not be a symbolic link.
+
+    Raises:
+        OSError: It can't be read, or is a pipe, a device or a folder: nothing waits for these.
+    """
+    # Opening a pipe without O_NONBLOCK would wait for its writer.
+    descriptor = os.open(path, _READ_FLAGS if follow else _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return descriptor
+
+
+def read_regular(path: str | Path, max_bytes: int, *, follow: bool = False) -> bytes:
+    """Return the content of a regular file, in time and memory that grow with its size.
+
+    Raises:
+        OSError: As from `open_descriptor`, or it is larger than ``max_bytes``.
+    """
+    descriptor = open_descriptor(path, follow=follow)
+    try:
+        if os.fstat(descriptor).st_size > max_bytes:  # a sparse file of any size costs nothing to make
+            raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
+        pieces, room = [], max_bytes + 1
+        while room > 0 and (piece := os.read(descriptor, min(_PIECE_BYTES, room))):
+            pieces.append(piece)
+            room -= len(piece)
+    finally:
+        os.close(descriptor)
+    if room <= 0:  # it grew meanwhile
+        raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
+    return b"".join(pieces)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

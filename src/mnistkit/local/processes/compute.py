@@ -187,7 +187,8 @@ class _Worker:
 
     def __init__(self, root: Path) -> None:
         variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(library_path())}
-        with (root / WORKER_LOG).open("ab") as log:
+        self._log = root / WORKER_LOG
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 module_command(_WORKER),  # the runs get the whole path: see "path" in an order
                 stdin=subprocess.PIPE,
@@ -230,6 +231,10 @@ class _Worker:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
             self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
+            return
+        with contextlib.suppress(OSError):
+            if not self._log.stat().st_size:
+                self._log.unlink()
 
 
 class _Submissions:

@@ -23,9 +23,11 @@ import shutil
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import ge, lt, min_len
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.jobs.environment import library_versions
@@ -37,7 +39,7 @@ from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]
 
@@ -46,6 +48,7 @@ _log = logging.getLogger(__name__)
 _JOB = "job.json"
 _RECORD = "record.json"
 _LOG = "logs/std_log.txt"
+_MAX_PID = 1 << 31
 
 WORKER_LOG = ".worker.log"
 """Beside the run folders: what the process that runs them says of itself, which should be nothing."""
@@ -67,7 +70,7 @@ class Owner:
     """
 
     host: str
-    pid: int
+    pid: int = field(validator=[ge(0), lt(_MAX_PID)])
     started: float
 
     @classmethod
@@ -100,7 +103,7 @@ class _Status:
     """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
 
     data: str
-    transitions: tuple[Transition, ...]
+    transitions: tuple[Transition, ...] = field(validator=min_len(1))
     owner: Owner
     error: str | None = None
     traceback: str | None = None
@@ -183,8 +186,7 @@ class RunStore:
         Raises:
             DataFormatError: It can't be understood.
         """
-        path = self.folder(run_id) / _JOB
-        job: Job = from_json(path.read_bytes(), Job, path)
+        job: Job = _read(self.folder(run_id) / _JOB, Job)
         return job
 
     def log_file(self, run_id: str) -> Path:
@@ -362,9 +364,20 @@ def _me(pid: int) -> Owner:
 
 
 def _read_status(folder: Path) -> _Status:
-    with open_regular(folder / _RECORD) as stream:
-        status: _Status = from_json(stream.read(), _Status, folder / _RECORD)
+    status: _Status = _read(folder / _RECORD, _Status)
     return status
+
+
+def _read(path: Path, as_type: Any) -> Any:
+    """Read a file that a job could have replaced by anything.
+
+    Raises:
+        DataFormatError: It isn't what mnistkit wrote.
+    """
+    try:
+        return read_json(path, as_type)
+    except OSError as error:
+        raise DataFormatError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def _observed(folder: Path) -> _Status:

@@ -74,16 +74,20 @@ def test_a_file_of_lines_has_a_limit(tmp_path: Path) -> None:
         read_tags(tmp_path)
 
 
+def _line(value: str = "1", *, name: str = "a", step: str = "null", time: str = TIME) -> str:
+    return f'{{"name":"{name}","value":{value},"step":{step},"time":"{time}"}}'
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        '{"name":"a","value":1%s,"step":null,"time":"%s"}' % ("0" * 400, TIME),
-        '{"name":"a","value":1e999,"step":null,"time":"%s"}' % TIME,
-        '{"name":"a","value":1,"step":1.5,"time":"%s"}' % TIME,
-        '{"name":"a","value":true,"step":null,"time":"%s"}' % TIME,
-        '{"name":"a","value":1,"step":null,"time":"2026-01-01T00:00:00"}',
-        '{"name":"\\ud800","value":1,"step":null,"time":"%s"}' % TIME,
-        '{"name":"a","value":%s,"step":null,"time":"%s"}' % ("[" * 5000 + "]" * 5000, TIME),
+        _line("1" + "0" * 400),
+        _line("1e999"),
+        _line(step="1.5"),
+        _line("true"),
+        _line(time="2026-01-01T00:00:00"),
+        _line(name="\\ud800"),
+        _line("[" * 5000 + "]" * 5000),
         "[" * 100_000,
         '{"name":"' + "a" * 100_000,
     ],
@@ -115,9 +119,20 @@ def test_images_that_people_have_are_kept(tmp_path: Path, image: Any, expected: 
 
 
 @pytest.mark.parametrize(
-    "image", [None, "text", np.zeros(3), np.zeros((2, 2, 2)), np.full((2, 2), 300), np.full((2, 2), np.nan), [[1], [2, 3]],
-              np.full((2, 2), 2.0), np.zeros((0, 0)), np.array([["a"]])]
-)  # fmt: skip
+    "image",
+    [
+        None,
+        "text",
+        np.zeros(3),
+        np.zeros((2, 2, 2)),
+        np.full((2, 2), 300),
+        np.full((2, 2), np.nan),
+        [[1], [2, 3]],
+        np.full((2, 2), 2.0),
+        np.zeros((0, 0)),
+        np.array([["a"]]),
+    ],
+)
 def test_other_images_are_refused(tmp_path: Path, image: Any) -> None:
     """The message gives the forms; no file is left behind."""
     pytest.importorskip("PIL")

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnistkit.errors import DataFormatError, StorageError, UsageError
+from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.runs.drawings import as_drawn
 from mnistkit.runs.record import MetricPoint
 from mnistkit.utils.clock import utc_now
@@ -268,12 +268,21 @@ def _point(name: Any, value: Any, step: Any) -> tuple[str, float, int | None]:
 def _step(step: Any, given: str) -> int:
     """Return a step as an int: also numpy's integers, whole floats, and text of digits."""
     try:
-        whole = int(step) if isinstance(step, (float, str)) else operator.index(step)
+        whole = int(step) if isinstance(step, str) else _whole(step)
     except (TypeError, ValueError, OverflowError):
-        whole = None
-    if whole is None or (isinstance(step, float) and whole != step) or abs(whole) > _MAX_STEP:
+        whole = _MAX_STEP + 1
+    if abs(whole) > _MAX_STEP:
         raise UsageError(f"{given}: step={step!r:.80} isn't a whole number: use the epoch or the iteration, or None.")
     return whole
+
+
+def _whole(number: Any) -> int:
+    try:
+        return operator.index(number)
+    except TypeError:
+        if not float(number).is_integer():
+            raise
+        return int(number)
 
 
 def _tag(key: Any, value: Any) -> dict[str, object]:
@@ -305,13 +314,14 @@ def _count_or_share(name: str, value: Any) -> float:
 def _append(path: Path, item: dict[str, object], max_bytes: int, instead: str) -> None:
     # One write of one line in append mode: lines of threads and processes don't mix.
     line = (json.dumps(item, ensure_ascii=False) + "\n").encode()
-    with path.open("ab", buffering=0) as stream:
-        size = stream.tell()
+    with path.open("ab+", buffering=0) as stream:
+        size = stream.seek(0, os.SEEK_END)
         if size + len(line) > max_bytes:
             raise UsageError(f"{path} would hold more than {max_bytes >> 20} MiB, which nothing reads: {instead}.")
-        if stream.write(line) != len(line):  # the disk is full: what was written of the line is left out by readers
-            stream.write(b"\n")
-            raise StorageError(f"Can't write all of a line to {path}: No space left on device. Make room.")
+        if size and (stream.seek(size - 1), stream.read(1))[1] != b"\n":  # the disk was full in the middle of a line
+            line = b"\n" + line
+        if stream.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _content(path: Path, max_bytes: int) -> bytes:

@@ -25,6 +25,7 @@ __all__ = [
     "file_info",
     "found_files",
     "mapped",
+    "open_below",
     "open_descriptor",
     "open_regular",
     "read_regular",
@@ -103,17 +104,23 @@ def mapped(path: Path) -> memoryview:
             raise OSError(f"{path} is empty") from error
 
 
-def open_regular(path: Path) -> BufferedReader:
+def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:
     """Open for reading a file that a job could have put something else in place of, without falling for that.
+
+    Args:
+        path: The file.
+        within: A folder above it: no folder between the two may be a symbolic link either.
 
     Raises:
         FileNotFoundError: It isn't there, or it is a link, a pipe or a device, which might never end.
         OSError: As the system says.
     """
     try:
-        return os.fdopen(open_descriptor(path), "rb")
+        name = path.relative_to(within or path.parent).as_posix()
+        descriptor = open_below(within or path.parent, name, os.O_RDONLY)
+        return os.fdopen(_checked(descriptor, path), "rb")
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
         if error.errno == errno.EINVAL:
             raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path)) from error
@@ -127,11 +134,43 @@ def open_descriptor(path: str | Path, *, follow: bool = False) -> int:
         OSError: It can't be read, or is a pipe, a device or a folder: nothing waits for these.
     """
     # Opening a pipe without O_NONBLOCK would wait for its writer.
-    descriptor = os.open(path, _READ_FLAGS if follow else _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0))
+    return _checked(os.open(path, _READ_FLAGS if follow else _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0)), path)
+
+
+def _checked(descriptor: int, path: str | Path) -> int:
+    """Return a descriptor of a regular file; close that of anything else, and raise an error."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return descriptor
+
+
+def open_below(root: Path, name: str, flags: int) -> int:
+    """Return a descriptor of a file or folder below a folder, none of whose parts may be a symbolic link.
+
+    Args:
+        root: The folder; may itself be reached through links.
+        name: Relative POSIX path; a file is created with mode 0666 if the flags say so.
+        flags: Of `os.open`.
+
+    Raises:
+        OSError: As the system says; a link is a `NotADirectoryError`, or has the number ``ELOOP``.
+    """
+    safe = flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    *folders, last = name.split("/")
+    if os.open not in os.supports_dir_fd:  # Windows, where making a link takes a privilege
+        if any((root / "/".join(folders[:depth])).is_symlink() for depth in range(1, len(folders) + 1)):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root / name))
+        return os.open(root / name, safe, 0o666)
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        return os.open(last, safe, 0o666, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_regular(path: str | Path, max_bytes: int, *, follow: bool = False) -> bytes:

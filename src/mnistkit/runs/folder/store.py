@@ -34,6 +34,7 @@ from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
+from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
@@ -244,8 +245,25 @@ class RunStore:
         (folder / "outputs").mkdir(exist_ok=True)
 
     def request_cancel(self, run_id: str) -> None:
-        """Request the end of a run: leave the file that says so."""
-        (self.folder(run_id) / CANCEL_FILE).touch()
+        """Request the end of a run: leave the file that says so.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        path = self.folder(run_id) / CANCEL_FILE
+        try:
+            path.touch()
+        except OSError as error:
+            raise StorageError(
+                f"Can't write {path}, which requests the end of the run: {error.strerror or error}. Make room, or make "
+                "its folder writable."
+            ) from error
+
+    def wake_owner(self, run_id: str) -> None:
+        """Let the process that owns a run go on, in case the run's job has stopped it."""
+        owner = _read_status(self.folder(run_id)).owner
+        if owner.pid > 0 and owner.host == socket.gethostname() and not owner.is_gone():
+            wake(owner.pid)
 
     def state(self, run_id: str) -> RunState:
         """Return the recorded state. For the owner; others call `read`."""
@@ -318,7 +336,7 @@ class RunStore:
         if characters > start:
             characters = position = 0
         try:
-            with open_regular(folder / _LOG) as stream:
+            with open_regular(folder / _LOG, within=folder) as stream:
                 stream.seek(position)
                 data = stream.read()
         except FileNotFoundError:

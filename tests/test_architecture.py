@@ -38,7 +38,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
 PROVIDERS = {"local", "azureml", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
-    "azure": "azureml.v1._sdk",
+    "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
     "optuna": "sweeps.optimization",
     "jinja2": "reports.page",

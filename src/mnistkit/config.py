@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "PINS_VARIABLE",
     "Config",
     "cache_folder",
     "default_compute",
@@ -28,9 +29,13 @@ __all__ = [
     "home_folder",
     "is_offline",
     "mirror",
+    "open_datasets_pins",
     "read_config",
     "verify_keys",
 ]
+
+PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
+"""The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
 
 _NOT_IN_FILES = frozenset({"file", "data_options"})
@@ -214,6 +219,12 @@ def mirror() -> str | None:
             f"MNISTKIT_MIRROR is {value!r}: set it to an http or https URL, such as https://mirror.example/datasets."
         )
     return value
+
+
+def open_datasets_pins() -> Path | None:
+    """Return the file that ``MNISTKIT_OPEN_DATASETS_PINS`` names, None if it is unset or empty."""
+    value = os.environ.get(PINS_VARIABLE, "").strip()
+    return Path(value).expanduser().absolute() if value else None
 
 
 def verify_keys() -> tuple[Path, ...]:

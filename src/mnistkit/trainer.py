@@ -79,7 +79,7 @@ class Trainer:
         cls, data: str | DataSource = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
         workspace: Any = None, config: str | os.PathLike[str] | None = None, **cluster: Any,
     ) -> Trainer:  # fmt: skip
-        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure``.
+        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
 
         The nodes mount the data, and models are registered in the workspace. No request is sent before one is needed.
         ``data`` and ``experiment`` are as in `local`; see `Config.azure` for the others.

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from mnistkit.azureml import connect
-from mnistkit.azureml.node.job import JOB_FOLDER, LIBRARY_FILE, RUN_FOLDER
-from mnistkit.azureml.v1.cluster import ClusterSettings
+from mnistkit.azureml.cluster import ClusterSettings
+from mnistkit.azureml.failures import failure
+from mnistkit.azureml.node.layout import JOB_FOLDER, LIBRARY_FILE, RUN_FOLDER
+from mnistkit.azureml.runs.staging import ENTRY, stage
 from mnistkit.azureml.v1.compute import AmlCompute
-from mnistkit.azureml.v1.environments import node_environment
-from mnistkit.azureml.v1.failures import failure
-from mnistkit.azureml.v1.runs.staging import ENTRY, stage
-from mnistkit.azureml.v1.workspace import find_config, login
+from mnistkit.azureml.v1.environments import environment_of
+from mnistkit.azureml.v1.workspace import login
+from mnistkit.azureml.workspace import find_config
 from mnistkit.errors import (
     AuthenticationError,
     ConfigError,
@@ -42,6 +43,7 @@ from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.context import read_points
 
 HAS_SDK = importlib.util.find_spec("azureml") is not None
+MODULE = "mnistkit.azureml.v1.node"
 NAMES = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
 
 
@@ -59,7 +61,7 @@ def script(tmp_path: Path) -> Path:
 @pytest.mark.skipif(HAS_SDK, reason="the SDK is installed")
 def test_without_the_extra_the_extra_is_named() -> None:
     """Without the SDK, connecting says which extra brings it, or that there is none for this Python."""
-    with pytest.raises(MissingExtraError, match=r"mnistkit\[azure\]"):
+    with pytest.raises(MissingExtraError, match=r"mnistkit\[azure-v1\]"):
         connect()
 
 
@@ -192,7 +194,7 @@ _REFUSED = (
 )
 _REFUSED_TOLD = (
     " through the proxy 127.0.0.1:39869: Unable to connect to proxy, Failed to establish a new connection: "
-    "Connection refused. That is on this machine: has an emulator ended?"
+    "Connection refused. That is on this machine: has the program behind it ended?"
 )
 _UNKNOWN = (
     "NameResolutionError(\"HTTPSConnection(host='x', port=443): Failed to resolve 'x' ([Errno -3] No such name)\"))"
@@ -240,7 +242,7 @@ def test_a_staged_script_is_as_it_was(script: Path, tmp_path: Path) -> None:
     (script / "__pycache__").mkdir()
     (script / "secret").symlink_to("/etc/hostname")
     staged = tmp_path / "staged"
-    assert stage(ScriptJob(str(script)), "none", staged) == ENTRY["script"]
+    assert stage(ScriptJob(str(script)), "none", staged, module=MODULE) == ENTRY["script"]
     assert sorted(path.name for path in staged.iterdir()) == [JOB_FOLDER, "train.py"]
     assert (staged / "train.py").read_text() == "print(1)\n"
 
@@ -249,7 +251,7 @@ def test_a_folder_that_ignores_all_still_sends_ours(script: Path, tmp_path: Path
     """What a folder's ignore rules leave out, which the SDK obeys, isn't what mnistkit sends along."""
     (script / "train.py").write_text("")
     (script / ".gitignore").write_text("*.zip\n*.json")
-    stage(ScriptJob(str(script)), "none", tmp_path / "staged")
+    stage(ScriptJob(str(script)), "none", tmp_path / "staged", module=MODULE)
     rules = (tmp_path / "staged" / ".amlignore").read_text().splitlines()
     assert rules[:2] == ["*.zip", "*.json"]
     assert rules[-1] == f"!/{JOB_FOLDER}/**"
@@ -260,18 +262,18 @@ def test_a_folder_of_our_name_is_refused(script: Path, tmp_path: Path) -> None:
     (script / "train.py").write_text("")
     (script / JOB_FOLDER).mkdir()
     with pytest.raises(UsageError, match="rename it"):
-        stage(ScriptJob(str(script)), "none", tmp_path / "staged")
+        stage(ScriptJob(str(script)), "none", tmp_path / "staged", module=MODULE)
 
 
 def test_equal_sources_make_equal_archives(script: Path, tmp_path: Path) -> None:
     """The library travels as an archive that is the same every time, so it is uploaded once; Python imports from it."""
     (script / "train.py").write_text("")
     for name in ("a", "b"):
-        stage(ScriptJob(str(script)), "none", tmp_path / name)
+        stage(ScriptJob(str(script)), "none", tmp_path / name, module=MODULE)
     archives = [tmp_path / name / JOB_FOLDER / LIBRARY_FILE for name in ("a", "b")]
     assert archives[0].read_bytes() == archives[1].read_bytes()
     with zipfile.ZipFile(archives[0]) as archive:
-        assert {"mnistkit/__init__.py", "mnistkit/azureml/node/job.py", "mnistkit/context.py"} <= set(
+        assert {"mnistkit/__init__.py", "mnistkit/azureml/node/job.py", "mnistkit/runs/context.py"} <= set(
             archive.namelist()
         )
 
@@ -279,13 +281,13 @@ def test_equal_sources_make_equal_archives(script: Path, tmp_path: Path) -> None
 def test_environments_are_pinned_and_named_by_content() -> None:
     """A job's environment is what is installed here, or its own, with what mnistkit needs; equal ones have one name."""
     model = ModelSpec("sklearn.linear_model.LogisticRegression")
-    environment = node_environment(TrainingJob(model=model))
-    assert environment == node_environment(TrainingJob(model=model, seed=1))
+    environment = environment_of(TrainingJob(model=model))
+    assert environment == environment_of(TrainingJob(model=model, seed=1))
     assert any(each.startswith("scikit-learn==") for each in environment.pip)
     assert any(each.startswith("azureml-defaults") for each in environment.pip)
     assert not any(each.startswith("mnistkit") for each in environment.pip)
     own = Environment(name="mine", python="3.10", pip=("scikit_learn<2", "torch"))
-    mine = node_environment(ScriptJob("folder", environment=own))
+    mine = environment_of(ScriptJob("folder", environment=own))
     assert mine.name.startswith("mine-")
     assert mine.name != environment.name
     assert {"scikit_learn<2", "torch"} <= set(mine.pip)
@@ -323,7 +325,7 @@ def test_a_staged_script_runs(script: Path, tmp_path: Path) -> None:
         "(get_context().outputs / 'a.txt').write_text('a')\n"
     )
     staged = tmp_path / "staged"
-    stage(ScriptJob(str(script), arguments=("--data", DATA_FOLDER)), "none", staged)
+    stage(ScriptJob(str(script), arguments=("--data", DATA_FOLDER)), "none", staged, module=MODULE)
     outcome = run_staged(staged, "--data-folder", "/mounted")
     assert outcome.returncode == 0, outcome.stderr
     assert "from next door ['--data', '/mounted']" in outcome.stdout
@@ -340,7 +342,7 @@ def test_a_node_exits_as_the_script_did(script: Path, tmp_path: Path, body: str,
     """Azure sees the script's exit code, or the one by which shells tell a signal."""
     (script / "train.py").write_text(body)
     staged = tmp_path / "staged"
-    stage(ScriptJob(str(script)), "none", staged)
+    stage(ScriptJob(str(script)), "none", staged, module=MODULE)
     assert run_staged(staged).returncode == code
 
 
@@ -354,7 +356,7 @@ def test_a_late_script_is_ended_with_what_it_started(script: Path, tmp_path: Pat
         "print(child.pid, flush=True)\ntime.sleep(600)\n"
     )
     staged = tmp_path / "staged"
-    stage(ScriptJob(str(script), timeout=1.5, retries=1, retry_on=("timeout",)), "none", staged)
+    stage(ScriptJob(str(script), timeout=6, retries=1, retry_on=("timeout",)), "none", staged, module=MODULE)
     outcome = run_staged(staged)
     assert outcome.returncode == 124
     pids = [int(line) for line in outcome.stdout.split()]

@@ -102,11 +102,11 @@ def test_doctor(mnistkit: Program) -> None:
     """The doctor tells the SDK, the workspace's file, the login, the workspace and what there is in it."""
     found = {each["check"]: each for each in json.loads(mnistkit("doctor", "--json"))}
     assert all(each["ok"] for each in found.values()), found
-    assert "azureml-core" in found["extra azure"]["detail"]
+    assert "azureml-core" in found["extra azure-v1"]["detail"]
     assert "config.json" in found["azure config"]["detail"]
     assert found["azure login"]["detail"] == "service-principal"
     assert found["azure"]["detail"].startswith("connected to")
-    assert "synthetic digits" in found["azure data"]["detail"]
+    assert "synthetic-digits is expected" in found["azure data"]["detail"]
     assert found["clusters"]["detail"].startswith("none yet")
     assert found["runs"]["detail"] == "0; running: none"
 

@@ -55,7 +55,7 @@ class TestWorkspaceRegistry(ModelRegistrySuite):
     def damage_record(self, registry: ModelRegistry, model: ModelVersion) -> None:
         """Change the manifest among the properties."""
         with changed_record(self.emulator, model.id) as record:
-            record["properties"]["mnistkit.manifest.0"] = "{}"
+            record["properties"]["mnistkit_manifest"] = "{}"
 
     def reopened(self, registry: ModelRegistry) -> ModelRegistry:
         """Another object on a workspace that was looked up again."""

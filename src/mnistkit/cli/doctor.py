@@ -156,7 +156,7 @@ def _models() -> list[Finding]:
 
 
 def _azure() -> list[Finding]:
-    from mnistkit.azureml.v1.diagnosis import look_around
+    from mnistkit.azureml.v1.diagnosis import diagnose
     from mnistkit.config import find_config
 
     config = find_config()
@@ -165,7 +165,7 @@ def _azure() -> list[Finding]:
     for backend, table in used.items():
         if options is None and table["backend"] == backend:
             options = {name: table[key] for key, name in _CONNECTION.items() if key in table}
-    return [Finding(check, ok, detail) for check, ok, detail in look_around(options)]
+    return [Finding(check, ok, detail) for check, ok, detail in diagnose(options)]
 
 
 _CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _runs, _models)

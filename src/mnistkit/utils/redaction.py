@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["is_secret_name", "redacted", "redacted_arguments"]
+__all__ = ["is_secret_name", "public_text", "public_url", "redacted", "redacted_arguments"]
 
 _MASK = "***"
 _MIN_SECRET_LENGTH = 8  # of the environment's secrets: what is shorter stands in too many places by chance
@@ -31,6 +31,7 @@ _RULES = tuple(
         (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", _MASK),  # a JSON web token, wherever it stands
     )
 )
+_URL_SECRETS_PATTERN = re.compile(r"(?<=//)[^/\s@]*@|\?[^\s'\"<>)]*")
 _OPTION = re.compile(r"""(?<!\S)(--?[A-Za-z][\w.-]*)(\s+|=)("[^"]*"|'[^']*'|\S+)""")
 
 
@@ -62,6 +63,17 @@ def redacted_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
             shown.append(f"{name}={_MASK}" if is_secret and equals else redacted(argument))
         hides_next = is_secret and not equals
     return tuple(shown)
+
+
+def public_url(url: str) -> str:
+    """Return a URL without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def public_text(text: str) -> str:
+    """Return `redacted` text in which every URL lacks user, password and query: a mirror's query may be a secret."""
+    return redacted(_URL_SECRETS_PATTERN.sub("", text))
 
 
 def is_secret_name(name: str) -> bool:

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import (
     allow_query,
     body_of,
     check_name,
@@ -25,12 +26,12 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Datasets"]
 
-_BASE = "/dataset/v1.0{scope}"
-_NAME = re.compile(r"[\w .-]{1,255}")
-_UNREGISTERED = "unregistered-"
-_PAGE = 100
-_SAVED = ("id", "datasetType", "properties", "dataflowJson", "dataChanged", "dataPath")
-_GIVEN = (
+_BASE_PATH = "/dataset/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"[\w .-]{1,255}")
+_UNREGISTERED_PREFIX = "unregistered-"
+_PAGE_SIZE = 100
+_SAVED_KEYS = ("id", "datasetType", "properties", "dataflowJson", "dataChanged", "dataPath")
+_DATASET_KEYS = (
     "datasetId", "datasetState", "latest", "createdTime", "modifiedTime", "etag", "name", "description", "tags",
     "isVisible", "defaultCompute", "datasetType",
 )  # fmt: skip
@@ -47,22 +48,22 @@ class Datasets:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("POST", f"{_BASE}/saveddatasets", self._ensure_saved),
-            Route("GET", f"{_BASE}/saveddatasets/{{saved_id}}", self._get_saved),
-            Route("POST", f"{_BASE}/datasets", self._register),
-            Route("GET", f"{_BASE}/datasets", self._list),
-            Route("GET", f"{_BASE}/datasets/query/name={{name}}", self._by_name),
-            Route("GET", f"{_BASE}/datasets/query/savedDatasetId={{saved_id}}", self._by_saved_id),
-            Route("GET", f"{_BASE}/datasets/{{dataset_id}}", self._by_id),
-            Route("PUT", f"{_BASE}/datasets/{{dataset_id}}", self._update),
-            Route("DELETE", f"{_BASE}/datasets/{{name}}", self._unregister),
+            Route("POST", f"{_BASE_PATH}/saveddatasets", self._ensure_saved),
+            Route("GET", f"{_BASE_PATH}/saveddatasets/{{saved_id}}", self._get_saved),
+            Route("POST", f"{_BASE_PATH}/datasets", self._register),
+            Route("GET", f"{_BASE_PATH}/datasets", self._list),
+            Route("GET", f"{_BASE_PATH}/datasets/query/name={{name}}", self._by_name),
+            Route("GET", f"{_BASE_PATH}/datasets/query/savedDatasetId={{saved_id}}", self._by_saved_id),
+            Route("GET", f"{_BASE_PATH}/datasets/{{dataset_id}}", self._by_id),
+            Route("PUT", f"{_BASE_PATH}/datasets/{{dataset_id}}", self._update),
+            Route("DELETE", f"{_BASE_PATH}/datasets/{{name}}", self._unregister),
             Route("GET", "/data/v1.0{scope}/dataversion/{name}/versions/{version}", self._definition),
         )
 
     def get(self, saved_id: str) -> dict[str, Any]:
-        """A saved definition.
+        """Return a saved definition.
 
         Raises:
             Refusal: 404, if there is none.
@@ -73,7 +74,7 @@ class Datasets:
             raise Refusal(404, f"There is no dataset with the id {saved_id!r}.", code="NotFound") from None
 
     def find(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """The saved definition of a registered version; the newest if none is named.
+        """Return the saved definition of a registered version; the newest if none is named.
 
         Raises:
             Refusal: 404, if there is none.
@@ -120,7 +121,7 @@ class Datasets:
     def _ensure_saved(self, request: Request) -> Response:
         allow_query(request, "withDataHash")
         _refuse(request, "withDataHash")
-        sent = body_of(request, *_SAVED, needs=["datasetType", "dataflowJson"])
+        sent = body_of(request, *_SAVED_KEYS, needs=["datasetType", "dataflowJson"])
         check_types(sent, datasetType=str, dataflowJson=str, properties=dict)
         return Response.json(self._save(sent["datasetType"], sent["dataflowJson"], sent.get("properties")))
 
@@ -147,8 +148,8 @@ class Datasets:
     def _register(self, request: Request) -> Response:
         allow_query(request, "registerAsPending", "ifExistsOk", "updateDefinitionIfExists", "withDataHash")
         _refuse(request, "registerAsPending", "withDataHash")
-        sent = body_of(request, *_GIVEN, needs=["name", "datasetType", "latest"])
-        name = check_name(sent["name"], _NAME, "a dataset")
+        sent = body_of(request, *_DATASET_KEYS, needs=["name", "datasetType", "latest"])
+        name = check_name(sent["name"], _NAME_PATTERN, "a dataset")
         _check(sent)
         latest = sent["latest"]
         if not latest.get("dataflow"):
@@ -210,7 +211,7 @@ class Datasets:
             if (not names or record["name"] in names) and (everything or record["isVisible"])
         ]
         token = request.query.get("continuationToken", "")
-        records, following = page(found, size=number(request, "pageSize", _PAGE), token=token)
+        records, following = page(found, size=number(request, "pageSize", _PAGE_SIZE), token=token)
         return Response.json({"value": [self._described(one) for one in records], "continuationToken": following})
 
     def _by_name(self, request: Request, name: str) -> Response:
@@ -225,7 +226,7 @@ class Datasets:
             for version in record["versions"]
             if version["savedDatasetId"] == saved_id
         ]
-        return Response.json({"value": found[: number(request, "pageSize", _PAGE)], "continuationToken": None})
+        return Response.json({"value": found[: number(request, "pageSize", _PAGE_SIZE)], "continuationToken": None})
 
     def _find_id(self, dataset_id: str) -> dict[str, Any]:
         found = next((record for record in self._named.values() if record["id"] == dataset_id), None)
@@ -238,7 +239,7 @@ class Datasets:
 
     def _update(self, request: Request, dataset_id: str) -> Response:
         allow_query(request, "forceUpdate")
-        sent = body_of(request, *_GIVEN)
+        sent = body_of(request, *_DATASET_KEYS)
         _check(sent)
         with self._lock:
             record = self._find_id(dataset_id)
@@ -255,9 +256,9 @@ class Datasets:
 
     def _definition(self, request: Request, name: str, version: str) -> Response:
         allow_query(request, "includeSavedDatasets")
-        if not name.startswith(_UNREGISTERED):
+        if not name.startswith(_UNREGISTERED_PREFIX):
             raise Refusal(404, f"There is no data asset {name!r}: the emulator has datasets alone.", code="NotFound")
-        saved = self.get(name.removeprefix(_UNREGISTERED))
+        saved = self.get(name.removeprefix(_UNREGISTERED_PREFIX))
         return Response.json({"legacyDataflow": _engine_definition(saved["dataflowJson"]), "dataVersion": {}})
 
 
@@ -277,4 +278,4 @@ def _engine_definition(dataflow: str) -> Any:
 def _refuse(request: Request, *names: str) -> None:
     for name in names:
         if flag(request, name):
-            raise Refusal(400, f"The emulator can't do what the query parameter {name} asks for.")
+            raise NotEmulated("datasets", f"The emulator can't do what the query parameter {name} asks for.")

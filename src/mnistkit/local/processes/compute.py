@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -26,6 +25,7 @@ from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.interpreter import library_path, module_command, search_path
 from mnistkit.utils.lifetime import finish_at_exit
 
 __all__ = ["ProcessCompute"]
@@ -130,7 +130,7 @@ class ProcessCompute(FolderBackend):
                 "grace": self._grace,
                 "memory": self._memory_limit,
                 "variables": job_environment(os.environ),
-                "path": _module_path(),
+                "path": search_path(),
             }
         )
         if detach:
@@ -186,10 +186,10 @@ class _Worker:
         cls._lock = threading.Lock()
 
     def __init__(self, root: Path) -> None:
-        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(_module_path())}
+        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(library_path())}
         with (root / WORKER_LOG).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                [sys.executable, "-m", _WORKER],
+                module_command(_WORKER),  # the runs get the whole path: see "path" in an order
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -230,11 +230,6 @@ class _Worker:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
             self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
-
-
-def _module_path() -> list[str]:
-    """Return the folders of this process's modules, independent of the working directory."""
-    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
 
 
 class _Submissions:

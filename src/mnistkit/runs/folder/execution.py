@@ -18,6 +18,7 @@ from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.folder.supervisor import supervise
 from mnistkit.runs.record import RunRecord
+from mnistkit.utils.interpreter import library_path, module_command, search_path
 
 __all__ = ["carry_out", "main"]
 
@@ -55,20 +56,20 @@ def carry_out(
     for run_id in run_ids:
         store.folder(run_id)
     given = job_environment(os.environ) if variables is None else dict(variables)
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 - "" is the working directory
     order = {"root": str(root), "runs": list(run_ids), "data": attrs.asdict(data), "limits": attrs.asdict(limits)}
+    order |= {"path": search_path(), "train": train}
     with (root / WORKER_LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-m", __name__],
+            module_command(__name__),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env={**given, "PYTHONPATH": path},
-            cwd=root,  # -m looks for modules here first: not in a folder of the user's
+            env={**given, "PYTHONPATH": os.pathsep.join(library_path())},
+            cwd=root,
             start_new_session=True,  # Ctrl-C in a terminal is for the caller, who ends it
         )
     try:
-        process.communicate(json.dumps({**order, "train": train}).encode())
+        process.communicate(json.dumps(order).encode())
     except BaseException:
         process.terminate()
         process.wait()
@@ -79,6 +80,7 @@ def carry_out(
 def main() -> None:
     """Carry out what comes on standard input, as `carry_out` sends it."""
     order = json.load(sys.stdin)
+    sys.path[:] = order["path"]  # from here on the user's modules can be imported, such as an estimator of the job's
     module, _, function = order["train"].partition(":")
     train: Train = getattr(importlib.import_module(module), function)
     store, data = RunStore(Path(order["root"])), DataFolder(**order["data"])

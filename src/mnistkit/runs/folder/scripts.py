@@ -45,6 +45,7 @@ _PASSED_VARIABLES = frozenset(
         "TMP",
         "PYTHONPATH",
         "PYTHONHASHSEED",
+        "PYTHONSAFEPATH",
         "VIRTUAL_ENV",
         "CONDA_PREFIX",
         "LD_LIBRARY_PATH",
@@ -188,7 +189,11 @@ def _command(job: ScriptJob, data_folder: Path) -> list[str]:
 
 def _variables(job: ScriptJob, run_folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     own = job.environment.variables if job.environment else {}
-    return {**job_environment(os.environ), **(more or {}), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
+    variables = {**job_environment(os.environ), **(more or {}), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
+    if variables.get("PYTHONSAFEPATH"):  # else Python puts the script's folder first by itself
+        folder = (run_folder / CODE / job.entry_script).parent
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), variables.get("PYTHONPATH", "")]))
+    return variables
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

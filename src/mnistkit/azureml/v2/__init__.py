@@ -1,0 +1,1 @@
+"""Azure Machine Learning through the SDK v2 (azure-ai-ml). Extra ``azure``."""

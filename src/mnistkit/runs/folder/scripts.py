@@ -28,7 +28,7 @@ MAX_FILES = 10_000
 MAX_COLLECTED_BYTES = 10 * 2**30
 """The most that they may hold, in bytes."""
 
-_MAX_LISTED = 20
+_MAX_LISTED_FILES = 20
 _GRACE_SECONDS = 5.0
 _PASSED_VARIABLES = frozenset(
     [
@@ -175,8 +175,8 @@ def _leads_away(path: Path, run_folder: Path) -> bool:
 
 def _note_refused(log: Path, refused: list[str]) -> None:
     lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
-    lines += [f"  {line}" for line in refused[:_MAX_LISTED]]
-    lines += [f"  and {len(refused) - _MAX_LISTED} more"] * (len(refused) > _MAX_LISTED)
+    lines += [f"  {line}" for line in refused[:_MAX_LISTED_FILES]]
+    lines += [f"  and {len(refused) - _MAX_LISTED_FILES} more"] * (len(refused) > _MAX_LISTED_FILES)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with contextlib.suppress(OSError), open(os.open(log, flags, 0o666), "ab", buffering=0) as stream:  # noqa: PTH123 - of a descriptor
         stream.write(("\n".join(lines) + "\n").encode())

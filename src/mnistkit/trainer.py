@@ -175,7 +175,7 @@ class Trainer:
 
         Raises:
             UsageError: The data source has no digests.
-            MnistkitError: The job's code or data can't be read; see `mnistkit.runs.fingerprint`.
+            MnistkitError: The job's code or data can't be read; see `mnistkit.jobs.Fingerprint`.
         """
         return self._submitter().explain_reuse(job)
 

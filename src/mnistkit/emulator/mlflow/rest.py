@@ -1,4 +1,4 @@
-"""What MLflow's routes share: their paths, their errors, pages, and numbers as protocol buffers write them in JSON."""
+"""The common parts of MLflow's routes: paths, errors, pages, and numbers as protocol buffers write them in JSON."""
 
 from __future__ import annotations
 

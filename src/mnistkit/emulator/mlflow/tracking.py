@@ -11,10 +11,10 @@ from mnistkit.emulator.mlflow.rest import as_json, from_json, milliseconds, page
 from mnistkit.emulator.mlflow.search import parse_filter, sorted_by
 from mnistkit.emulator.payloads import list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.experiments import Experiments
 from mnistkit.emulator.services.metrics import Metrics
-from mnistkit.emulator.services.run_records import FINAL, ORIGIN, container_of
+from mnistkit.emulator.services.run_records import FINAL
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.workspace import Workspace
 

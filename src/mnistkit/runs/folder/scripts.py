@@ -37,7 +37,7 @@ MAX_FILES = 10_000
 MAX_COLLECTED_BYTES = 10 * 2**30
 """The most that they may hold, in bytes."""
 
-_MAX_LISTED = 20
+_MAX_LISTED_FILES = 20
 _GRACE_SECONDS = 5.0
 _PASSED_VARIABLES = frozenset(
     [
@@ -194,8 +194,8 @@ def _leads_away(path: Path, run_folder: Path) -> bool:
 
 def _note_refused(run_folder: Path, log: Path, refused: list[str]) -> None:
     lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
-    lines += [f"  {line}" for line in refused[:_MAX_LISTED]]
-    lines += [f"  and {len(refused) - _MAX_LISTED} more"] * (len(refused) > _MAX_LISTED)
+    lines += [f"  {line}" for line in refused[:_MAX_LISTED_FILES]]
+    lines += [f"  and {len(refused) - _MAX_LISTED_FILES} more"] * (len(refused) > _MAX_LISTED_FILES)
     with contextlib.suppress(OSError), appending_to_log(run_folder, log) as stream:
         stream.write(("\n".join(lines) + "\n").encode())
 

@@ -28,6 +28,7 @@ from mnistkit.runs.registration import register_run
 from mnistkit.runs.reuse import ReuseDecision
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import OnUpdate, Submitter
+from mnistkit.serving.server import ModelServer
 from mnistkit.sweeps.running import run_optimization, run_sweep
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Sweep
@@ -175,7 +176,7 @@ class Trainer:
 
         Raises:
             UsageError: The data source has no digests.
-            MnistkitError: The job's code or data can't be read; see `mnistkit.runs.fingerprint`.
+            MnistkitError: The job's code or data can't be read; see `mnistkit.jobs.Fingerprint`.
         """
         return self._submitter().explain_reuse(job)
 
@@ -297,6 +298,14 @@ class Trainer:
             self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
             verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
         )  # fmt: skip
+
+    def serve(self, ref: str, **options: Any) -> ModelServer:
+        """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
+
+        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. Takes the
+        options of `mnistkit.serving.ModelServer`, and raises the same errors.
+        """
+        return ModelServer(self.models, ref, **options).start()
 
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
         """Predict every test image, and return the scores.

@@ -229,7 +229,7 @@ def test_delete_takes_one_version(mnistkit: Program, two: Trainer) -> None:
 @pytest.mark.parametrize("ref", ["sklearn_mnist", "sklearn_mnist@champion"])
 def test_delete_wants_a_version(mnistkit: Program, trained: Trainer, ref: str) -> None:
     """Delete takes neither the newest nor an alias: the version has to be named."""
-    assert "names no version" in mnistkit("models", "delete", ref, "--yes", code=2).err
+    assert "has no version" in mnistkit("models", "delete", ref, "--yes", code=2).err
     assert len(trained.models.versions("sklearn_mnist")) == 1
 
 

@@ -38,8 +38,8 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
 
     It is `OrientedGradients` followed by `NystroemRidgeClassifier`, as a pipeline would have it, but block by block:
     images in a file of any size are read as `RowBlocks`, and neither they nor their features are in memory as a whole.
-    The defaults were chosen on MNIST's training images; other data may want ``deskew=False``, see
-    `mnistkit.estimators.ACCURATE_OPTIONS`. The intensities' scale doesn't matter.
+    The defaults were chosen on MNIST's training images; other data may want ``deskew=False``.
+    The intensities' scale doesn't matter.
 
     Args:
         image_shape: ``(h, w)`` of the images; None for squares, and for `RowBlocks` that have one.

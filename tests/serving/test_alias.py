@@ -12,6 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from mnistkit.errors import ModelError
 from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.input import InputSpec
+from mnistkit.models.persistence import save_model
+from mnistkit.models.probe import Probe
+from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.promotion import promote
 from mnistkit.registry.verification import verify_models
 from mnistkit.serving.current import CurrentModel
@@ -100,31 +103,22 @@ def test_a_version_that_cannot_be_served(
     both: FolderRegistry, register: Register, fitted: Any, other: Any, images: Any, tmp_path: Any, damage: str
 ) -> None:
     """A damaged or unsafe version doesn't take over: the server keeps the old one, and says why."""
-    if damage == "input":
-        register(fitted, spec=InputSpec(height=28, width=28))
-    elif damage == "pickle":
-        register(fitted, form="joblib")
-    elif damage == "probe":  # that of another classifier, registered with it
-        from mnistkit.models.persistence import save_model
-        from mnistkit.models.probe import Probe
-        from mnistkit.registry.info import ModelInfo
-
-        folder = tmp_path / "swapped"
-        folder.mkdir()
-        save_model(fitted, folder, format="skops")
-        Probe.record(other, rows(images)).save(folder)
-        both.register("digits", folder, ModelInfo(format="skops"))
+    current = CurrentModel(both, "digits@champion", poll_seconds=60)
+    if damage == "probe":  # that of another classifier, registered with it
+        save_model(fitted, tmp_path / "swapped", format="skops")
+        Probe.record(other, rows(images)).save(tmp_path / "swapped")
+        both.register("digits", tmp_path / "swapped", ModelInfo(format="skops"))
     else:
-        version = register(fitted)
+        spec = InputSpec(height=28, width=28) if damage == "input" else None
+        register(fitted, form="joblib" if damage == "pickle" else "skops", spec=spec)
+    both.assign("digits", "champion", 3, reason="bad")
+    if damage in {"bytes", "manifest"}:
         file = "manifest.json" if damage == "manifest" else "model.skops"
-        (path,) = (tmp_path / "registry").rglob(f"{version.version}/**/{file}")
+        (path,) = (tmp_path / "registry").rglob(f"3/**/{file}")
         path.parent.chmod(0o755)
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[:-3])
-    if damage in {"bytes", "manifest"}:
         assert verify_models(both, "digits").problems
-    current = CurrentModel(both, "digits@champion", poll_seconds=60)
-    both.assign("digits", "champion", 3, reason="bad")
     assert not current.refresh()
     assert current.model.version.version == 1
     assert current.n_failures == 1

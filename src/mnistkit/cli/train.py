@@ -30,6 +30,7 @@ from mnistkit.cli.training_options import (
     SolverOption,
     TimeoutOption,
     TolOption,
+    accurate_classifier,
     inverse_rate,
     logistic_regression,
 )
@@ -57,6 +58,7 @@ __all__ = [
 TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
+    "mnistkit train --solver accurate",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
     "mnistkit train --regularization 0.8 --explain",
@@ -84,16 +86,20 @@ def train(
     retries: RetriesOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a logistic regression, and register it.
+    """Train a logistic regression or, with --solver accurate, an accurate classifier, and register it.
 
     Fetches the data (then it is cached), trains, evaluates on the test images, and keeps a record of the run.
     Ctrl-C cancels the run.
     """
-    classifier = logistic_regression(inverse_rate(regularization), solver, max_iter, tol)
+    c = inverse_rate(regularization)
     name, tags = model_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
+    if solver is Solver.ACCURATE:
+        classifier = accurate_classifier(trainer.data.uri)
+    else:
+        classifier = logistic_regression(c, solver, max_iter, tol)
     job = trainer.job(classifier, **options)
     if explain:
         _print_decision(trainer.explain_reuse(job), as_json=as_json)

@@ -27,15 +27,17 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
+    "accurate_classifier",
     "inverse_rate",
     "logistic_regression",
 ]
 
 
 class Solver(str, enum.Enum):
-    """mnistkit's own solver, and scikit-learn's, for a logistic regression."""
+    """mnistkit's own solver, and scikit-learn's, for a logistic regression; or another classifier in its place."""
 
     FAST = "fast"
+    ACCURATE = "accurate"
     LBFGS = "lbfgs"
     LIBLINEAR = "liblinear"
     NEWTON_CG = "newton-cg"
@@ -54,7 +56,10 @@ class ModelFormat(str, enum.Enum):
 
 SolverOption = Annotated[
     Solver,
-    typer.Option(help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class."),
+    typer.Option(
+        help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class. accurate is no "
+        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, whatever the regularization."
+    ),
 ]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
 TolOption = Annotated[float, typer.Option(min=0, help="Tolerance of the solver; scikit-learn's default is 1e-4.")]
@@ -96,8 +101,24 @@ def inverse_rate(rate: float) -> float:
     return 1 / rate
 
 
+def accurate_classifier(uri: str) -> Any:
+    """Return the accurate classifier with the options for a dataset, not fitted."""
+    from mnistkit.estimators import ACCURATE_OPTIONS, AccurateClassifier
+
+    return AccurateClassifier(**ACCURATE_OPTIONS.get(uri, {}))
+
+
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted."""
+    """Return the logistic regression, not fitted.
+
+    Raises:
+        UsageError: The solver is that of another classifier.
+    """
+    if solver is Solver.ACCURATE:
+        raise UsageError(
+            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
+            "or Trainer.sweep over parameters of AccurateClassifier."
+        )
     from sklearn.linear_model import LogisticRegression
 
     from mnistkit.estimators import FastLogisticRegression

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from mnistkit.interfaces import DataSource
-from mnistkit.trainer import Trainer, load_dataset
+from mnistkit.plugins import load_dataset
+from mnistkit.trainer import Trainer
 
 Program = Callable[..., Any]
 

@@ -39,7 +39,7 @@ def test_a_module_of_the_working_directory_is_not_run(tmp_path: Path) -> None:
 def test_a_script_has_its_own_folder_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe_path: str
 ) -> None:
-    """A script imports what lies beside it, with ``PYTHONSAFEPATH`` too, and no module of the working directory."""
+    """A script imports what lies beside it, with ``PYTHONSAFEPATH`` too, and nothing of the working directory."""
     work, code = tmp_path / "work", tmp_path / "code"
     work.mkdir()
     code.mkdir()
@@ -54,5 +54,5 @@ def test_a_script_has_its_own_folder_and_no_other(
     monkeypatch.setenv("PYTHONSAFEPATH", safe_path)
     backend = ProcessCompute(tmp_path / "home")
     job = ScriptJob(source_directory=str(code), entry_script="main.py")
-    run = Run(backend, backend.submit(job, DigitsSource()).id).wait(120)
+    run = Run(backend, backend.submit(job, DigitsSource())).wait(120)
     assert run.state is RunState.COMPLETED, backend.logs(run.id)

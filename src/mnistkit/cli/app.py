@@ -17,6 +17,7 @@ from mnistkit.cli import (
     prune,
     runs,
     score,
+    serve,
     signing,
     sweep,
     train,
@@ -53,6 +54,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=score.EXAMPLES)(score.score)
+app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "LeftOut",
     "PinnedFile",
     "Split",
+    "SupportsDigests",
     "SupportsPins",
     "WebDataset",
     "WebSource",

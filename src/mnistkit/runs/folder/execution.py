@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -13,15 +14,18 @@ from pathlib import Path
 import attrs
 
 from mnistkit.data.fetching import DataFolder
+from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.child import Limits, Train
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.folder.supervisor import supervise
 from mnistkit.runs.record import RunRecord
+from mnistkit.utils.files import open_below
 from mnistkit.utils.interpreter import library_path, module_command, search_path
 
 __all__ = ["carry_out", "main"]
 
+_PAUSE_SECONDS = 0.2
 _TRAIN = "mnistkit.training:train"
 
 
@@ -58,7 +62,7 @@ def carry_out(
     given = job_environment(os.environ) if variables is None else dict(variables)
     order = {"root": str(root), "runs": list(run_ids), "data": attrs.asdict(data), "limits": attrs.asdict(limits)}
     order |= {"path": search_path(), "train": train}
-    with (root / WORKER_LOG).open("ab") as log:
+    with os.fdopen(open_below(root, WORKER_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter
             module_command(__name__),
             stdin=subprocess.PIPE,
@@ -69,9 +73,16 @@ def carry_out(
             start_new_session=True,  # Ctrl-C in a terminal is for the caller, who ends it
         )
     try:
-        process.communicate(json.dumps(order).encode())
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
+            stream.write(json.dumps(order).encode())
+        while process.poll() is None:
+            processes.wake(process.pid)  # the job may have stopped it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PAUSE_SECONDS)
     except BaseException:
         process.terminate()
+        processes.wake(process.pid)
         process.wait()
         raise
     return tuple(store.read(run_id) for run_id in run_ids)

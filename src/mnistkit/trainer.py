@@ -322,11 +322,9 @@ class Trainer:
         return evaluate(classifier_of(model, self.models), self.dataset() if data is None else data)
 
     def compare(
-        self,
-        first: Run | str | ModelVersion | Any,
-        second: Run | str | ModelVersion | Any,
+        self, first: Run | str | ModelVersion | Any, second: Run | str | ModelVersion | Any,
         data: Dataset | Split | None = None,
-    ) -> Comparison:
+    ) -> Comparison:  # fmt: skip
         """Compare two models on the same test images; ``print`` the result to read whether one is better.
 
         Takes models and data as `evaluate` does, and raises the same errors.
@@ -338,19 +336,14 @@ class Trainer:
     def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
         """Write everything known about a run or a sweep as one HTML file, and return its path.
 
-        The file loads nothing, and names what is missing, such as data that no longer exists. ``path`` is by default
-        ``report-ID.html`` in the working directory. An existing file is replaced.
+        It loads nothing and names what is missing. It is ``report-ID.html`` by default; an existing one is replaced.
 
         Raises:
             StorageError: It can't be written.
         """
-        from mnistkit.reports.run import run_report
-        from mnistkit.reports.sweep import sweep_report
-        from mnistkit.reports.writing import default_name, write_report
+        from mnistkit.reports.reporting import report
 
-        if isinstance(of, Sweep):
-            return write_report(sweep_report(of), path or default_name(of.name))
-        return write_report(run_report(of), path or default_name(of.id))
+        return report(of, path)
 
     def _submitter(self) -> Submitter:
         return Submitter(compute=self.compute, data=self.data, experiment=self.experiment)

@@ -143,10 +143,10 @@ class Trainer:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
         check_classifier(estimator)
-        spec = ModelSpec.from_estimator(estimator)
         return TrainingJob(
-            model=spec, seed=seed, limit=limit, model_format=model_format, timeout=timeout, retries=retries,
-            retry_on=tuple(retry_on), experiment=self.experiment, tags=dict(tags or {}),
+            model=ModelSpec.from_estimator(estimator), seed=seed, limit=limit, model_format=model_format,
+            timeout=timeout, retries=retries, retry_on=tuple(retry_on), experiment=self.experiment,
+            tags=dict(tags or {}),
         )  # fmt: skip
 
     def submit(self, job: Job, *, detach: bool = False, reuse: bool = False) -> Run:
@@ -207,7 +207,7 @@ class Trainer:
         """Train one run per combination of parameters, and wait for all; those that fail don't stop the others.
 
         Interrupting it (Ctrl-C) cancels the unfinished runs, keeps the finished ones, and raises KeyboardInterrupt; the
-        same call with ``resume=True`` runs what is missing.
+        same call with ``resume=True`` runs what is missing. The result has the runs in the order of the combinations.
 
         Args:
             estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
@@ -221,9 +221,6 @@ class Trainer:
             tags: As in `job`. ``tags["sweep"]`` names the sweep; by default it is a digest of the trials.
             on_update: Called after each submission and each poll with the runs submitted so far (of a `Halving`, those
                 of the rung), and the number of jobs not yet submitted.
-
-        Returns:
-            The runs, in the order of the combinations, each in a terminal state.
 
         Raises:
             SpecError: A parameter can't be written as JSON. Nothing was submitted.

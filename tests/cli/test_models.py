@@ -215,7 +215,7 @@ def test_the_list_can_be_narrowed(mnistkit: Program, two: Trainer) -> None:
     assert ids("--tag", "n=2") == ["sklearn_mnist:2"]
     assert ids("--metric", "accuracy", "--min", str(accuracy)) == ["sklearn_mnist:2", "sklearn_mnist:1"]
     assert ids("--metric", "accuracy", "--max", "0.01") == ids("--tag", "n=2", "--tag", "m=2") == []
-    assert "No version is like that" in mnistkit("models", "list", "--tag", "n=3").err
+    assert "No version matches" in mnistkit("models", "list", "--tag", "n=3").err
     assert "name it, such as --metric accuracy" in mnistkit("models", "list", "--min", "0.5", code=2).err
 
 

@@ -136,10 +136,10 @@ def test_without_probabilities_there_is_no_percentage(dataset: Dataset) -> None:
 
 def test_sure_is_never_certain() -> None:
     """An answer that rounds to 100 % is written as more than 99 %."""
-    from mnistkit.evaluation.scores import Predictions
+    from mnistkit.evaluation.scores import SplitPredictions
     from mnistkit.plots.predictions import caption
 
-    sure = Predictions(truth=np.array([1, 1]), predicted=np.array([1, 0]), confidence=np.array([0.9999, 0.994]))
+    sure = SplitPredictions(truth=np.array([1, 1]), predicted=np.array([1, 0]), confidence=np.array([0.9999, 0.994]))
     assert caption("ab", sure, 0) == "b\n>99%"
     assert caption("ab", sure, 1) == "a not b\n99%"
 

@@ -13,7 +13,7 @@ from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.pins import DIGITS, MNIST, MNIST_PLAIN
 from mnistkit.errors import ChecksumError, ConfigError, DataFormatError, UsageError
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex
-from mnistkit.utils.serialization import from_json
+from mnistkit.utils.serialization import read_json
 
 __all__ = ["ADVICE", "NAMES", "accepted_manifests", "check_pins", "configured_pins", "gzipped_content", "identify"]
 
@@ -51,7 +51,7 @@ def configured_pins() -> DatasetManifest | None:
     if path is None:
         return None
     try:
-        manifest: DatasetManifest = from_json(path.read_bytes(), DatasetManifest, path)
+        manifest: DatasetManifest = read_json(path, DatasetManifest, follow=True)
         check_pins(manifest)
     except (OSError, DataFormatError, UsageError) as error:
         raise ConfigError(f"{config.PINS_VARIABLE} is {str(path)!r}, and that isn't usable: {error}") from error

@@ -13,7 +13,7 @@ from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, StorageError
 from mnistkit.utils.files import FileInfo, sha256_hex, sha256_of
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["upload_data"]
 
@@ -59,7 +59,7 @@ def _manifest(folder: Path, files: dict[str, Path], uri: str) -> DatasetManifest
         told = folder / MANIFEST
         if not told.exists():
             return DatasetManifest(name=uri.rpartition("/")[2] or uri, files=infos)
-        known: DatasetManifest = from_json(told.read_bytes(), DatasetManifest, told)
+        known: DatasetManifest = read_json(told, DatasetManifest, follow=True)
     except OSError as error:
         raise StorageError(f"Can't read {folder}: {error}. Make it readable.") from error
     for name, path in files.items():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from attrs import frozen
 
-from mnistkit.errors import ConfigError, NotFoundError, UsageError
+from mnistkit.errors import ConfigError, DataFormatError, NotFoundError, UsageError
+from mnistkit.utils.documents import parse_json, read_text
 
 __all__ = ["WorkspaceName", "config_places", "find_config", "select_workspace"]
 
 _FOLDERS = (".azureml", "aml_config", "")
+_MAX_FILE_BYTES = 1 << 20
 _FILES = ("config.json", "project.json")
 
 
@@ -91,13 +92,13 @@ def select_workspace(
 
 def _read(path: Path) -> WorkspaceName:
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(read_text(path, max_bytes=_MAX_FILE_BYTES, follow=True), path)
         if scope := values.get("Scope"):
             parts = str(scope).split("/")
             named = [parts[2], parts[4], parts[8]]
         else:
             named = [values[key] for key in ("subscription_id", "resource_group", "workspace_name")]
-    except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (OSError, DataFormatError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"{path} doesn't name a workspace ({type(error).__name__}: {error}): it needs subscription_id, "
             "resource_group and workspace_name. Download it again from the workspace's page in the Azure portal."

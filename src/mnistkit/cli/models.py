@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from attrs import evolve
+from attrs import asdict, evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, Command, DataOption, JsonOption, TagOption, confirm, examples, parse_tags
@@ -315,6 +315,7 @@ def model_json(model: ModelVersion) -> dict[str, object]:
         "files": {file: {"size": info.size, "sha256": info.sha256} for file, info in model.files.items()},
         "versions": model.versions,
         "location": model.location,
+        "input": None if model.input is None else asdict(model.input),
     }
 
 
@@ -329,7 +330,7 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
         return _trainer().load(model)
 
     def fetch() -> Dataset:
-        from mnistkit.cli.score import trained_on
+        from mnistkit.cli.predict import trained_on
         from mnistkit.cli.watch import fetched
         from mnistkit.trainer import Trainer
 

@@ -105,8 +105,9 @@ class Dataset:
         class_names: One per label, label 0 first.
         train: What models learn from.
         test: What they are evaluated on.
-        inverted: The images are light on dark because those on a light ground were inverted.
-        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were.
+        inverted: The images are light on dark because those on a light ground were inverted; None if unknown.
+        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were; None if
+            unknown.
 
     Raises:
         DataFormatError: The splits' images differ in size, or a label has no class name.
@@ -118,8 +119,8 @@ class Dataset:
     class_names: tuple[str, ...]
     train: Split
     test: Split
-    inverted: bool = False
-    centred: bool = False
+    inverted: bool | None = None
+    centred: bool | None = None
 
     def __attrs_post_init__(self) -> None:
         sizes = [split.images.shape[1:] for split in (self.train, self.test)]
@@ -317,6 +318,7 @@ def _read_gz(path: Path, folder: Path, expected: FileInfo, max_bytes: int) -> ND
 
 
 def _mapped_or_read(path: Path, max_bytes: int) -> bytes | memoryview:
+    """Return the bytes of a file: mapped if no other user can change them once they are verified, else a copy."""
     try:
         return mapped(path)
     except OSError:

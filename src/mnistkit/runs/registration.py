@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mnistkit.errors import NotFoundError, RunStateError
+from mnistkit.errors import DataFormatError, NotFoundError, RunStateError, UsageError
 from mnistkit.models.files import companions, format_of
+from mnistkit.models.input import INPUT_FILE, InputSpec
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
+from mnistkit.utils.serialization import from_json
 
-__all__ = ["register_run", "run_model_file"]
+__all__ = ["register_run", "run_input", "run_model_file"]
+
+_log = logging.getLogger(__name__)
 
 
 def register_run(
@@ -54,6 +59,7 @@ def register_run(
         tags={**run.record.tags, **(tags or {})},
         description=description,
         run_id=run.id,
+        input=run_input(run, file),
     )
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         for each in files:
@@ -61,6 +67,28 @@ def register_run(
         if isinstance(models, SupportsRunFiles) and models.has_run(run.id):
             return models.register_from_run(name, files, info, copies=Path(folder))
         return models.register(name, Path(folder), info)
+
+
+def run_input(run: Run, file: str) -> InputSpec | None:
+    """Return what a run recorded of its model's input, beside the model file; None if there is no record.
+
+    A record that can't be read is left out, with a warning in the log.
+
+    Args:
+        run: A completed run.
+        file: Its model file.
+    """
+    source = f"{file.rpartition('/')[0]}/{INPUT_FILE}"
+    if source not in run.files:
+        return None
+    with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
+        data = run.download(source, folder).read_bytes()
+    try:
+        spec: InputSpec = from_json(data, InputSpec, source)
+    except (DataFormatError, UsageError) as error:  # a script's own file of that name
+        _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
+        return None
+    return spec
 
 
 def run_model_file(run: Run) -> str:

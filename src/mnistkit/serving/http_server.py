@@ -17,7 +17,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
 from mnistkit.serving.limits import ServerLimits
 
@@ -80,7 +80,6 @@ class HttpServer:
         settings = Adjustments(
             host=host,
             port=port,
-            threads=limits.workers + limits.max_queue + _SPARE_THREADS,
             max_request_body_size=limits.max_body_bytes,
             channel_timeout=limits.request_seconds,
             cleanup_interval=1,
@@ -91,13 +90,19 @@ class HttpServer:
         )
         self._limits = limits
         self._map: dict[int, Any] = {}
-        self._server = _Server(app, map=self._map, adj=settings)
+        self._threads = ThreadedTaskDispatcher()  # given none, waitress starts its own before it has the port
+        try:
+            self._server = _Server(app, map=self._map, dispatcher=self._threads, adj=settings)
+        except BaseException:
+            wasyncore.close_all(self._map)
+            raise
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mnistkit-http", daemon=True)
         self.port = int(self._server.effective_port)
 
     def start(self) -> None:
         """Begin to serve."""
+        self._threads.set_thread_count(self._limits.workers + self._limits.max_queue + _SPARE_THREADS)
         self._thread.start()
 
     def close(self) -> None:
@@ -116,7 +121,7 @@ class HttpServer:
                 wasyncore.loop(timeout=_LOOP_SECONDS, use_poll=True, map=self._map, count=1)
             self._drain()
         finally:
-            self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=1)
+            self._threads.shutdown(cancel_pending=True, timeout=1)
             wasyncore.close_all(self._map)
 
     def _drain(self) -> None:

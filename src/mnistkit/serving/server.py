@@ -159,7 +159,7 @@ class ModelServer:
             undo.enter_context(threadpool_limits(limits=1))
             undo.callback(self._http.close)
             self._http.start()
-            smoke_test(self.url, current.model, self._token)
+            smoke_test(self.url, current.model, self._limits, self._token)
             current.start()
             undo.callback(current.stop)
             self._started = undo.pop_all()

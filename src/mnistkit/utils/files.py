@@ -40,6 +40,7 @@ _CHUNK = 1 << 20
 _PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAX_FOLDER_DEPTH = 64
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SETTLED_NS = 2 * 10**9
 
 
@@ -90,18 +91,30 @@ def file_info(path: Path) -> FileInfo:
 
 
 def mapped(path: Path) -> memoryview:
-    """The bytes of ``path``, read-only, memory-mapped: read when they are looked at, and shared between processes.
+    """Return the bytes of a file that no other user can write, read-only and memory-mapped.
 
-    For files that are only ever replaced as a whole: what is cut off a mapped file ends the process that looks there.
+    They are read when they are looked at, and shared between processes. What another user could change after it was
+    verified must be copied instead, and what is cut off a mapped file ends the process that looks there: this is for
+    files of the user's own that are only ever replaced as a whole.
 
     Raises:
-        OSError: As the system says, or the file is empty.
+        OSError: As the system says, or the file is empty, is no regular one, belongs to another user (root apart), or
+            may be written by the group or others.
     """
-    with path.open("rb") as stream:
-        try:
-            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-        except ValueError as error:
-            raise OSError(f"{path} is empty") from error
+    descriptor = open_descriptor(path, follow=True)
+    try:
+        if not _is_private(os.fstat(descriptor)):
+            raise PermissionError(errno.EACCES, "Others may write it", str(path))
+        return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+    except ValueError as error:
+        raise OSError(f"{path} is empty") from error
+    finally:
+        os.close(descriptor)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    is_ours = os.name == "nt" or status.st_uid in {0, os.geteuid()}
+    return is_ours and not (os.name != "nt" and status.st_mode & _WRITABLE_BY_OTHERS)
 
 
 def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,9 @@ from mnistkit.azureml.node.layout import MANIFEST_FILE
 from mnistkit.azureml.runs.history import History
 from mnistkit.azureml.runs.records import Result
 from mnistkit.errors import DownloadError, NotFoundError, ServiceError
+from mnistkit.utils.documents import MAX_LINES_BYTES
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info
+from mnistkit.utils.serialization import read_json
 
 __all__ = ["fetch_file"]
 
@@ -53,7 +54,8 @@ def _expected(history: History, run_id: str) -> dict[str, FileInfo]:
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         part = Path(folder, "manifest.json")
         _download(history, run_id, MANIFEST_FILE, part, result.manifest)
-        return {name: FileInfo(size, sha256) for name, (size, sha256) in json.loads(part.read_bytes()).items()}
+        listed = read_json(part, dict[str, tuple[int, str]], max_bytes=MAX_LINES_BYTES)
+        return {name: FileInfo(size, sha256) for name, (size, sha256) in listed.items()}
 
 
 def _download(history: History, run_id: str, file: str, part: Path, sha256: str | None) -> None:

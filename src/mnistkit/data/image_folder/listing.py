@@ -10,9 +10,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit.data.image_folder.folders import folder_names
-from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
-from mnistkit.utils.serialization import from_json
 
 __all__ = ["LeftOut", "Listing", "PictureFile", "list_pictures"]
 
@@ -81,6 +80,8 @@ class Listing:
         class_names: One per label.
         pictures: In the order in which they go into the dataset: by name within their class, so that classes mix.
         left_out: What is no picture of a class.
+        inverted: As ``dataset.json`` has it; None without one.
+        centred: As ``dataset.json`` has it; None without one.
     """
 
     name: str
@@ -88,6 +89,8 @@ class Listing:
     class_names: tuple[str, ...]
     pictures: tuple[PictureFile, ...]
     left_out: list[LeftOut] = field(factory=list)
+    inverted: bool | None = None
+    centred: bool | None = None
 
 
 def list_pictures(folder: Path) -> Listing:
@@ -127,6 +130,8 @@ def list_pictures(folder: Path) -> Listing:
         manifest.class_names if manifest and manifest.class_names else tuple(map(_printable, labels)),
         tuple(sorted(pictures, key=lambda picture: (picture.within, picture.label, picture.file))),
         left_out,
+        manifest.inverted if manifest else None,
+        manifest.centred if manifest else None,
     )
 
 
@@ -163,12 +168,7 @@ def _halves(folder: Path, top: dict[str, os.DirEntry[str]]) -> tuple[str, str] |
 def _manifest(folder: Path, top: dict[str, os.DirEntry[str]]) -> DatasetManifest | None:
     if MANIFEST not in top:
         return None
-    try:
-        data = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        raise StorageError(f"Can't read {folder / MANIFEST}: {error.strerror or error}. Remove it.") from error
-    manifest: DatasetManifest = from_json(data, DatasetManifest, folder / MANIFEST)
-    return manifest
+    return find_manifest(folder)[0]
 
 
 def _labels(folders: list[str], manifest: DatasetManifest | None, folder: Path) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit import config
-from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.data.source import DataSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
 from mnistkit.data.web.connection import TransferError
@@ -20,9 +20,10 @@ from mnistkit.data.web.package_index import transfer_from_index
 from mnistkit.data.web.recipes import make_idx_files
 from mnistkit.data.web.transfer import Patience, transfer
 from mnistkit.errors import ChecksumError, DataError, DataFormatError, DownloadError, StorageError, UnknownNameError
-from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex
+from mnistkit.utils.documents import MAX_RECORD_BYTES
+from mnistkit.utils.files import FileInfo, ensure_folder, file_info, read_regular, sha256_hex
 from mnistkit.utils.redaction import public_url
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.serialization import to_json
 
 __all__ = ["WebSource"]
 
@@ -124,10 +125,10 @@ class WebSource(DataSource):
     def _recorded(self, into: Path) -> DatasetManifest | None:
         """Return ``dataset.json``, if it agrees with the pins."""
         try:
-            manifest: DatasetManifest = from_json((into / MANIFEST).read_bytes(), DatasetManifest, into / MANIFEST)
-        except (FileNotFoundError, DataFormatError):
+            manifest, _ = find_manifest(into)
+        except (StorageError, DataFormatError):
             return None
-        return manifest if self._agrees(manifest) else None
+        return manifest if manifest and self._agrees(manifest) else None
 
     def _agrees(self, manifest: DatasetManifest) -> bool:
         expected = self._manifest({})
@@ -143,8 +144,10 @@ class WebSource(DataSource):
     def _fetch_as_is(self, into: Path) -> None:
         manifest = self._manifest(self._obtain(into))
         path = into / MANIFEST
-        if not path.exists() or path.read_bytes() != to_json(manifest):
-            manifest.write(into)
+        with contextlib.suppress(OSError):
+            if read_regular(path, MAX_RECORD_BYTES) == to_json(manifest):
+                return
+        manifest.write(into)
 
     def _fetch_and_make(self, into: Path) -> None:
         manifest = self._recorded(into)

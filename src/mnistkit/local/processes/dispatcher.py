@@ -278,7 +278,7 @@ class Dispatcher:
                 ending.record()
             except (OSError, MnistkitError) as problem:
                 self._unrecorded.append(ending)
-                self._report(run_id, f"{error} That can't be recorded: {problem}. Make room.")
+                self._report(run_id, f"{error.rstrip('.')}. That can't be recorded: {problem}. Make room.")
         del self._tasks[task.order.runs[0]]
 
     def _report(self, run_id: str, error: str) -> None:

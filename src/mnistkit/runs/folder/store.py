@@ -38,7 +38,8 @@ from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
+from mnistkit.utils.files import ensure_folder, open_regular, write_atomically
+from mnistkit.utils.folders import regular_files
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.serialization import read_json, to_json

@@ -1,6 +1,6 @@
 """From submitting a trivial script to Completed: our backend next to the bare SDK, on one emulator.
 
-Needs the extras ``azure`` and ``emulator``: ``python benchmarks/azure_submit.py [--quick]``.
+Needs the extras ``azure-v1`` and ``emulator``: ``python benchmarks/azure_submit.py [--quick]``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from attrs import field, frozen
 
-__all__ = ["Result", "compare", "in_turn", "seconds", "table", "timed"]
+__all__ = ["Result", "Turn", "compare", "in_turn", "seconds", "table", "timed", "turn"]
 
 _PAIRS = ((5.0, 5), (60.0, 3), (float("inf"), 1))
 _TRIES = 2
@@ -92,12 +92,12 @@ def in_turn(
     Returns:
         The times, and the disturbance, as `Result` takes them.
     """
-    pairs: list[tuple[_Turn, _Turn]] = []
+    pairs: list[tuple[Turn, Turn]] = []
     count = 1
     while len(pairs) < count:
-        a = _turn(run_a, quick=quick)
+        a = turn(run_a, quick=quick)
         between()
-        pairs.append((a, _turn(run_b, quick=quick)))
+        pairs.append((a, turn(run_b, quick=quick)))
         cost = sum(turn.seconds for turn in pairs[0])
         count = 1 if quick else next(n for below, n in _PAIRS if cost < below)
     return {
@@ -137,22 +137,28 @@ def seconds(times: tuple[float, ...]) -> str:
 
 
 @frozen(order=True)
-class _Turn:
-    """How many cores other processes took, and how long it took."""
+class Turn:
+    """One timed call.
+
+    Attributes:
+        others: How many cores other processes took meanwhile.
+        seconds: How long it took.
+    """
 
     others: float
     seconds: float
 
 
-def _turn(run: Callable[[], object], *, quick: bool) -> _Turn:
-    turns: list[_Turn] = []
+def turn(run: Callable[[], object], *, quick: bool) -> Turn:
+    """Time one call as `in_turn` does: once the machine is quiet, and once more if it was disturbed."""
+    turns: list[Turn] = []
     while len(turns) < (1 if quick else _TRIES) and all(turn.others > _QUIET for turn in turns):
         deadline = time.monotonic() + (0 if quick else _PATIENCE)
         while time.monotonic() < deadline and psutil.cpu_percent(1) > 100 * _QUIET / (os.cpu_count() or 1):
             pass
         before = _others()
         taken = timed(run)
-        turns.append(_Turn((_others() - before) / taken, taken))
+        turns.append(Turn((_others() - before) / taken, taken))
     return min(turns)
 
 

@@ -1,7 +1,7 @@
-"""The Azure Machine Learning tutorial: train a digit classifier on a cluster, follow it, register it, ask it.
+"""The Azure Machine Learning tutorial: train on a cluster, follow the run, register, predict.
 
-It needs the extra ``azure``, and trains on Azure, where and as whom you say: a ``config.json`` of a workspace, here or
-in a folder above, and ``az login`` or the ``AZURE_*`` variables of a service principal. Machines cost while they run.
+It needs the extra ``azure-v1``, and trains on Azure, in the workspace of a ``config.json`` here or in a folder above,
+with the login of ``az login`` or of the ``AZURE_*`` variables of a service principal. Machines cost while they run.
 It trains on this machine instead, for nothing, with an emulator in place of Azure and nothing changed::
 
     mnistkit emulator exec --data FOLDER --write-config . -- python examples/05_azure_tutorial.py

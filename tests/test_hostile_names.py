@@ -25,7 +25,7 @@ from mnistkit.runs.context import FolderContext
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
-from mnistkit.testing.model_registry import HOSTILE_NAMES
+from mnistkit.testing.hostile_names import HOSTILE_NAMES
 from mnistkit.utils.names import check_file, check_name
 
 SPEC = ModelSpec("sklearn.dummy.DummyClassifier", {})

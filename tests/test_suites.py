@@ -14,8 +14,8 @@ from attrs import frozen
 
 import mnistkit.testing
 from mnistkit.testing.contract import ContractSuite
+from support.subprocesses import python_path
 
-TESTS = Path(__file__).parent
 SUITES = [getattr(mnistkit.testing, name) for name in mnistkit.testing.__all__ if name.endswith("Suite")]
 
 NAIVE_SOURCE = """
@@ -62,7 +62,7 @@ def run_suite(code: str, folder: Path, *options: str) -> Outcome:
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        env={**os.environ, "PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -135,7 +135,7 @@ def test_a_failure_says_which_promise_broke(tmp_path: Path) -> None:
     options = ("-k", "test_a_folder_that_cant_be_made", "--show-capture=no")
     text = run_suite(NAIVE_SOURCE, tmp_path, *options).text
     assert " contract of DataSource " in text
-    assert "contract: Where the folder given can't be made, `fetch` raises `StorageError`." in text
+    assert "contract: `fetch` raises `StorageError` if the folder given can't be made." in text
 
 
 @pytest.mark.parametrize("suite", SUITES)

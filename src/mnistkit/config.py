@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,12 @@ from typing import Any
 import platformdirs
 from attrs import field, fields, frozen
 
-from mnistkit.errors import ConfigError
-from mnistkit.utils.files import ensure_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from mnistkit.errors import ConfigError, DataFormatError
+from mnistkit.utils.documents import parse_toml, read_text
+from mnistkit.utils.files import ensure_folder, read_regular
 
 __all__ = [
+    "PINS_VARIABLE",
     "Config",
     "cache_folder",
     "default_compute",
@@ -28,11 +24,16 @@ __all__ = [
     "home_folder",
     "is_offline",
     "mirror",
+    "open_datasets_pins",
     "read_config",
     "verify_keys",
 ]
 
+PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
+"""The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
+
+_MAX_FILE_BYTES = 1 << 20
 _NOT_IN_FILES = frozenset({"file", "data_options"})
 
 
@@ -121,7 +122,7 @@ def find_config(start: Path | None = None) -> Config:
     for folder in (start, *start.parents):
         if (file := folder / "mnistkit.toml").is_file():
             return read_config(file)
-        if (file := folder / "pyproject.toml").is_file() and b"[tool.mnistkit" in file.read_bytes():
+        if (file := folder / "pyproject.toml").is_file() and _is_ours(file):
             return read_config(file)
     return Config()
 
@@ -132,13 +133,8 @@ def read_config(file: Path) -> Config:
     Raises:
         ConfigError: It is no TOML, or has an unknown key or a value of the wrong type; names file, line and key.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-        table: dict[str, Any] = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file}: {error}.") from error
-    if file.name == "pyproject.toml":
-        table = table.get("tool", {}).get("mnistkit", {})
+    text = _text(file)
+    table = _table(file, text)
     kinds: dict[str, type] = {each.name: str for each in fields(Config) if each.name not in _NOT_IN_FILES}
     kinds |= {"compute": dict, "models": dict}
     for key, value in table.items():
@@ -152,8 +148,46 @@ def read_config(file: Path) -> Config:
     if os.environ.get("MNISTKIT_HOME"):
         table.pop("home", None)
     elif "home" in table:
-        table["home"] = str(file.parent / Path(table["home"]).expanduser())
+        table["home"] = str(file.parent / _expanded(table["home"], f"{_place(file, text, 'home')}: home"))
     return Config(**table, file=file)
+
+
+def _is_ours(file: Path) -> bool:
+    """Return True if a ``pyproject.toml``, which may be any project's, has a table of mnistkit's."""
+    try:
+        return b"[tool.mnistkit" in read_regular(file, _MAX_FILE_BYTES, follow=True)
+    except OSError:
+        return False
+
+
+def _table(file: Path, text: str) -> dict[str, Any]:
+    """Return what a file sets: all of it, or mnistkit's table in a ``pyproject.toml``."""
+    try:
+        table: Any = parse_toml(text, file)
+    except DataFormatError as error:
+        raise ConfigError(str(error)) from error
+    for name in ("tool", "mnistkit") if file.name == "pyproject.toml" else ():
+        table = table.get(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{_place(file, text, name)}: {name!r} must be a table.")
+    return dict(table)
+
+
+def _expanded(folder: str | os.PathLike[str], what: str) -> Path:
+    """Return a folder with ``~`` replaced by the home it stands for."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # no such user, or one without a home
+        raise ConfigError(f"{what} is {os.fspath(folder)!r}: {error} Write the folder without '~'.") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_text(file, max_bytes=_MAX_FILE_BYTES, follow=True)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}.") from error
+    except DataFormatError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _place(file: Path, text: str, key: str) -> str:
@@ -166,7 +200,7 @@ def _place(file: Path, text: str, key: str) -> str:
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder for runs and models: ``home``, ``MNISTKIT_HOME`` or ``./.mnistkit``. Absolute; not created."""
-    return Path(home or os.environ.get("MNISTKIT_HOME") or ".mnistkit").expanduser().absolute()
+    return _expanded(home or os.environ.get("MNISTKIT_HOME") or ".mnistkit", "The home of mnistkit").absolute()
 
 
 def cache_folder() -> Path:
@@ -178,7 +212,7 @@ def cache_folder() -> Path:
         StorageError: It can't be created.
     """
     folder = os.environ.get("MNISTKIT_CACHE") or platformdirs.user_cache_dir("mnistkit", appauthor=False)
-    return ensure_folder(Path(folder).expanduser().absolute(), "MNISTKIT_CACHE", writable=False)
+    return ensure_folder(_expanded(folder, "MNISTKIT_CACHE").absolute(), "MNISTKIT_CACHE", writable=False)
 
 
 def default_compute() -> str:
@@ -214,6 +248,12 @@ def mirror() -> str | None:
             f"MNISTKIT_MIRROR is {value!r}: set it to an http or https URL, such as https://mirror.example/datasets."
         )
     return value
+
+
+def open_datasets_pins() -> Path | None:
+    """Return the file that ``MNISTKIT_OPEN_DATASETS_PINS`` names, None if it is unset or empty."""
+    value = os.environ.get(PINS_VARIABLE, "").strip()
+    return Path(value).expanduser().absolute() if value else None
 
 
 def verify_keys() -> tuple[Path, ...]:

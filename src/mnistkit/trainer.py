@@ -33,6 +33,7 @@ from mnistkit.runs.registration import register_run
 from mnistkit.runs.reuse import ReuseDecision
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import OnUpdate, Submitter
+from mnistkit.serving.server import ModelServer
 from mnistkit.sweeps.running import run_optimization, run_sweep
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Sweep
@@ -88,7 +89,7 @@ class Trainer:
         cls, data: Data = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
         workspace: Any = None, config: str | os.PathLike[str] | None = None, **cluster: Any,
     ) -> Trainer:  # fmt: skip
-        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure``.
+        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
 
         The nodes mount the data, and models are registered in the workspace. No request is sent before one is needed.
         ``data`` and ``experiment`` are as in `local`; see `Config.azure` for the others.
@@ -151,10 +152,10 @@ class Trainer:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
         check_classifier(estimator)
-        spec = ModelSpec.from_estimator(estimator)
         return TrainingJob(
-            model=spec, seed=seed, limit=limit, model_format=model_format, timeout=timeout, retries=retries,
-            retry_on=tuple(retry_on), experiment=self.experiment, tags=dict(tags or {}),
+            model=ModelSpec.from_estimator(estimator), seed=seed, limit=limit, model_format=model_format,
+            timeout=timeout, retries=retries, retry_on=tuple(retry_on), experiment=self.experiment,
+            tags=dict(tags or {}),
         )  # fmt: skip
 
     def submit(self, job: Job, *, detach: bool = False, reuse: bool = False) -> Run:
@@ -184,7 +185,7 @@ class Trainer:
 
         Raises:
             UsageError: The data source has no digests.
-            MnistkitError: The job's code or data can't be read; see `mnistkit.runs.fingerprint`.
+            MnistkitError: The job's code or data can't be read; see `mnistkit.jobs.Fingerprint`.
         """
         return self._submitter().explain_reuse(job)
 
@@ -215,7 +216,7 @@ class Trainer:
         """Train one run per combination of parameters, and wait for all; those that fail don't stop the others.
 
         Interrupting it (Ctrl-C) cancels the unfinished runs, keeps the finished ones, and raises KeyboardInterrupt; the
-        same call with ``resume=True`` runs what is missing.
+        same call with ``resume=True`` runs what is missing. The result has the runs in the order of the combinations.
 
         Args:
             estimator: Any scikit-learn classifier, or a Pipeline that ends in one; it isn't changed.
@@ -229,9 +230,6 @@ class Trainer:
             tags: As in `job`. ``tags["sweep"]`` names the sweep; by default it is a digest of the trials.
             on_update: Called after each submission and each poll with the runs submitted so far (of a `Halving`, those
                 of the rung), and the number of jobs not yet submitted.
-
-        Returns:
-            The runs, in the order of the combinations, each in a terminal state.
 
         Raises:
             SpecError: A parameter can't be written as JSON. Nothing was submitted.
@@ -332,6 +330,14 @@ class Trainer:
         predictor = predictor_of(find_config().model if model is None else model, self.models)
         return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
 
+    def serve(self, ref: str, **options: Any) -> ModelServer:
+        """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
+
+        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. Takes the
+        options of `mnistkit.serving.ModelServer`, and raises the same errors.
+        """
+        return ModelServer(self.models, ref, **options).start()
+
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
         """Predict every test image, and return the scores.
 
@@ -347,11 +353,9 @@ class Trainer:
         return evaluate(classifier_of(model, self.models), self.dataset() if data is None else data)
 
     def compare(
-        self,
-        first: Run | str | ModelVersion | Any,
-        second: Run | str | ModelVersion | Any,
+        self, first: Run | str | ModelVersion | Any, second: Run | str | ModelVersion | Any,
         data: Dataset | Split | None = None,
-    ) -> Comparison:
+    ) -> Comparison:  # fmt: skip
         """Compare two models on the same test images; ``print`` the result to read whether one is better.
 
         Takes models and data as `evaluate` does, and raises the same errors.
@@ -364,10 +368,7 @@ class Trainer:
         """Write everything known about a run or a sweep as one HTML file, and return its path.
 
         The file loads nothing, and names what is missing, such as data that no longer exists. ``path`` is by default
-        ``report-ID.html`` in the working directory. An existing file is replaced.
-
-        Raises:
-            StorageError: It can't be written.
+        ``report-ID.html`` in the working directory; an existing file is replaced. Raises `StorageError`.
         """
         from mnistkit.reports.run import run_report
         from mnistkit.reports.sweep import sweep_report

@@ -17,8 +17,8 @@ from azureml.core import Environment as SdkEnvironment
 from azureml.core import Run as SdkRun
 
 from mnistkit.azureml import AmlCompute, connect
-from mnistkit.azureml.v1.environments import node_environment
-from mnistkit.azureml.v1.runs import submission
+from mnistkit.azureml.v1 import submission
+from mnistkit.azureml.v1.environments import environment_of
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.environment import Environment
@@ -166,7 +166,7 @@ def test_the_job_sees_its_environment(backend: AmlCompute, tiny_mnist: DataSourc
     runs = [Run(backend, backend.submit(job, tiny_mnist)).wait(DEADLINE) for job in jobs]
     assert [f"colour {colour}" in run.logs() for run, colour in zip(runs, ("red", "blue"), strict=True)] == [True] * 2
     registered = [name for name in SdkEnvironment.list(backend.workspace) if name.startswith("mine-")]
-    assert registered == [node_environment(jobs[0]).name]
+    assert registered == [environment_of(jobs[0]).name]
     pins = str(SdkEnvironment.get(backend.workspace, registered[0]).python.conda_dependencies.serialize_to_string())
     assert "attrs>=20" in pins
     assert "azureml-defaults" in pins
@@ -177,14 +177,14 @@ def test_without_estimator_there_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Where a release of the SDK has no Estimator, runs are submitted with ScriptRunConfig, and a warning says so."""
-    monkeypatch.setattr(submission, "is_estimator_there", lambda: False)  # as of such a release
+    monkeypatch.setattr(submission, "is_estimator_available", lambda: False)  # as of such a release
     submission._has_estimator.cache_clear()
     backend = AmlCompute(workspace, name="cpu-cluster")
     with caplog.at_level(logging.WARNING):
         run = Run(backend, backend.submit(script(tmp_path, "print('fine')\n"), tiny_mnist)).wait(DEADLINE)
     submission._has_estimator.cache_clear()
     assert run.state is RunState.COMPLETED, run.error
-    assert "no Estimator any more" in caplog.text
+    assert "has no Estimator" in caplog.text
 
 
 def test_a_program_that_ends_has_submitted(

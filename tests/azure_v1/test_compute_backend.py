@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("azureml.core")
 
 from mnistkit.azureml import AmlCompute
-from mnistkit.azureml.node.job import PROPERTY
+from mnistkit.azureml.properties import PREFIX
 from mnistkit.testing import ComputeBackendSuite
 
 if TYPE_CHECKING:
@@ -38,6 +38,6 @@ class TestAmlCompute(ComputeBackendSuite):
     def damage(self, backend: ComputeBackend, run: Run) -> None:
         """Spoil the property that holds the job."""
         assert isinstance(backend, AmlCompute)
-        backend._reader._left.clear()
+        backend._reader._details.clear()
         handle = backend._history.handle(run.id)
-        handle.add_properties({f"{PROPERTY}job": json.dumps({"kind": "odd"})[:-1]})
+        handle.add_properties({f"{PREFIX}job": json.dumps({"kind": "odd"})[:-1]})

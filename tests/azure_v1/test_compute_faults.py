@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("azureml.core")
 
 from mnistkit.azureml import AmlCompute
-from mnistkit.azureml.v1._sdk import call
+from mnistkit.azureml.calls import call
 from mnistkit.emulator import Fault
 from mnistkit.errors import (
     AuthenticationError,

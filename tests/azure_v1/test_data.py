@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,14 @@ pytest.importorskip("h11")
 from attrs import evolve
 
 from mnistkit.azureml import OpenDatasetsMnist
-from mnistkit.azureml.v1.data import MNIST, mount
-from mnistkit.data import web
+from mnistkit.azureml.v1.data import mount
 from mnistkit.data.dataset import Dataset
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.emulator import Fault, Settings
 from mnistkit.emulator.synthetic import write_digits
 from mnistkit.errors import ChecksumError, ConflictError, DownloadError, UsageError
 from mnistkit.plugins import data_source
-from mnistkit.utils.files import FileInfo, file_info
+from mnistkit.utils.files import file_info
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator
@@ -30,26 +29,21 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, FileInfo]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> DatasetManifest:
     """What the emulator serves as MNIST."""
     folder = tmp_path_factory.mktemp("served")
     write_digits(folder)
-    return {path.name: file_info(path) for path in folder.iterdir()}
+    return DatasetManifest(name="mnist", files={path.name: file_info(path) for path in folder.iterdir()})
 
 
 @pytest.fixture
-def unread(emulator: AzureMLEmulator, tmp_path: Path, request: pytest.FixtureRequest) -> Mapping[str, FileInfo]:
+def unread(emulator: AzureMLEmulator, tmp_path: Path, request: pytest.FixtureRequest) -> DatasetManifest:
     """What the emulator serves as MNIST, never asked for before: the SDK's engine remembers what it has read."""
     folder = tmp_path / "unread"
     folder.mkdir()
     write_digits(folder, train=100, test=50, seed=zlib.crc32(request.node.name.encode()))
     emulator.reset(settings=Settings(data=folder))
-    return {path.name: file_info(path) for path in folder.iterdir()}
-
-
-def test_the_pins_are_those_of_the_catalogue() -> None:
-    """MNIST is the same, wherever it comes from."""
-    assert {file.name: file.info for file in web.CATALOG["mnist"].files} == dict(MNIST)
+    return DatasetManifest(name="mnist", files={path.name: file_info(path) for path in folder.iterdir()})
 
 
 def test_the_uri_is_understood(workspace: Any) -> None:
@@ -60,9 +54,9 @@ def test_the_uri_is_understood(workspace: Any) -> None:
         data_source("azureml:something")
 
 
-def test_register(workspace: Any, served: Mapping[str, FileInfo], tmp_path: Path) -> None:
+def test_register(workspace: Any, served: DatasetManifest, tmp_path: Path) -> None:
     """The dataset is registered under the tutorial's name, and its version can be fetched and mounted."""
-    source = OpenDatasetsMnist(workspace, files=served).register()
+    source = OpenDatasetsMnist(workspace, pins=served).register()
     assert (source.version, source.uri.partition("?")[0]) == (1, "azureml:mnist_opendataset:1")
     assert workspace.datasets["mnist_opendataset"].version == 1
     assert len(Dataset.from_folder(source.fetch(tmp_path / "data")).train) == 2000
@@ -117,18 +111,19 @@ def test_an_upload_that_was_cut_off(workspace: Any, tiny_mnist: DataSource, tmp_
     assert Dataset.from_folder(manifest.parent).sha256 == Dataset.from_folder(tiny_mnist.fetch(tmp_path)).sha256
 
 
-def test_wrong_pins(emulator: AzureMLEmulator, served: Mapping[str, FileInfo], tmp_path: Path) -> None:
+def test_wrong_pins(emulator: AzureMLEmulator, served: DatasetManifest, tmp_path: Path) -> None:
     """Files that aren't the pinned ones are a `ChecksumError` that says which, and nothing of them is kept."""
     name = "train-labels-idx1-ubyte.gz"
+    wrong = evolve(served, files={**served.files, name: evolve(served.files[name], sha256="0" * 64)})
     with pytest.raises(ChecksumError, match=name):
-        OpenDatasetsMnist(files={**served, name: evolve(served[name], sha256="0" * 64)}).fetch(tmp_path / "data")
+        OpenDatasetsMnist(pins=wrong).fetch(tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_an_empty_answer(emulator: AzureMLEmulator, unread: Mapping[str, FileInfo], tmp_path: Path) -> None:
+def test_an_empty_answer(emulator: AzureMLEmulator, unread: DatasetManifest, tmp_path: Path) -> None:
     """A file that arrives empty isn't taken for MNIST; the next fetch makes it good."""
     emulator.inject(Fault("empty-download", match="azurefd.net/mnist/train-images", times=None))
-    source = OpenDatasetsMnist(files=unread)
+    source = OpenDatasetsMnist(pins=unread)
     with pytest.raises((ChecksumError, DownloadError)):
         source.fetch(tmp_path / "data")
     assert list((tmp_path / "data").iterdir()) == []
@@ -136,17 +131,17 @@ def test_an_empty_answer(emulator: AzureMLEmulator, unread: Mapping[str, FileInf
     assert source.fetch(tmp_path / "data") == tmp_path / "data"
 
 
-def test_a_busy_storage(emulator: AzureMLEmulator, unread: Mapping[str, FileInfo], tmp_path: Path) -> None:
+def test_a_busy_storage(emulator: AzureMLEmulator, unread: DatasetManifest, tmp_path: Path) -> None:
     """A storage that is busy at first is waited for."""
     emulator.inject(Fault("unavailable", match="azurefd.net/mnist/train-labels"))
-    assert Dataset.from_folder(OpenDatasetsMnist(files=unread).fetch(tmp_path / "data")).name == "mnist"
+    assert Dataset.from_folder(OpenDatasetsMnist(pins=unread).fetch(tmp_path / "data")).name == "mnist"
 
 
 def test_offline(
-    emulator: AzureMLEmulator, served: Mapping[str, FileInfo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    emulator: AzureMLEmulator, served: DatasetManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Offline nothing is asked; what is in the folder and verified does."""
-    source = OpenDatasetsMnist(files=served)
+    source = OpenDatasetsMnist(pins=served)
     source.fetch(tmp_path / "data")
     monkeypatch.setenv("MNISTKIT_OFFLINE", "1")
     assert source.fetch(tmp_path / "data") == tmp_path / "data"
@@ -155,8 +150,8 @@ def test_offline(
 
 
 def test_nothing_is_printed(
-    emulator: AzureMLEmulator, served: Mapping[str, FileInfo], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    emulator: AzureMLEmulator, served: DatasetManifest, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The SDK's engine doesn't talk on standard output, where a program's results go."""
-    OpenDatasetsMnist(files=served).fetch(tmp_path / "data")
+    OpenDatasetsMnist(pins=served).fetch(tmp_path / "data")
     assert capfd.readouterr().out == ""

@@ -37,12 +37,12 @@ def test_list_and_label(workspace: Workspace) -> None:
     environment("a-package").register(workspace)
     environment("b-package").register(workspace)
     Environment.label(workspace, "mine", "1", ["good"])
-    assert list(Environment.list(workspace)) == ["mine"]
+    assert "mine" in Environment.list(workspace)
     assert "a-package" in packages(Environment.get(workspace, "mine", label="good"))
-    assert list(workspace.environments) == ["mine"]
+    assert "mine" in workspace.environments
 
 
 def test_what_is_not_there(workspace: Workspace) -> None:
     """An environment that isn't there is an error that names it."""
-    with pytest.raises(Exception, match="AzureML-Minimal"):
-        Environment.get(workspace, "AzureML-Minimal")
+    with pytest.raises(Exception, match="Minimal"):
+        Environment.get(workspace, "Minimal")

@@ -126,6 +126,7 @@ def test_early_termination(submit: Submit) -> None:
     sweep.cancel()
 
 
+@pytest.mark.azureml_emulator(allow_unknown=True)
 def test_bayesian_sampling_is_refused(submit: Submit) -> None:
     """What isn't emulated is refused, by its name, before anything is started."""
     with pytest.raises(TrainingException, match="BayesianOptimization"):

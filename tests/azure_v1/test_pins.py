@@ -1,8 +1,7 @@
-"""What counts as MNIST: the pinned files, what they hold however it is gzipped, an emulator's digits if it says so."""
+"""The Open Dataset's pins against the emulator, here and on its nodes."""
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,38 +15,21 @@ from sklearn.linear_model import LogisticRegression
 from mnistkit import Trainer
 from mnistkit.azureml import OpenDatasetsMnist
 from mnistkit.azureml.v1.data import mount
-from mnistkit.azureml.v1.pins import PLAIN, SYNTHETIC, identified
-from mnistkit.data import web
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import dataset_folder, fetch_dataset
+from mnistkit.data.manifest import DatasetManifest
 from mnistkit.emulator import Settings
-from mnistkit.emulator.synthetic import write_digits
+from mnistkit.emulator.synthetic import PINS, write_digits
 from mnistkit.errors import ChecksumError
 from mnistkit.plugins import data_source
 from mnistkit.runs.record import RunState
-from mnistkit.utils.files import file_info
+from mnistkit.utils.serialization import from_json
 
 if TYPE_CHECKING:
     from mnistkit.emulator import AzureMLEmulator
 
 
-@pytest.fixture
-def digits(tmp_path: Path) -> Path:
-    """A folder with the emulator's digits, gzipped as here and now."""
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    write_digits(folder)
-    return folder
-
-
-def test_the_pins_of_plain_files(digits: Path, tmp_path: Path) -> None:
-    """MNIST's are those of the catalogue; the synthetic digits' are those of what the emulator makes."""
-    catalogue = {file.name.removesuffix(".gz"): file.plain for file in web.CATALOG["mnist"].files}
-    assert catalogue == dict(PLAIN)
-    for path in digits.iterdir():
-        plain = tmp_path / path.stem
-        plain.write_bytes(gzip.decompress(path.read_bytes()))
-        assert file_info(plain) == SYNTHETIC[plain.name]
+PINNED: DatasetManifest = from_json(PINS.read_bytes(), DatasetManifest, PINS)
 
 
 def test_an_emulators_digits(emulator: AzureMLEmulator, tmp_path: Path) -> None:
@@ -56,40 +38,21 @@ def test_an_emulators_digits(emulator: AzureMLEmulator, tmp_path: Path) -> None:
     dataset = Dataset.from_folder(source.fetch(folder))
     assert (dataset.name, len(dataset.train), len(dataset.test)) == ("synthetic-digits", 2000, 400)
     assert source.expected(folder) is not None
-    assert dict(source.digests()) == {name: info.sha256 for name, info in SYNTHETIC.items()}
+    assert dict(source.digests()) == {name: info.sha256 for name, info in PINNED.files.items()}
     (folder / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
     assert Dataset.from_folder(source.fetch(folder)).sha256 == dataset.sha256
 
 
 def test_elsewhere_they_are_refused(emulator: AzureMLEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no emulator says that they come, they aren't taken for MNIST: neither from the storage nor the cache."""
+    """Without the pins of the emulator's digits they aren't taken for MNIST: neither from the storage nor the cache."""
     source, folder = OpenDatasetsMnist(), tmp_path / "data"
     source.fetch(folder)
-    monkeypatch.delenv("MNISTKIT_OPEN_DATASETS")
+    monkeypatch.delenv("MNISTKIT_OPEN_DATASETS_PINS")
     assert source.expected(folder) is None
     for place in (folder, tmp_path / "empty"):
-        with pytest.raises(ChecksumError, match=r"isn't MNIST's: expected 9912422 bytes .*--data FOLDER"):
+        with pytest.raises(ChecksumError, match=r"isn't MNIST's: expected 9912422 bytes .*MNISTKIT_OPEN_DATASETS_PINS"):
             source.fetch(place)
     assert list((tmp_path / "empty").iterdir()) == []
-
-
-def test_another_gzip(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is what the files hold: gzipped in another way they are the same data, damaged they aren't."""
-    uri = "azureml:mnist_opendataset:2"
-    with pytest.raises(ChecksumError, match="isn't MNIST"):
-        identified(digits, uri)
-    monkeypatch.setenv("MNISTKIT_OPEN_DATASETS", "synthetic")
-    for path in digits.iterdir():
-        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=3))
-    manifest = identified(digits, uri)
-    assert manifest is not None
-    assert Dataset.from_folder(digits, manifest=manifest).name == "synthetic-digits"
-    labels = digits / "train-labels-idx1-ubyte.gz"
-    for damaged in (labels.read_bytes()[:-9], b"no gzip", gzip.compress(bytes(2009))):
-        labels.write_bytes(damaged)
-        with pytest.raises(ChecksumError, match="isn't synthetic-digits"):
-            identified(digits, uri)
-    assert identified(digits, "azureml:mnist_opendataset?sha256=0123") is None
 
 
 def test_on_a_node(workspace: Any, emulator: AzureMLEmulator) -> None:
@@ -99,12 +62,15 @@ def test_on_a_node(workspace: Any, emulator: AzureMLEmulator) -> None:
     assert "data: synthetic-digits, 200 to train on, 400 to test on" in run.logs()
 
 
-def test_other_data_on_a_node(workspace: Any, emulator: AzureMLEmulator, tmp_path: Path) -> None:
+def test_other_data_on_a_node(
+    workspace: Any, emulator: AzureMLEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A training doesn't take for MNIST whatever is mounted there: the run fails, and says what helps."""
     other = tmp_path / "other"
     other.mkdir()
     write_digits(other, train=100, test=50, seed=7)
     names = emulator.workspace
+    monkeypatch.delenv("MNISTKIT_OPEN_DATASETS_PINS")
     emulator.reset(settings=Settings(data=other))
     assert emulator.workspace.id != names.id
     trainer = Trainer.azure(
@@ -133,7 +99,7 @@ def test_mnist_as_the_cache_has_it(
     assert (found.name, found.sha256) == ("mnist", real_mnist.sha256)
     assert mount(workspace, source).mode == "mount"
     assert source.expected(dataset_folder(source)) is not None
-    monkeypatch.setenv("MNISTKIT_OPEN_DATASETS", "synthetic")
+    monkeypatch.setenv("MNISTKIT_OPEN_DATASETS_PINS", str(PINS))
     assert source.expected(dataset_folder(source)) is None
-    with pytest.raises(ChecksumError, match=r"what came isn't synthetic-digits.*unset it"):
+    with pytest.raises(ChecksumError, match=r"isn't synthetic-digits's"):
         source.fetch(dataset_folder(source))

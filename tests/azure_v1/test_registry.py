@@ -16,8 +16,8 @@ from attrs import evolve
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit.azureml import WorkspaceRegistry
+from mnistkit.azureml.models.events import log_name
 from mnistkit.azureml.v1._sdk import sdk
-from mnistkit.azureml.v1.models.events import ledger_name
 from mnistkit.emulator import Fault
 from mnistkit.emulator.services.models import Models
 from mnistkit.errors import (
@@ -238,7 +238,7 @@ def test_history_has_a_name_of_its_own(registry: WorkspaceRegistry, workspace: A
     registry.register("digits", folder, ModelInfo(format="skops"))
     registry.assign("digits", "champion", 1)
     assert registry.names() == ("digits",)
-    (entry,) = sdk("azureml.core").Model.list(workspace, name=ledger_name("digits"), expand=False)
+    (entry,) = sdk("azureml.core").Model.list(workspace, name=log_name("digits"), expand=False)
     assert entry.description == "version 1 assigned champion"
     with pytest.raises(ModelNotFoundError):
         registry.get("digits", 2)
@@ -249,7 +249,7 @@ def test_a_number_that_is_given_again(registry: WorkspaceRegistry, emulator: Azu
     for _ in range(2):
         registry.register("digits", folder, ModelInfo(format="skops"))
     registry.delete("digits", 2)
-    handlers = (getattr(route.handler, "__self__", None) for route in emulator._router._routes)
+    handlers = (getattr(route.handler, "__self__", None) for route in emulator._open.router.routes)
     models = next(each for each in handlers if isinstance(each, Models))
     with models._numbers.change("digits") as record:
         record.update({key: value - 1 for key, value in record.items() if value == 2})
@@ -318,5 +318,5 @@ def test_a_login_that_ends(registry: WorkspaceRegistry, emulator: AzureMLEmulato
 def test_what_was_noted_counts(registry: WorkspaceRegistry, folder: Path, tmp_path: Path) -> None:
     """A version at hand that has another digest than the workspace's isn't delivered."""
     model: ModelVersion = registry.register("digits", folder, ModelInfo(format="skops"))
-    with pytest.raises(IntegrityError, match="asked for"):
+    with pytest.raises(IntegrityError, match="the version given"):
         registry.download(evolve(model, digest="0" * 64), tmp_path / "into")

@@ -38,7 +38,7 @@ def test_a_folder_becomes_a_dataset(mnistkit: Program) -> None:
     assert "16 images to train on, 4 to test on, 2 classes" in done.err
     assert "light ground" not in done.err
     info = mnistkit("data", "info", "idx:data").out
-    assert "28x28, 2 classes" in info
+    assert "28 \u00d7 28 pixels" in info
     assert "cats" in info
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.decompressed import DECODED
+from mnistkit.data.fetching import fetch_dataset
+from mnistkit.data.folders import DigitsSource
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.layout import ROLES, find_idx_files
 from mnistkit.errors import ChecksumError, DataFormatError
@@ -193,3 +195,20 @@ def test_mapped_data_survives_its_replacement(tmp_path: Path) -> None:
         path.unlink()
     assert_right(dataset)
     assert pickle.loads(pickle.dumps(dataset)).sha256 == dataset.sha256  # noqa: S301 - our own bytes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_files_that_others_may_write_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """What is written into such a file, or cut off it, after it was verified doesn't reach the arrays."""
+    monkeypatch.setenv("MNISTKIT_CACHE", str(tmp_path))
+    fetch_dataset(DigitsSource())
+    path = next(tmp_path.rglob("t10k-labels-idx1-ubyte"))
+    path.chmod(mode)
+    labels = fetch_dataset(DigitsSource()).test.labels
+    before = labels.copy()
+    with path.open("r+b") as stream:
+        stream.seek(8)
+        stream.write(b"\x09" * 100)
+    os.truncate(path, 8)
+    assert (labels == before).all()

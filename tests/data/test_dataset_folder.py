@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import threading
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,30 @@ def test_hidden_files_and_other_files_do_not_count(tmp_path: Path) -> None:
     fill(tmp_path / ".ipynb_checkpoints")
     (tmp_path / "x-train-images-idx3-ubyte").mkdir()
     assert find_idx_files(tmp_path) == {role: tmp_path / name for role, name in NAMES.items()}
+
+
+def test_a_folder_is_read_while_another_thread_downloads_into_it(tmp_path: Path) -> None:
+    """Hidden folders that come and go while the files are looked up are no error."""
+    fill(tmp_path)
+    stopped = threading.Event()
+
+    def download() -> None:
+        while not stopped.is_set():
+            partial = tmp_path / f".{uuid.uuid4().hex}.part" / "deep"
+            partial.mkdir(parents=True)
+            partial.rmdir()
+            partial.parent.rmdir()
+
+    threads = [threading.Thread(target=download) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(300):
+            assert set(find_idx_files(tmp_path)) == set(ROLES)
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_folder_below_a_hidden_one_is_read(tmp_path: Path) -> None:

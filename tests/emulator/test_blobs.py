@@ -246,6 +246,6 @@ def test_restart(tmp_path: Path) -> None:
 def test_unsupported(account: Account) -> None:
     """What isn't emulated is refused, not ignored."""
     url = account.blobs.url("box", "a", "rw")
-    assert account.ask("PUT", url, b"x", "comp=lease").status == 501
-    assert account.ask("PUT", url, b"x", x_ms_blob_type="PageBlob").status == 501
-    assert account.ask("PUT", url, x_ms_copy_source="https://x").status == 501
+    assert account.ask("PUT", url, b"x", "comp=lease").status == 400
+    assert account.ask("PUT", url, b"x", x_ms_blob_type="PageBlob").status == 400
+    assert account.ask("PUT", url, x_ms_copy_source="https://x").status == 400

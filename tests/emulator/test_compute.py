@@ -15,6 +15,7 @@ from mnistkit.emulator.faults import Fault, Faults
 from mnistkit.emulator.routing import Refusal, Request
 from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Identity, Tokens
 from mnistkit.emulator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def counts(clusters: Clusters) -> tuple[int, int]:
 def clusters(tmp_path: Path) -> Iterator[Clusters]:
     """Clusters of a store of their own."""
     store = Store(tmp_path / "store")
-    yield Clusters(WORKSPACE, store, Faults())
+    yield Clusters(WORKSPACE, store, Faults(), Tokens(Identity.of(tmp_path)))
     store.close()
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("h11")
 pytest.importorskip("certifi")
 
 from mnistkit.emulator import AzureMLEmulator, Fault, Settings
-from mnistkit.emulator.synthetic import write_digits
+from mnistkit.emulator.synthetic import PINS, write_digits
 from mnistkit.errors import ConfigError, NotFoundError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -172,15 +172,15 @@ def test_settings_that_cant_be(tmp_path: Path) -> None:
 
 
 def test_its_environment_tells_which_digits_it_serves(tmp_path: Path) -> None:
-    """Who serves synthetic digits says so to its clients; who serves somebody's files lets them expect MNIST."""
+    """An emulator of synthetic digits names their pins to its clients; with files of the user they expect MNIST."""
     write_digits(tmp_path)
-    assert _served(Settings()) == "synthetic"
-    assert _served(Settings(data=tmp_path)) == "mnist"
+    assert _pins(Settings()) == str(PINS)
+    assert _pins(Settings(data=tmp_path)) == ""
 
 
-def _served(settings: Settings) -> str | None:
+def _pins(settings: Settings) -> str | None:
     with AzureMLEmulator(settings=settings) as emulator:
-        return emulator.environment().get("MNISTKIT_OPEN_DATASETS")
+        return emulator.environment().get("MNISTKIT_OPEN_DATASETS_PINS")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("h11")
 
 from emulator.conftest import Client
+from mnistkit.emulator.services.curated import CURATED_NAMES
 
 
 def path(client: Client, rest: str = "") -> str:
@@ -47,8 +48,10 @@ def test_listing(client: Client) -> None:
         put(client, f"/{name}", "numpy")
     first = client.ask("GET", path(client, "?pageSize=2")).json()
     rest = client.ask("GET", path(client, f"?pageSize=2&continuation={first['continuationToken']}")).json()
-    assert [each["name"] for each in first["value"] + rest["value"]] == ["a", "b", "c"]
-    assert rest["continuationToken"] is None
+    assert [each["name"] for each in first["value"] + rest["value"]] == ["a", "b", "c", CURATED_NAMES[0]]
+    everything = client.ask("GET", path(client, "?pageSize=500")).json()
+    assert [each["name"] for each in everything["value"]] == ["a", "b", "c", *CURATED_NAMES]
+    assert everything["continuationToken"] is None
 
 
 def test_labels(client: Client) -> None:
@@ -65,7 +68,6 @@ def test_labels(client: Client) -> None:
     ("method", "rest", "status"),
     [
         ("GET", "/nothing", 404),
-        ("GET", "/AzureML-sklearn", 404),
         ("PUT", "/AzureML-mine", 400),
         ("PUT", "/..%2f..%2fmine", 400),
         ("PUT", "/mine/versions/..%2f1", 400),
@@ -87,9 +89,14 @@ def test_unknown_sections_are_refused(client: Client) -> None:
     assert "fpga" in answer.json()["error"]["message"]
 
 
-def test_images_are_not_built(client: Client) -> None:
-    """Asking for an image says that environments are recorded only."""
+def test_images(client: Client) -> None:
+    """An image is there once it was built, which takes no time: nothing is made."""
     put(client, "/mine", "numpy")
-    answer = client.ask("GET", path(client, "/mine/versions/1/image"))
-    assert answer.status == 400
-    assert "builds none" in answer.json()["error"]["message"]
+    image = path(client, "/mine/versions/1/image")
+    assert client.ask("GET", image).json()["imageExistsInRegistry"] is False
+    answer = client.ask("POST", image.replace("v1.0", "v2.0"), body={})
+    assert answer.status == 202
+    where = answer.json()["location"].removeprefix(client.emulator.workspace.url)
+    assert client.ask("GET", where).json()["status"] == "Succeeded"
+    assert client.ask("GET", image).json()["imageExistsInRegistry"] is True
+    assert client.ask("GET", where + "0").status == 404

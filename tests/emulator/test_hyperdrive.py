@@ -223,7 +223,8 @@ def test_own_id(sweeps: Sweeps) -> None:
         ),
         ({"policy_config": {"name": "Mystery"}}, "Mystery"),
         ({"platform": "AmlPipelines"}, "AmlPipelines"),
-        ({"resume_from": [{"run_id": "x"}]}, "resume_from"),
+        ({"resume_from": [{"run": "x"}]}, "key of a run"),
+        ({"resume_child_runs": [{"run_id": "x"}]}, "resume_child_runs"),
         ({"max_total_jobs": 1001}, "at most 1000"),
         ({"max_concurrent_jobs": 0}, "above 0"),
         ({"primary_metric_config": {"name": "score", "goal": "enjoy"}}, "goal"),
@@ -238,6 +239,11 @@ def test_refused(sweeps: Sweeps, changes: dict[str, Any], message: str) -> None:
     assert message in answer.json()["message"]
     query = sweeps.client.ask("POST", f"/history/v1.0{sweeps.scope}/experiments/sweep/runs:query", body={})
     assert query.status == 404 or query.json()["value"] == []
+
+
+def test_resuming_from_nothing(sweeps: Sweeps) -> None:
+    """A sweep can't be resumed from what isn't there."""
+    assert sweeps.ask(resume_from=[{"run_id": "x"}]).status == 404
 
 
 def test_other_workspaces(sweeps: Sweeps) -> None:

@@ -250,10 +250,12 @@ def test_refused(client: Client) -> None:
     cluster(client)
     for status, more in (
         (404, {"target": "none"}),
-        (400, {"nodeCount": 2}),
-        (400, {"communicator": "Mpi"}),
+        (400, {"nodeCount": 3}),
+        (400, {"communicator": "Mpi", "mpi": {"processCountPerNode": 5}}),
+        (400, {"communicator": "Mpi", "mpi": {"processCountPerNode": "x"}}),
+        (400, {"communicator": "Telepathy"}),
         (400, {"framework": "PySpark"}),
-        (400, {"outputData": {"x": {}}}),
+        (400, {"outputData": {"x": {"mechanism": "hdfs"}}}),
         (400, {"script": "../../train.py"}),
         (400, {"script": "/bin/sh"}),
         (400, {"script": None}),

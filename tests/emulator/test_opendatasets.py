@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import struct
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
@@ -96,9 +97,9 @@ def test_listing(client: Client) -> None:
         ("/mnist/nothing.gz", 404),
         ("/mnist/..%2f..%2fstate.sqlite", 404),
         ("/other/x.gz", 404),
-        ("/other?restype=container&comp=list", 404),
+        ("/other?restype=container&comp=list", 400),
         ("/mnist", 400),
-        ("/mnist?restype=container&comp=acl", 400),
+        ("/mnist?restype=container&comp=lease", 400),
         (f"{LABELS}?color=red", 400),
     ],
 )
@@ -109,7 +110,7 @@ def test_refused(client: Client, url: str, status: int) -> None:
 
 def test_nothing_can_be_written(client: Client) -> None:
     """The hosts are read only."""
-    assert client.ask("PUT", HOSTS[1] + LABELS, body=b"x").status == 501
+    assert client.ask("PUT", HOSTS[1] + LABELS, body=b"x").status == 404
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
@@ -134,3 +135,20 @@ def test_incomplete_data(digits: Path, tmp_path: Path) -> None:
     (tmp_path / FILES[0]).write_bytes((digits / FILES[0]).read_bytes())
     with pytest.raises(NotFoundError, match=r"train-labels-idx1-ubyte\.gz"):
         AzureMLEmulator(settings=Settings(data=tmp_path)).start()
+
+
+@pytest.mark.parametrize(("rows", "columns", "warned"), [(28, 28, False), (20, 28, True)])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_images_of_another_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, rows: int, columns: int, warned: bool, suffix: str
+) -> None:
+    """Images that don't have MNIST's size are served, and warned of at the start."""
+    for name in FILES:
+        is_images = "images" in name
+        head = struct.pack(">IIII", 0x803, 1, rows, columns) if is_images else struct.pack(">II", 0x801, 1)
+        content = head + bytes(rows * columns if is_images else 1)
+        file = tmp_path / f"{name.removesuffix('.gz')}{suffix}"
+        file.write_bytes(gzip.compress(content) if suffix else content)
+    with AzureMLEmulator(settings=Settings(data=tmp_path)):
+        pass
+    assert ("20 x 28" in caplog.text) is warned

@@ -30,14 +30,26 @@ class Service:
         self.authority = Authority(folder)
         self.asked: list[Request] = []
         self.refused: list[str] = []
-        self.server = Server(self._answer, self.refused.append, self.authority)
+        self.uploads = folder / "uploads"
+        self.uploads.mkdir()
+        self.max_bytes = 1 << 29
+        self.server = Server(self, self.authority, self.uploads)
         self.server.start()
         self.url = f"http://127.0.0.1:{self.server.port}"
         self.pool = urllib3.ProxyManager(
             self.url, ca_certs=str(self.authority.bundle), retries=False, timeout=30, maxsize=4
         )
 
-    def _answer(self, request: Request) -> Response:
+    def admit(self, request: Request) -> int:
+        """How large a body may be."""
+        return self.max_bytes
+
+    def refuse(self, target: str, reason: str) -> None:
+        """What the server refuses."""
+        self.refused.append(target)
+
+    def answer(self, request: Request) -> Response:
+        """What was asked."""
         self.asked.append(request)
         if request.path == "/cut":
             raise ConnectionCut
@@ -96,7 +108,7 @@ def test_nothing_leaves(service: Service, target: str) -> None:
     """A tunnel to anywhere else, or to another port, is refused with 403 and noted."""
     answer = service.raw(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 403 ")
-    assert service.refused == [target]
+    assert service.refused == [f"CONNECT {target}"]
     assert service.asked == []
 
 
@@ -104,7 +116,7 @@ def test_nothing_leaves(service: Service, target: str) -> None:
     "head",
     [
         b"GET http://example.com/ HTTP/1.1\r\nHost: example.com",
-        b"GET http://127.0.0.1/ HTTP/1.1\r\nHost: 127.0.0.1",
+        b"GET http://example.com/ HTTP/1.1\r\nHost: 127.0.0.1",
         b"GET / HTTP/1.1\r\nHost: rebound.example.com",
     ],
 )

@@ -15,9 +15,9 @@ import pytest
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import script_digests
-from mnistkit.local import scripts
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.threads import InProcessCompute
+from mnistkit.runs.folder import scripts
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.scripts import collect
 from mnistkit.runs.folder.snapshot import snapshot

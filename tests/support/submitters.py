@@ -14,6 +14,7 @@ from mnistkit.data.folders import FolderSource
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.runs.run import Run
+from support.subprocesses import python_path
 
 __all__ = ["Submitter", "start"]
 
@@ -111,7 +112,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **variables},
+        env={**os.environ, "PYTHONPATH": python_path(), **variables},
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnistkit.errors import InvalidNameError
-from mnistkit.testing.model_registry import HOSTILE_NAMES
+from mnistkit.testing.hostile_names import HOSTILE_NAMES
 from mnistkit.utils.names import NAME_RULE, check_file, check_name
 
 _HOSTILE_FILES = [

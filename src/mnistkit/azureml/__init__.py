@@ -1,4 +1,4 @@
-"""Azure Machine Learning, through version 1 of its SDK: data, compute and models in a workspace. Extra ``azure``."""
+"""Azure Machine Learning through the SDK v1 (extra ``azure-v1``): data, compute and models of a workspace."""
 
 from __future__ import annotations
 

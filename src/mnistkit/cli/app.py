@@ -17,6 +17,7 @@ from mnistkit.cli import (
     predict,
     prune,
     runs,
+    serve,
     signing,
     sweep,
     train,
@@ -54,6 +55,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
+app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -46,6 +46,16 @@ DataFolderOption = Annotated[
         "--data", metavar="DIR", help="Serve MNIST's files from here as the Open Dataset; else synthetic digits."
     ),
 ]
+BlobOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--blob", metavar="ACCOUNT/CONTAINER=DIR", help="Serve a folder as a container of that account; repeatable."
+    ),
+]
+WebOption = Annotated[
+    list[str] | None,
+    typer.Option("--web", metavar="HOST/PATH=DIR", help="Serve a folder in place of that web address; repeatable."),
+]
 FaultOption = Annotated[
     list[str] | None,
     typer.Option("--fault", metavar="FAULT", help="What goes wrong, such as throttle:match=/snapshotrun; repeatable."),
@@ -72,6 +82,8 @@ def run(
     config: ConfigOption = None,
     write_config: WriteConfigOption = None,
     data: DataFolderOption = None,
+    blob: BlobOption = None,
+    web: WebOption = None,
     fault: FaultOption = None,
     phase_seconds: PhaseOption = 0.0,
     check_environment: CheckOption = False,
@@ -88,6 +100,8 @@ def run(
             state=state,
             config=config or _find_config(Path.cwd()),
             data=data,
+            blobs=blob,
+            web=web,
             faults=fault,
             phase_seconds=phase_seconds,
             check_environment=check_environment,
@@ -124,6 +138,8 @@ def execute(
     config: ConfigOption = None,
     write_config: WriteConfigOption = None,
     data: DataFolderOption = None,
+    blob: BlobOption = None,
+    web: WebOption = None,
     fault: FaultOption = None,
     phase_seconds: PhaseOption = 0.0,
     check_environment: CheckOption = False,
@@ -138,6 +154,8 @@ def execute(
         state=state,
         config=config,
         data=data,
+        blobs=blob,
+        web=web,
         faults=fault,
         phase_seconds=phase_seconds,
         check_environment=check_environment,
@@ -153,7 +171,9 @@ def execute(
     if code and not (config or write_config):
         output.note("There is no config.json here: if the command needs one, --write-config . makes it.")
     if unknown:
-        output.note(f"The command asked for what isn't emulated: {'; '.join(unknown)}.")
+        output.note("The command requested what isn't emulated:")
+        for each in unknown:
+            output.note(f"  {each}")
     raise typer.Exit(code)
 
 
@@ -163,13 +183,22 @@ def _emulator(
     state: Path | None,
     config: Path | None,
     data: Path | None,
+    blobs: list[str] | None,
+    web: list[str] | None,
     faults: list[str] | None,
     phase_seconds: float,
     check_environment: bool,
 ) -> AzureMLEmulator:
     from mnistkit.emulator import AzureMLEmulator, Fault, Settings
+    from mnistkit.emulator.settings import parse_places
 
-    settings = Settings(data=data, phase_seconds=phase_seconds, check_environment=check_environment)
+    settings = Settings(
+        data=data,
+        blobs=parse_places(blobs or (), "--blob"),
+        web=parse_places(web or (), "--web"),
+        phase_seconds=phase_seconds,
+        check_environment=check_environment,
+    )
     return AzureMLEmulator(
         state,
         port=port,

@@ -21,7 +21,7 @@ IMPORT_EXAMPLES = examples(
 )
 EXPORT_EXAMPLES = examples("mnistkit data export digits --out pictures", "mnistkit data export idx:my-data --out png")
 
-_LISTED = 20
+_MAX_LISTED_FILES = 20
 
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="The folder to make: not there yet, or empty.")]
 
@@ -87,9 +87,13 @@ def import_(
     if len(made.class_names) - len(made.unseen) == 1:
         output.note("Only one class is left: a classifier needs two to tell apart.")
     if made.left_out:
-        for each in made.left_out[:_LISTED]:
+        for each in made.left_out[:_MAX_LISTED_FILES]:
             output.note(f"left out: {each.file}: {each.reason}")
-        more = f" {len(made.left_out) - _LISTED} more are in --json." if len(made.left_out) > _LISTED else ""
+        more = (
+            f" {len(made.left_out) - _MAX_LISTED_FILES} more are in --json."
+            if len(made.left_out) > _MAX_LISTED_FILES
+            else ""
+        )
         count = "1 file was" if len(made.left_out) == 1 else f"{len(made.left_out)} files were"
         output.complain(f"{count} left out of {out}.{more}", "Note")
         raise typer.Exit(FAILED)

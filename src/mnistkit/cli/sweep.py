@@ -13,6 +13,15 @@ from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.runs import run_json
 from mnistkit.cli.train import (
+    check_completed,
+    model_name,
+    note_convergence,
+    prepared,
+    print_model,
+    registered,
+    result_json,
+)
+from mnistkit.cli.training_options import (
     ExperimentOption,
     LimitOption,
     MaxIterOption,
@@ -22,15 +31,8 @@ from mnistkit.cli.train import (
     Solver,
     SolverOption,
     TolOption,
-    check_completed,
     inverse_rate,
     logistic_regression,
-    model_name,
-    note_convergence,
-    prepared,
-    print_model,
-    registered,
-    result_json,
 )
 from mnistkit.errors import NotFoundError, UsageError
 

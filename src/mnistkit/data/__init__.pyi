@@ -33,6 +33,7 @@ __all__ = [
     "LeftOut",
     "PinnedFile",
     "Split",
+    "SupportsDigests",
     "SupportsPins",
     "WebDataset",
     "WebSource",

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.manifest import MANIFEST, read_manifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import ChecksumError, NotFoundError, UsageError
+from mnistkit.errors import ChecksumError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
 from mnistkit.utils.serialization import to_json
 
@@ -70,7 +70,7 @@ class ArraySource(DataSource):
         for name, data in files.items():
             path = into / name
             if not path.is_file() or file_info(path) != FileInfo(len(data), sha256_hex(data)):
-                write_atomically(path, data)
+                _place(path, data)
         return into
 
     def digests(self) -> Mapping[str, str]:
@@ -86,6 +86,15 @@ class ArraySource(DataSource):
             if not (into / name).is_file() or file_info(into / name) != info:
                 raise ChecksumError(f"{into / name} isn't what was written: delete {into}, and give the arrays again.")
         return into
+
+
+def _place(path: Path, data: bytes) -> None:
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise StorageError(
+            f"Can't write {path}: {error.strerror or error}. Make it writable, or set MNISTKIT_CACHE to a folder that is."
+        ) from error
 
 
 def _files(dataset: Dataset) -> dict[str, bytes]:

@@ -319,7 +319,7 @@ class Dataset:
         return render(self.describe())
 
     def __repr__(self) -> str:
-        """What a prompt shows: sizes, not pixels."""
+        """Return sizes, not pixels, for a prompt."""
         h, w = self.train.images.shape[1:]
         return (
             f"Dataset({self.name!r}, train={len(self.train)}, test={len(self.test)}, "

@@ -17,7 +17,6 @@ import io
 import logging
 import os
 import re
-import stat
 import time
 import uuid
 from collections import deque
@@ -38,7 +37,6 @@ _CHUNK = 4 << 20
 _DIGEST = 32  # of either hash
 _LENGTH = _NAME = 8
 _THREADS = min(4, os.cpu_count() or 1)
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _STALE_SECONDS = 24 * 3600
 
 _REJECTED = "%s is damaged, or kept with a hash that isn't installed: it is made again"
@@ -198,12 +196,6 @@ def _create(path: Path) -> io.BufferedWriter:
     return os.fdopen(os.open(path, flags, 0o644), "wb")
 
 
-def _is_ours(status: os.stat_result) -> bool:
-    if not stat.S_ISREG(status.st_mode):
-        return False
-    return os.name == "nt" or (status.st_uid in {0, os.geteuid()} and not status.st_mode & _WRITABLE_BY_OTHERS)
-
-
 @functools.cache
 def _hashes() -> Mapping[bytes, Callable[..., Any]]:
     """The hashes that are there, by the name in the file, the fastest first; both speak as `hashlib` does."""
@@ -223,7 +215,7 @@ def _opened(folder: Path, sha256: str) -> _Kept | None:
     """The kept file if it is there and its end is what it was; its chunks have yet to be looked at."""
     path = _place(folder, sha256)
     try:
-        if path is None or not _is_ours(path.lstat()):
+        if path is None or path.is_symlink():
             return None
         whole = mapped(path)
     except OSError:

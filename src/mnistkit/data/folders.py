@@ -11,11 +11,11 @@ from attrs import field, frozen
 
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.layout import find_idx_files, idx_name
-from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.serialization import to_json
 
 __all__ = ["DigitsSource", "FolderSource"]
 
@@ -165,11 +165,10 @@ class FolderSource(DataSource):
         files = {
             path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder, self.prefix).values()
         }
-        manifest = self.folder / MANIFEST
+        manifest, data = find_manifest(self.folder)
+        listed = manifest.files if manifest else {}
+        known = {MANIFEST: sha256_hex(data)} if manifest else {}
         try:
-            found = manifest.read_bytes() if manifest.exists() else None
-            listed = {} if found is None else from_json(found, DatasetManifest, manifest).files
-            known = {} if found is None else {MANIFEST: sha256_hex(found)}
             for name, path in files.items():
                 known[name] = listed[name].sha256 if name in listed else sha256_of(path)
         except OSError as error:

@@ -37,10 +37,9 @@ def find_idx_files(folder: Path, prefix: str = "") -> dict[str, Path]:
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
         raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds the four IDX files.")
     found: dict[str, dict[Path, Path]] = {role: {} for role in ROLES}
-    for path in sorted(folder.rglob("*")):
+    for path in _visible_files(folder):
         match = _FILE_PATTERN.fullmatch(path.name)
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if match and path.name.startswith(prefix) and not hidden and path.is_file():
+        if match and path.name.startswith(prefix) and path.is_file():
             stem, part, kind = match.groups()
             role = f"{'train' if part.lower() == 'train' else 'test'}-{kind.lower()}"
             found[role].setdefault(path.with_name(stem), path)  # sorted: a plain file comes before its .gz
@@ -58,6 +57,18 @@ def find_idx_files(folder: Path, prefix: str = "") -> dict[str, Path]:
                 f"begin with, as in 'idx:{folder}#emnist-letters'."
             )
     return {role: next(iter(paths.values())) for role, paths in found.items()}
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    """Return the paths of all files below a folder, sorted, without hidden ones and those in hidden folders.
+
+    Hidden folders aren't entered: another thread's download is in one, and may vanish while it is listed.
+    """
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 def _are_equal(paths: Iterable[Path]) -> bool:

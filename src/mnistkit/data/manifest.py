@@ -8,10 +8,11 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit.errors import StorageError
-from mnistkit.utils.files import FileInfo, write_atomically
+from mnistkit.utils.documents import MAX_RECORD_BYTES
+from mnistkit.utils.files import FileInfo, read_regular, write_atomically
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "read_manifest"]
+__all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "find_manifest", "read_manifest"]
 
 MANIFEST = "dataset.json"
 
@@ -50,12 +51,22 @@ def read_manifest(folder: Path) -> DatasetManifest:
         StorageError: It can't be read.
         DataFormatError: It can't be understood.
     """
+    manifest, _ = find_manifest(folder)
+    return manifest or DatasetManifest(name=folder.resolve().name or "dataset")
+
+
+def find_manifest(folder: Path) -> tuple[DatasetManifest | None, bytes]:
+    """Return the manifest of a folder with the bytes that it was read from; None and no bytes if it has none.
+
+    Raises:
+        StorageError: It can't be read, is no regular file, or is larger than 16 MiB.
+        DataFormatError: It can't be understood.
+    """
     path = folder / MANIFEST
     try:
-        data = path.read_bytes()
+        data = read_regular(path, MAX_RECORD_BYTES, follow=True)
     except FileNotFoundError:
-        return DatasetManifest(name=folder.resolve().name or "dataset")
+        return None, b""
     except OSError as error:
         raise StorageError(f"Can't read {path}: {error.strerror or error}. Make it readable, or remove it.") from error
-    manifest: DatasetManifest = from_json(data, DatasetManifest, path)
-    return manifest
+    return from_json(data, DatasetManifest, path), data

@@ -75,6 +75,7 @@ def _read_gz(path: Path, folder: Path, expected: FileInfo, max_bytes: int) -> ND
 
 
 def _mapped_or_read(path: Path, max_bytes: int) -> bytes | memoryview:
+    """Return the bytes of a file: mapped if no other user can change them once they are verified, else a copy."""
     try:
         return mapped(path)
     except OSError:

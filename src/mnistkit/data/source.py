@@ -14,7 +14,7 @@ __all__ = ["DataSource", "SupportsDigests", "SupportsPins"]
 
 
 class DataSource(ABC):
-    """Where the four IDX files of a dataset come from.
+    """A source of the four IDX files of a dataset.
 
     A source is a cheap value: making one does no I/O. The folder that `fetch` returns is what
     `mnistkit.data.Dataset.from_folder` reads, here or on a remote node: the four IDX files, plain or

@@ -1,4 +1,4 @@
-"""A throw-away certificate authority: who is given its bundle takes the emulator for Azure, and nobody else does.
+"""A throw-away certificate authority, trusted by those processes alone that are given its bundle.
 
 It can't do harm beyond that: its certificates hold for Azure's domains alone and for a day, its key stays in
 memory, and it is never installed in a system.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import os
+import re
 import ssl
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import certifi
@@ -20,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 __all__ = ["DOMAINS", "Authority", "is_azure"]
+
+_HOST_PATTERN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 
 DOMAINS = (
     "azure.com",
@@ -33,28 +37,31 @@ DOMAINS = (
     "services.visualstudio.com",
     "vault.azure.net",
 )
-_LIFETIME = dt.timedelta(hours=24)
+_CERTIFICATE_LIFETIME = dt.timedelta(hours=24)
 _CLOCK_SKEW = dt.timedelta(minutes=10)
 
 
 def is_azure(host: str) -> bool:
-    """Whether a host belongs to one of Azure's domains that the emulator stands in for."""
-    return host.endswith(tuple(f".{domain}" for domain in DOMAINS)) or host in DOMAINS
+    """Return True if a host belongs to one of Azure's domains that the emulator stands in for."""
+    is_host = _HOST_PATTERN.fullmatch(host) is not None
+    return is_host and (host.endswith(tuple(f".{domain}" for domain in DOMAINS)) or host in DOMAINS)
 
 
 class Authority:
-    """Signs a certificate for each of Azure's hosts that is asked for.
+    """Signs certificates of Azure's hosts, and of those that it is given.
 
     Attributes:
         bundle: The file that clients trust: its own certificate and the public roots that Python packages ship with.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hosts: Iterable[str] = ()) -> None:
         """Make a new key and a new certificate.
 
         Args:
             folder: Made private; holds the bundle and what the hosts' certificates need.
+            hosts: Others than Azure's that it may sign for.
         """
+        self._hosts = frozenset(hosts)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         self._folder = folder
@@ -67,14 +74,18 @@ class Authority:
         roots = Path(certifi.where()).read_bytes()
         _write_private(self.bundle, self._certificate.public_bytes(serialization.Encoding.PEM) + roots)
 
+    def covers(self, host: str) -> bool:
+        """Return True if it signs for a host."""
+        return is_azure(host) or host in self._hosts
+
     def context(self, host: str) -> ssl.SSLContext:
-        """What a server needs to be that host.
+        """Return the TLS context of a server for that host.
 
         Raises:
-            ValueError: It isn't one of Azure's.
+            ValueError: It isn't one that it signs for.
         """
-        if not is_azure(host):
-            raise ValueError(f"{host!r} isn't one of Azure's hosts")
+        if not self.covers(host):
+            raise ValueError(f"{host!r} isn't one of the hosts that the emulator stands in for")
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._new_context(host)
@@ -97,7 +108,7 @@ class Authority:
 
     def _sign_itself(self) -> x509.Certificate:
         name = _name("mnistkit emulator, for this machine alone")
-        allowed = [x509.DNSName(domain) for domain in DOMAINS]
+        allowed = [x509.DNSName(domain) for domain in (*DOMAINS, *sorted(self._hosts))]
         no_addresses = [
             x509.IPAddress(ipaddress.ip_network("0.0.0.0/0")),
             x509.IPAddress(ipaddress.ip_network("::/0")),
@@ -133,7 +144,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_after(now + _CERTIFICATE_LIFETIME)
     )
 
 
@@ -156,7 +167,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, in one step for whoever reads it meanwhile."""
+    """Write a file that only its owner may read, atomically."""
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:

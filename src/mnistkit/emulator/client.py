@@ -1,4 +1,4 @@
-"""What a client needs to take the emulator for Azure: some environment variables, and a config.json."""
+"""The environment variables and the config.json that lead a client to the emulator."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import site
 from pathlib import Path
 
 from mnistkit.emulator.settings import Settings
+from mnistkit.emulator.synthetic import PINS
 from mnistkit.emulator.tokens import Identity
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["connection", "environment", "write_config"]
 
-_LOOPBACK = "127.0.0.1,localhost"
+_LOOPBACK_HOSTS = "127.0.0.1,localhost"
 
 
 def environment(
     workspace: Workspace, identity: Identity, bundle: Path, home: Path, settings: Settings
 ) -> dict[str, str]:
-    """`connection`, and the credentials of the service principal."""
+    """Return `connection`, and the credentials of the service principal."""
     return connection(workspace, bundle, home, settings) | {
         "AZURE_TENANT_ID": identity.tenant_id,
         "AZURE_CLIENT_ID": identity.client_id,
@@ -32,7 +33,7 @@ def environment(
 
 
 def connection(workspace: Workspace, bundle: Path, home: Path, settings: Settings) -> dict[str, str]:
-    """The variables that have a process, and those that it starts, talk to the emulator and to nobody else.
+    """Return the variables that lead a process, and those that it starts, to the emulator alone.
 
     Set them before the process's first call of the SDK: a part of it reads them only once.
 
@@ -43,17 +44,21 @@ def connection(workspace: Workspace, bundle: Path, home: Path, settings: Setting
         settings: How the emulator behaves.
     """
     return {
-        # For mnistkit, which takes nothing but MNIST for MNIST unless this says that synthetic digits stand in for it.
-        "MNISTKIT_OPEN_DATASETS": "mnist" if settings.data else "synthetic",
+        # mnistkit accepts MNIST alone as the Open Dataset unless this names other pins; empty counts as unset.
+        "MNISTKIT_OPEN_DATASETS_PINS": "" if settings.data else str(PINS),
         # Lower case, and both: the SDK's data engine ignores the proxy otherwise.
+        "http_proxy": workspace.url,
         "https_proxy": workspace.url,
-        "no_proxy": _LOOPBACK,
+        "no_proxy": _LOOPBACK_HOSTS,
+        "HTTP_PROXY": workspace.url,
         "HTTPS_PROXY": workspace.url,
-        "NO_PROXY": _LOOPBACK,
+        "NO_PROXY": _LOOPBACK_HOSTS,
         "REQUESTS_CA_BUNDLE": str(bundle),
         "SSL_CERT_FILE": str(bundle),
         "AZUREML_CURRENT_CLOUD": "AzureCloud",
+        "AZUREML_DEV_URL_MLFLOW": f"https://{workspace.api_host}",  # its plugin sends tokens over TLS alone
         "AZUREML_DEFAULT_BACKOFF": "1",  # seconds; the SDK's own is 32
+        "AZUREML_DATASET_HTTP_RETRY_COUNT": "2",  # the data engine's own tries for minutes what can't be reached
         "HBI_WORKSPACE_JOB": "true",  # less telemetry
         "HOME": str(home),
         "USERPROFILE": str(home),

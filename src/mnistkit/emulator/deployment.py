@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mnistkit.emulator.answers import check_types
+from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.models import Models
 
 __all__ = ["fill"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ARTIFACT = "aml://artifact/"
+_VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ARTIFACT_PREFIX = "aml://artifact/"
 
 
 def fill(app: Path, asked: Mapping[str, Any], models: Models, artifacts: Artifacts) -> tuple[str, dict[str, str]]:
-    """Put a service's scripts and models into its folder.
+    """Write a service's scripts and models into its folder.
 
     Models are at ``azureml-models/<name>/<version>/``; ``AZUREML_MODEL_DIR`` is that of the only one, or else the one
     of all of them.
@@ -67,7 +67,7 @@ def _variables(asked: Mapping[str, Any]) -> dict[str, str]:
     environment = asked.get("environment") or {}
     check_types(environment, environmentVariables=dict)
     variables = environment.get("environmentVariables") or {}
-    wrong = [name for name, value in variables.items() if not _VARIABLE.fullmatch(name) or "\0" in str(value)]
+    wrong = [name for name, value in variables.items() if not _VARIABLE_PATTERN.fullmatch(name) or "\0" in str(value)]
     if wrong:
         raise Refusal(400, f"{wrong} can't be environment variables.")
     if not variables.get("AZUREML_ENTRY_SCRIPT"):
@@ -76,7 +76,7 @@ def _variables(asked: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _files(model_id: str, models: Models, artifacts: Artifacts) -> Iterator[tuple[str, Path]]:
-    """A model's files, and their paths as a download of it has them."""
+    """Return a model's files, and their paths as a download of it has them."""
     for origin, container, prefix in models.artifacts(model_id):
         for path in artifacts.paths(origin, container, prefix):
             if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
@@ -86,14 +86,18 @@ def _files(model_id: str, models: Models, artifacts: Artifacts) -> Iterator[tupl
 
 def _artifact(asset: object) -> tuple[str, str, str]:
     url = asset.get("url") if isinstance(asset, dict) else None
-    parts = url.removeprefix(_ARTIFACT).split("/", 2) if isinstance(url, str) and url.startswith(_ARTIFACT) else []
+    parts = (
+        url.removeprefix(_ARTIFACT_PREFIX).split("/", 2)
+        if isinstance(url, str) and url.startswith(_ARTIFACT_PREFIX)
+        else []
+    )
     if len(parts) != 3:  # noqa: PLR2004 - origin, container, path
-        raise Refusal(400, f"{url!r} isn't an artifact: {_ARTIFACT}origin/container/path.")
+        raise Refusal(400, f"{url!r} isn't an artifact: {_ARTIFACT_PREFIX}origin/container/path.")
     return parts[0], parts[1], parts[2]
 
 
 def _place(folder: Path, name: str) -> Path:
-    """A path in a folder; the folders above it are made."""
+    """Return a path in a folder; make the folders above it."""
     place = _inside(folder, name)
     place.parent.mkdir(parents=True, exist_ok=True)
     return place

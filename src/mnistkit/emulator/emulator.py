@@ -1,21 +1,20 @@
-"""The emulator as one object: it builds the workspace and its services, listens, and takes all down again."""
+"""The emulator as one object: workspace, services, server, and their lifetime."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from mnistkit.emulator import client
 from mnistkit.emulator.authority import Authority
+from mnistkit.emulator.dispatch import Dispatcher
 from mnistkit.emulator.faults import Fault, Faults
-from mnistkit.emulator.routing import Refusal, Request, Response, Router
-from mnistkit.emulator.server import LOOPBACK, ConnectionCut, Server
-from mnistkit.emulator.services.assembly import assemble
+from mnistkit.emulator.hub import Hub
+from mnistkit.emulator.server import LOOPBACK, Server
+from mnistkit.emulator.services.assembly import Services, assemble
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.state import kept_port, open_folder, read_config, workspace_of
 from mnistkit.emulator.store import Store
@@ -25,9 +24,10 @@ from mnistkit.errors import UsageError
 
 __all__ = ["AzureMLEmulator"]
 
-_logger = logging.getLogger(__name__)
-_HOME = "home"
-_STATE = "workspace"
+_HOME_FOLDER = "home"
+_STATE_FOLDER = "workspace"
+_UPLOADS_FOLDER = "uploads"
+_MORE_FOLDER = "workspaces"  # below the first one's state: it goes with that
 
 
 class AzureMLEmulator:
@@ -59,14 +59,13 @@ class AzureMLEmulator:
         self._given_port = port
         self._names = read_config(config) if config else None
         self._settings = self._current = settings or Settings()
-        self._faults = Faults(faults)
-        self._unknown: list[str] = []
+        self._initial_faults = tuple(faults)
         self._undo = contextlib.ExitStack()
         self._undo_services = contextlib.ExitStack()
-        self._router: Router | None = None
+        self._dispatcher: Dispatcher | None = None
 
     def start(self) -> AzureMLEmulator:
-        """Listen from now on.
+        """Listen from now on; return self.
 
         Raises:
             StorageError: The state can't be used, or another emulator has it.
@@ -75,11 +74,15 @@ class AzureMLEmulator:
         with contextlib.ExitStack() as undo:
             self._folder = undo.enter_context(open_folder(self._given_state))
             self._tokens = Tokens(Identity.of(self._folder))
-            self._authority = Authority(self._folder / "authority")
-            (self._folder / _HOME).mkdir(mode=0o700, exist_ok=True)
-            store = Store(self._folder / _STATE)
+            self._dispatcher = Dispatcher(self._tokens, Faults(self._initial_faults))
+            self._authority = Authority(self._folder / "authority", self._settings.hosts)
+            (self._folder / _HOME_FOLDER).mkdir(mode=0o700, exist_ok=True)
+            store = Store(self._folder / _STATE_FOLDER)
             undo.callback(store.close)
-            self._server = self._listen(kept_port(store))
+            uploads = self._folder / _UPLOADS_FOLDER
+            shutil.rmtree(uploads, ignore_errors=True)
+            uploads.mkdir(mode=0o700)
+            self._server = self._listen(self._dispatcher, uploads, kept_port(store))
             undo.callback(self._server.stop)
             undo.callback(self._stop_services)
             self._build(store, self._settings)
@@ -88,7 +91,7 @@ class AzureMLEmulator:
         return self
 
     def stop(self) -> None:
-        """End all jobs and connections; idempotent. Clients get no answer any more."""
+        """End all jobs and connections; idempotent."""
         self._undo.close()
 
     def reset(self, *, faults: Iterable[Fault] = (), settings: Settings | None = None) -> None:
@@ -99,12 +102,20 @@ class AzureMLEmulator:
         Args:
             faults: What is to go wrong from now on.
             settings: How it behaves; None for what it was made with.
+
+        Raises:
+            UsageError: The settings name a host beyond those that it was made with, for which its clients trust it.
         """
+        settings = settings or self._settings
+        foreign = sorted(settings.hosts - self._settings.hosts)
+        if foreign:
+            text = f"{', '.join(foreign)}: make the emulator with web=... for these, a reset can't add hosts."
+            raise UsageError(text)
         self._stop_services()
-        shutil.rmtree(self._folder / _STATE, ignore_errors=True)
-        self._faults = Faults(faults)
-        self._unknown.clear()
-        self._build(Store(self._folder / _STATE), settings or self._settings)
+        shutil.rmtree(self._folder / _STATE_FOLDER, ignore_errors=True)
+        self._open.faults = Faults(faults)
+        self._open.unknown.clear()
+        self._build(Store(self._folder / _STATE_FOLDER), settings)
 
     def __enter__(self) -> AzureMLEmulator:  # noqa: PYI034 - typing.Self came with Python 3.11
         return self.start()
@@ -121,12 +132,12 @@ class AzureMLEmulator:
 
     @property
     def unknown_requests(self) -> tuple[str, ...]:
-        """What was asked for and isn't emulated, as ``METHOD host/path``: it got 501, or 403 if it isn't Azure's."""
-        return tuple(self._unknown)
+        """Requests beyond the emulator's limits, as ``METHOD host/path``, most with the reason and a way around."""
+        return tuple(self._dispatcher.unknown) if self._dispatcher else ()
 
     def environment(self) -> dict[str, str]:
-        """The variables for a process that is to talk to it, and to nobody else; see `client.environment`."""
-        home = self._folder / _HOME
+        """Return the variables for a process that is to talk to it alone; see `client.environment`."""
+        home = self._folder / _HOME_FOLDER
         return client.environment(self._workspace, self._tokens.identity, self._authority.bundle, home, self._current)
 
     @property
@@ -135,91 +146,63 @@ class AzureMLEmulator:
         return self._authority.bundle
 
     def write_config(self, folder: Path | None = None) -> Path:
-        """Write the ``config.json`` that ``Workspace.from_config()`` looks for, by default in the state; the file."""
+        """Write the ``config.json`` for ``Workspace.from_config()``, by default in the state; return the file."""
         return client.write_config(self._workspace, folder or self._folder)
 
     def token(self, audience: str = "", seconds: float = 3600.0) -> str:
-        """A bearer token, for the SDK's ``TokenAuthentication``; one that has expired if ``seconds`` is negative."""
+        """Return a bearer token for ``TokenAuthentication``; an expired one if ``seconds`` is negative."""
         return self._tokens.issue(audience, seconds)
 
     def inject(self, fault: Fault) -> None:
-        """Have something go wrong from now on."""
-        self._faults.inject(fault)
+        """Add a fault."""
+        self._open.faults.inject(fault)
 
     def clear_faults(self) -> None:
-        """Have nothing go wrong any more."""
-        self._faults.clear()
+        """Remove all faults."""
+        self._open.faults.clear()
 
     def _build(self, store: Store, settings: Settings) -> None:
+        def services_of(workspace: Workspace, store: Store, hub: Hub) -> Services:
+            home = self._folder / _HOME_FOLDER
+            return assemble(
+                workspace,
+                store,
+                hub=hub,
+                tokens=self._tokens,
+                faults=self._open.faults,
+                settings=settings,
+                environment=client.connection(workspace, self._authority.bundle, home, settings),
+            )
+
         with contextlib.ExitStack() as undo:
             undo.callback(store.close)
             self._workspace = workspace_of(store, self._server.port, self._names)
-            services = assemble(
-                self._workspace,
-                store,
-                tokens=self._tokens,
-                faults=self._faults,
-                settings=settings,
-                environment=client.connection(self._workspace, self._authority.bundle, self._folder / _HOME, settings),
-            )
-            undo.callback(services.stop)
-            undo.callback(self._faults.stop)
+            hub = Hub(self._folder / _STATE_FOLDER / _MORE_FOLDER, services_of)
+            undo.callback(hub.close)
+            undo.callback(self._open.faults.stop)
+            hub.open(self._workspace, store)
             self._current = settings
-            self._router = Router(self._workspace, services.routes)
+            self._open.router = hub
             self._undo_services = undo.pop_all()
 
     def _stop_services(self) -> None:
-        self._router = None
+        if self._dispatcher is not None:
+            self._dispatcher.router = None
         self._undo_services.close()
 
-    def _listen(self, last_port: int) -> Server:
-        """On the given port, else on the last one if that is free: what was set up for it goes on working."""
+    @property
+    def _open(self) -> Dispatcher:
+        if self._dispatcher is None:
+            raise UsageError("The emulator isn't started: call start(), or use it in a with statement.")
+        return self._dispatcher
+
+    def _listen(self, application: Dispatcher, uploads: Path, last_port: int) -> Server:
+        """Listen on the given port, else on the last one if that is free, else on any."""
         if not self._given_port:
             with contextlib.suppress(OSError):
-                return Server(self._answer, self._refuse, self._authority, last_port)
+                return Server(application, self._authority, uploads, last_port)
         try:
-            return Server(self._answer, self._refuse, self._authority, self._given_port)
+            return Server(application, self._authority, uploads, self._given_port)
         except OSError as error:
             text = f"Port {self._given_port} on {LOOPBACK} can't be had: {error.strerror}. Name another, or none."
             raise UsageError(text) from error
-
-    def _answer(self, request: Request) -> Response:
-        start = time.monotonic()
-        try:
-            response: Response | None = self._handle(request)
-        except Refusal as refusal:
-            response = refusal.response()
-        except Exception:
-            if self._router is None:  # it stops, and the store is closed
-                raise ConnectionCut from None
-            _logger.exception("%s %s%s can't be answered.", request.method, request.host, request.path)
-            response = Refusal(500, "The emulator has a bug; its log says more.").response()
-        if response is not None:
-            response = self._faults.after(request, response)
-        status = response.status if response else "cut"
-        seconds = time.monotonic() - start
-        _logger.debug("%s %s%s: %s, %.3f s", request.method, request.host, request.path, status, seconds)
-        if response is None:
-            raise ConnectionCut
-        return response
-
-    def _handle(self, request: Request) -> Response:
-        router = self._router
-        if router is None:
-            raise ConnectionCut
-        found = router.find(request)
-        if found is None:
-            self._note_unknown(f"{request.method} {request.host}{request.path}")
-            raise Refusal(501, f"{request.method} {request.path} isn't emulated.", code="NotImplemented")
-        route, parts = found
-        self._faults.before(request)
-        if not route.is_open:
-            self._tokens.check(request)
-        return route.handler(request, **parts)
-
-    def _refuse(self, target: str) -> None:
-        self._note_unknown(f"CONNECT {target}")
-
-    def _note_unknown(self, request: str) -> None:
-        self._unknown.append(request)
-        _logger.warning("This isn't emulated: %s", request)

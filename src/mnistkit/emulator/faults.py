@@ -1,4 +1,4 @@
-"""Faults on demand: what can go wrong with Azure, once, now and then, or all the time.
+"""Faults on demand: errors and delays of Azure, once, several times, or always.
 
 As text, as ``--fault`` takes it: ``kind``, or ``kind:option=value,option=value`` with the attributes of `Fault`::
 
@@ -35,13 +35,13 @@ KINDS = {
     "stuck": "a job stays Queued, for so many seconds if that's set; match is its run's id",
     "late-metrics": "a run's metrics are asked for and aren't there yet; match is its id",
 }
-_OF_REQUESTS = ("throttle", "unavailable", "unauthorized", "slow")
-_ANY_TIMES = "always"
-_STORAGE = re.compile(r"\.blob\.|\.azurefd\.net$")
+_REQUEST_KINDS = ("throttle", "unavailable", "unauthorized", "slow")
+_UNLIMITED_TIMES = "always"
+_STORAGE_HOST_PATTERN = re.compile(r"\.blob\.|\.azurefd\.net$")
 
 
 def _times(text: str) -> int | None:
-    return None if text == _ANY_TIMES else int(text)
+    return None if text == _UNLIMITED_TIMES else int(text)
 
 
 _READERS: dict[str, Callable[[str], Any]] = {"match": str, "times": _times, "after": int, "seconds": float}
@@ -49,7 +49,7 @@ _READERS: dict[str, Callable[[str], Any]] = {"match": str, "times": _times, "aft
 
 @frozen
 class Fault:
-    """Something that goes wrong.
+    """An error or a delay of one of Azure's services.
 
     Attributes:
         kind: One of ``KINDS``.
@@ -81,7 +81,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """A fault from its text.
+        """Return a fault from its text.
 
         Raises:
             UsageError: It can't be read; the message says what can be written.
@@ -99,7 +99,7 @@ class Fault:
         return cls(kind, **options)
 
     def concerns(self, subject: str) -> bool:
-        """Whether it is about a subject."""
+        """Return True if it matches a subject."""
         return self._expression.match(subject) is not None
 
     @cached_property
@@ -108,7 +108,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are to happen, and how often they have."""
+    """The faults that are planned, and their counts."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()
@@ -116,21 +116,21 @@ class Faults:
         self._ended = threading.Event()
 
     def inject(self, fault: Fault) -> None:
-        """Have a fault happen from now on."""
+        """Add a fault."""
         with self._lock:
             self._planned.append(_Planned(fault))
 
     def clear(self) -> None:
-        """Have no fault happen any more."""
+        """Remove all faults."""
         with self._lock:
             self._planned.clear()
 
     def stop(self) -> None:
-        """End the slow answers that are going on."""
+        """End the slow responses that are waiting."""
         self._ended.set()
 
     def take(self, kind: str, subject: str = "") -> Fault | None:
-        """The fault of a kind that happens to a subject now, if any; this counts as one time.
+        """Return the fault of a kind that matches a subject now, if any; this counts as one time.
 
         Args:
             kind: One of ``KINDS``.
@@ -143,28 +143,28 @@ class Faults:
         return None
 
     def before(self, request: Request) -> None:
-        """Do to a request what is to happen before it is handled.
+        """Apply the faults that come before a request is handled.
 
         Raises:
             Refusal: It isn't handled.
         """
         subject = _subject(request)
-        for kind in _OF_REQUESTS:
+        for kind in _REQUEST_KINDS:
             fault = self.take(kind, subject)
             if fault is not None:
-                self._befall(fault)
+                self._apply(fault)
 
     def after(self, request: Request, response: Response) -> Response | None:
-        """What a client gets for a request that was handled: the response, an empty one, or None for none at all."""
+        """Return the response to a handled request: as it is, emptied, or None for a cut connection."""
         subject = _subject(request)
         if self.take("reset", subject):
             return None
-        is_download = request.method == "GET" and _STORAGE.search(request.host) and response.body
+        is_download = request.method == "GET" and _STORAGE_HOST_PATTERN.search(request.host) and response.body
         if is_download and self.take("empty-download", subject):
             return _emptied(response)
         return response
 
-    def _befall(self, fault: Fault) -> None:
+    def _apply(self, fault: Fault) -> None:
         if fault.kind == "slow":
             self._ended.wait(fault.seconds)
         elif fault.kind == "throttle":
@@ -177,14 +177,14 @@ class Faults:
 
 
 class _Planned:
-    """A fault, and how often it might have happened."""
+    """A fault, and the number of its matches so far."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self._asked = 0
 
     def happens(self) -> bool:
-        """Whether it happens now; each call counts."""
+        """Count one match; return True if the fault applies to it."""
         self._asked += 1
         number = self._asked - self.fault.after
         return number > 0 and (self.fault.times is None or number <= self.fault.times)
@@ -195,7 +195,7 @@ def _subject(request: Request) -> str:
 
 
 def _emptied(response: Response) -> Response:
-    """What a blob's content would be if the blob were empty."""
+    """Return the response that an empty blob would have."""
     sized = {"content-length", "content-md5", "content-range"}
     headers = {name: value for name, value in response.headers.items() if name.lower() not in sized}
     if response.status == HTTPStatus.PARTIAL_CONTENT:

@@ -1,4 +1,4 @@
-"""What HyperDrive tries: points of a space of hyperparameters, drawn at random or from a grid."""
+"""Points of a space of hyperparameters, drawn at random or from a grid."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import check_types
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 
 __all__ = ["configurations"]
 
 
-def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, Any]]:
-    """The hyperparameters of each child run, by name, in the order in which they are tried.
+def configurations(
+    generator: Mapping[str, Any], total: int, tried: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return the hyperparameters of each child run, by name, in order.
 
     Args:
         generator: A HyperDrive ``generator_config``: a name, a parameter space, and as a property of random sampling
             a ``seed``; without one it is 0, so that the same sweep tries the same values again.
         total: At most how many.
+        tried: Points of earlier sweeps, which aren't tried again.
 
     Raises:
         Refusal: 400: it can't be understood, or asks for a way of sampling that isn't emulated.
@@ -29,7 +33,9 @@ def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, A
     name, space = str(generator.get("name", "")).lower(), generator.get("parameter_space")
     properties = dict(generator.get("properties") or {})
     if name not in {"random", "grid"}:
-        raise Refusal(400, f"Sampling by {generator.get('name')!r} isn't emulated: use random or grid sampling.")
+        raise NotEmulated(
+            "sweeps", f"Sampling by {generator.get('name')!r} isn't emulated: use random or grid sampling."
+        )
     if not isinstance(space, dict) or not space:
         raise Refusal(400, "The parameter space has to be an object that isn't empty.")
     seed = properties.pop("seed", 0) if name == "random" else 0
@@ -40,10 +46,11 @@ def configurations(generator: Mapping[str, Any], total: int) -> list[dict[str, A
     parsed = {parameter: _parse(parameter, expression) for parameter, expression in space.items()}
     if name == "grid":
         grids = [_options(parameter, *parsed[parameter]) for parameter in parsed]
-        points = itertools.islice(itertools.product(*grids), total)
-        return [dict(zip(parsed, point, strict=True)) for point in points]
+        points = (dict(zip(parsed, point, strict=True)) for point in itertools.product(*grids))
+        return list(itertools.islice((point for point in points if point not in tried), total))
     source = random.Random(seed)  # noqa: S311 - sampling, no secrets
-    return [{name: _draw(source, *parsed[name]) for name in parsed} for _ in range(total)]
+    drawn = ({name: _draw(source, *parsed[name]) for name in parsed} for _ in range(total + len(tried)))
+    return list(itertools.islice((point for point in drawn if point not in tried), total))
 
 
 _DISTRIBUTIONS: Mapping[str, tuple[int, Callable[..., float]]] = {
@@ -64,7 +71,7 @@ def _rounded(value: float, q: float) -> float:
 
 
 def _parse(parameter: str, expression: object) -> tuple[str, Sequence[Any]]:
-    """An expression's kind and its arguments: ``["uniform", [0.1, 1]]``, ``["choice", [[1, 2]]]``."""
+    """Return an expression's kind and arguments: ``["uniform", [0.1, 1]]``, ``["choice", [[1, 2]]]``."""
     if not isinstance(expression, list) or len(expression) != 2:  # noqa: PLR2004 - kind and arguments
         raise Refusal(400, f"The expression of {parameter!r} can't be understood: {expression!r}.")
     kind, arguments = expression
@@ -75,7 +82,9 @@ def _parse(parameter: str, expression: object) -> tuple[str, Sequence[Any]]:
             raise Refusal(400, f"The choice of {parameter!r} has to be among texts and numbers, not {arguments!r}.")
         return kind, options
     if not isinstance(kind, str) or kind not in _DISTRIBUTIONS:
-        raise Refusal(400, f"The distribution {kind!r} of {parameter!r} isn't emulated, only {sorted(_DISTRIBUTIONS)}.")
+        raise NotEmulated(
+            "sweeps", f"The distribution {kind!r} of {parameter!r} isn't emulated, only {sorted(_DISTRIBUTIONS)}."
+        )
     count, _ = _DISTRIBUTIONS[kind]
     numbers = arguments if isinstance(arguments, list) else []
     if len(numbers) != count or not all(isinstance(one, (int, float)) and math.isfinite(one) for one in numbers):

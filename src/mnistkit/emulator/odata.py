@@ -1,4 +1,4 @@
-"""Filters, orders and pages as clients of run history write them: a part of OData, understood fully or refused."""
+"""Filters, orders and pages of run history: a part of OData, parsed completely or refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -25,7 +26,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "le": operator.le,
 }
-_TOKEN = re.compile(
+_TOKEN_PATTERN = re.compile(
     r"""\s*(?:
       (?P<mark>[()])
     | "(?P<double>(?:[^"]|"")*)"
@@ -39,7 +40,7 @@ _TOKEN = re.compile(
 
 @frozen
 class Fields:
-    """What can be asked about.
+    """The fields that filters and orders may name.
 
     Attributes:
         plain: Each field's key in a record, by its name in lower case.
@@ -53,7 +54,7 @@ class Fields:
 
 
 def parse(text: object, fields: Fields) -> Filter:
-    """The filter that a text describes.
+    """Return the filter that a text describes.
 
     ``eq ne gt ge lt le``, ``and or not``, parentheses, ``null``, quoted and bare values, fields and ``Map/key``. Where
     an object has no such key every comparison is false, also with null, so that ``Tags/x ne null or Tags/x eq null``
@@ -68,7 +69,7 @@ def parse(text: object, fields: Fields) -> Filter:
 
 
 def order(values: Sequence[dict[str, Any]], text: object, fields: Fields) -> list[dict[str, Any]]:
-    """The values in the order ``Field asc|desc[, ...]``; equal ones stay as they are. Null comes before everything.
+    """Return the values in the order ``Field asc|desc[, ...]``; the sort is stable, null comes first.
 
     Raises:
         Refusal: 400: an unknown field or direction.
@@ -87,9 +88,9 @@ def order(values: Sequence[dict[str, Any]], text: object, fields: Fields) -> lis
 
 
 def page(
-    values: Sequence[dict[str, Any]], key: str, top: object, token: str | None, *, most: int = 1000
+    values: Sequence[Mapping[str, Any]], key: str, top: object, token: str | None, *, most: int = 1000
 ) -> dict[str, Any]:
-    """One page of values, as the services send it.
+    """Return one page of values, as the services send it.
 
     Args:
         values: All of them, in order.
@@ -123,7 +124,7 @@ class _Parser:
         self._tokens: list[tuple[str, str]] = []
         end, stripped = 0, text.rstrip()
         while end < len(stripped):
-            found = _TOKEN.match(stripped, end)
+            found = _TOKEN_PATTERN.match(stripped, end)
             if found is None or found.lastgroup is None:
                 raise self._refusal(f"unexpected {stripped[end:].strip()[:40]!r}")
             kind, value = found.lastgroup, found[found.lastgroup]
@@ -259,8 +260,9 @@ def _sort_key(get: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str,
     return key
 
 
+@lru_cache(maxsize=1 << 16)  # lists of many runs are sorted by their times again and again
 def time_of(text: str) -> datetime | None:
-    """The time that a text says, in UTC; None if it says none."""
+    """Return the time in a text, in UTC; None if it holds none."""
     found = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?)?(Z|[+-]\d\d:\d\d)?", text.strip())
     if found is None:
         return None

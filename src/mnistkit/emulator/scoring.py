@@ -18,11 +18,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
+_FAILURE_MESSAGE = "An unexpected error occurred in scoring script. Check the logs for more info."
 
 
 def main() -> None:
-    """Serve until the process is ended; whatever the script's import or ``init()`` raises ends it."""
+    """Serve until the process is ended; an exception of the script's import or ``init()`` ends it."""
     entry, ready = Path(os.environ.pop("EMULATOR_ENTRY")), Path(os.environ.pop("EMULATOR_READY"))
     secret = os.environ.pop("EMULATOR_SECRET")
     sys.path[0:1] = [str(entry.parent), str(Path.cwd())]
@@ -50,7 +50,7 @@ def _handler(run: Callable[[str], Any], secret: str) -> type[BaseHTTPRequestHand
                 return self._answer(200, run(body.decode("utf-8")))
             except BaseException:  # noqa: BLE001 - sys.exit() in a script doesn't end the service either
                 traceback.print_exc()
-                return self._answer(502, _FAILED)
+                return self._answer(502, _FAILURE_MESSAGE)
 
         def _answer(self, status: int, value: Any) -> None:
             content = json.dumps(value).encode("utf-8")  # a text too, as Azure's server does

@@ -1,6 +1,6 @@
-"""The socket: plain HTTP/1.1 on loopback, and a CONNECT proxy that answers for Azure's hosts itself over TLS.
+"""The socket: HTTP/1.1 on loopback, and a proxy that answers for Azure's hosts itself, over TLS.
 
-Nothing is ever passed on: whom the allow-list doesn't name is refused.
+Nothing is ever passed on: a host that isn't on the allow-list is refused.
 """
 
 from __future__ import annotations
@@ -9,65 +9,77 @@ import contextlib
 import logging
 import socket
 import ssl
-import struct
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
-from urllib.parse import parse_qsl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import h11
 
-from mnistkit.emulator.authority import Authority, is_azure
-from mnistkit.emulator.routing import Refusal, Request, Response
+from mnistkit.emulator.authority import Authority
+from mnistkit.emulator.conversation import Conversation
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response
 
-__all__ = ["LOOPBACK", "ConnectionCut", "Server"]
+__all__ = ["LOOPBACK", "Application", "ConnectionCut", "Server"]
 
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = {LOOPBACK, "localhost"}
-_HTTPS = "443"
-_CHUNK = 1 << 16
-_MAX_HEAD = 1 << 16
-_MAX_BODY = 1 << 29
+_HTTPS_PORT = "443"
+_BACKLOG_SIZE = 1024
 _IDLE_SECONDS = 300.0
 _STOP_SECONDS = 2.0
 _HANDSHAKE_SECONDS = 30.0
-_CLOSE_AT_ONCE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_RETRY_SECONDS = 0.1
 _logger = logging.getLogger(__name__)
 
 
 class ConnectionCut(Exception):  # noqa: N818 - it is an answer, not an error
-    """A request is answered by cutting its connection."""
+    """A request's connection is cut in place of a response."""
+
+
+class Application(Protocol):
+    """The emulator as a server calls it, from many threads."""
+
+    def admit(self, request: Request) -> int:
+        """Return how many bytes a request's body may have, before any of it is read.
+
+        Raises:
+            Refusal: None: the request is refused.
+        """
+
+    def answer(self, request: Request) -> Response:
+        """Return the response to a request.
+
+        Raises:
+            ConnectionCut: It gets none.
+        """
+
+    def refuse(self, target: str, reason: str) -> None:
+        """Note a request to a host that the emulator doesn't stand in for."""
 
 
 class Server:
-    """Accepts connections, a thread each, and has ``answer`` called with each request.
+    """Accepts connections, a thread each, and has requests answered.
 
     Args:
-        answer: Called from many threads. A request that it answers with `ConnectionCut` gets no response.
-        refused: Called with the target of each CONNECT to anywhere else than Azure.
-        authority: For the certificates.
+        application: Answers them.
+        authority: For the certificates, and for the hosts that it stands in for.
+        uploads: The folder for large bodies while they are handled.
         port: On loopback; 0 for a free one.
     """
 
-    def __init__(
-        self,
-        answer: Callable[[Request], Response],
-        refused: Callable[[str], None],
-        authority: Authority,
-        port: int = 0,
-    ) -> None:
-        self._answer = answer
-        self._refused = refused
+    def __init__(self, application: Application, authority: Authority, uploads: Path, port: int = 0) -> None:
+        self._application = application
         self._authority = authority
-        self._listener = socket.create_server((LOOPBACK, port), backlog=128)
+        self._uploads = uploads
+        self._listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG_SIZE)
         self._change = threading.Condition()
         self._sockets: set[socket.socket] = set()
         self._is_stopped = False
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         number: int = self._listener.getsockname()[1]
         return number
 
@@ -76,7 +88,7 @@ class Server:
         threading.Thread(target=self._accept, name="emulator", daemon=True).start()
 
     def stop(self) -> None:
-        """Close all connections, and give what is being answered a moment; idempotent."""
+        """Close all connections, after a moment for open requests; idempotent."""
         with self._change:
             self._is_stopped = True
             open_sockets = [self._listener, *self._sockets]
@@ -91,18 +103,29 @@ class Server:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
+            except OSError as error:
                 if self._is_stopped:
                     return
+                # Out of descriptors, the connection stays in the queue, and accept fails again at once: wait for one
+                # that is closed.
+                _logger.warning("No connection can be accepted now: %s.", error.strerror)
+                with self._change:
+                    self._change.wait(_RETRY_SECONDS)
                 continue
-            threading.Thread(target=self._serve, args=(connection,), name="emulator connection", daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(connection,), name="emulator connection", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads
+                connection.close()
+                with self._change:
+                    self._change.wait(_RETRY_SECONDS)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
             with self._tracked(connection):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.settimeout(_IDLE_SECONDS)
-                target = self._converse(_Conversation(connection))
+                target = self._converse(Conversation(connection))
                 if target is not None:
                     self._serve_tunnel(connection, target)
         except h11.LocalProtocolError:
@@ -120,7 +143,7 @@ class Server:
                 _logger.warning("A client doesn't trust the emulator as %s: %s.", host, error.reason)
                 raise
             secure.settimeout(_IDLE_SECONDS)
-            self._converse(_Conversation(secure, host))
+            self._converse(Conversation(secure, host))
 
     @contextlib.contextmanager
     def _tracked(self, connection: socket.socket) -> Iterator[None]:
@@ -136,17 +159,18 @@ class Server:
                 self._sockets.discard(connection)
                 self._change.notify_all()
 
-    def _converse(self, conversation: _Conversation) -> str | None:
-        """Answer requests until the client has no more; the host, if it asks for a tunnel to one of Azure's."""
+    def _converse(self, conversation: Conversation) -> str | None:
+        """Handle requests until the client closes; return the host if it opens a tunnel to one of Azure's."""
         while True:
             try:
-                request = conversation.receive()
-                if request is None:
+                head = conversation.receive()
+                if head is None:
                     return None
-                if request.method == "CONNECT":
-                    return self._open_tunnel(conversation, request.path)
-                response = self._answer(request)
+                if head.method == "CONNECT":
+                    return self._open_tunnel(conversation, head.path)
+                response = self._respond(conversation, head)
             except Refusal as refusal:
+                conversation.drain()
                 response = refusal.response()
             except ConnectionCut:
                 conversation.cut()
@@ -154,103 +178,24 @@ class Server:
             if not conversation.send(response):
                 return None
 
-    def _open_tunnel(self, conversation: _Conversation, target: str) -> str | None:
+    def _respond(self, conversation: Conversation, head: Request) -> Response:
+        if head.host not in _OWN_NAMES and not self._authority.covers(head.host):
+            raise Refusal(403, self._refuse(f"{head.method} {head.host}{head.path}", head.host), code="Forbidden")
+        max_bytes = self._application.admit(head) if conversation.is_large(head) else MAX_FILE_BYTES
+        with conversation.with_body(head, max_bytes, self._uploads) as request:
+            return self._application.answer(request)
+
+    def _open_tunnel(self, conversation: Conversation, target: str) -> str | None:
         host, _, port = target.lower().rpartition(":")
-        if port != _HTTPS or not is_azure(host):
-            self._refused(target)
-            message = f"{target} isn't one of the hosts that this emulator stands in for; nothing leaves this machine."
-            conversation.send(Refusal(403, message, code="Forbidden").response())
+        if port != _HTTPS_PORT or not self._authority.covers(host):
+            reason = self._refuse(f"CONNECT {target}", host)
+            # clients show the reason phrase of a proxy, not its body
+            conversation.send(Refusal(403, reason, code="Forbidden").response(), reason)
             return None
         conversation.accept_tunnel()
         return host
 
-
-class _Conversation:
-    """Requests and responses on one connection; ``host`` is whom the client takes it for, if that's settled."""
-
-    def __init__(self, connection: socket.socket, host: str = "") -> None:
-        self._socket = connection
-        self._host = host
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
-        self._method = ""
-
-    def receive(self) -> Request | None:
-        """The next request; None if there is none.
-
-        Raises:
-            Refusal: It is too large, or is for another host.
-        """
-        head = self._event()
-        if not isinstance(head, h11.Request):
-            return None
-        self._method = head.method.decode().upper()
-        headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
-        target = head.target.decode("latin-1")
-        body = self._body()
-        if self._method == "CONNECT":
-            return Request(method="CONNECT", host="", path=target)
-        host = self._host or headers.get("host", "").lower().partition(":")[0]
-        if not self._host and (host not in _OWN_NAMES or not target.startswith("/")):
-            raise Refusal(403, f"{host or target} isn't this emulator; nothing leaves this machine.", code="Forbidden")
-        path, _, query = target.partition("?")
-        return Request(
-            method=self._method,
-            host=host,
-            path=path,
-            query=dict(parse_qsl(query, keep_blank_values=True)),
-            headers=headers,
-            body=body,
-        )
-
-    def send(self, response: Response) -> bool:
-        """Send a response; False if the connection ends with it."""
-        given = {name.lower(): value for name, value in response.headers.items()}
-        headers = {"content-type": response.content_type, "content-length": str(len(response.body)), **given}
-        if self._http.their_state is not h11.DONE:
-            headers["connection"] = "close"
-        reason = HTTPStatus(response.status).phrase.encode()
-        head = h11.Response(status_code=response.status, headers=_encoded(headers), reason=reason)
-        parts = [self._http.send(head)]
-        if self._method != "HEAD":
-            parts.append(self._http.send(h11.Data(data=response.body)))
-        parts.append(self._http.send(h11.EndOfMessage()))
-        self._socket.sendall(b"".join(part for part in parts if part))
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return True
-
-    def accept_tunnel(self) -> None:
-        """Tell the client that it may talk to the host now."""
-        data = self._http.send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
-        self._socket.sendall(data or b"")
-
-    def cut(self) -> None:
-        """Reset the connection: the client learns nothing."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_AT_ONCE)
-        self._socket.close()
-
-    def _body(self) -> bytes:
-        parts, size = [], 0
-        while isinstance(event := self._event(), h11.Data):
-            size += len(event.data)
-            if size > _MAX_BODY:
-                raise Refusal(413, f"The body is larger than {_MAX_BODY} bytes.", code="RequestBodyTooLarge")
-            parts.append(bytes(event.data))
-        if not isinstance(event, h11.EndOfMessage):
-            raise h11.RemoteProtocolError("the client went away in mid-request")
-        return b"".join(parts)
-
-    def _event(self) -> object:
-        while True:
-            event = self._http.next_event()
-            if event is not h11.NEED_DATA:
-                return event
-            if self._http.they_are_waiting_for_100_continue:
-                go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-                self._socket.sendall(self._http.send(go_on) or b"")
-            self._http.receive_data(self._socket.recv(_CHUNK))
-
-
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    def _refuse(self, target: str, host: str) -> str:
+        reason = f"nothing leaves this machine; --web {host}=FOLDER serves a folder in place of {host}"
+        self._application.refuse(target, reason)
+        return reason

@@ -17,13 +17,13 @@ from mnistkit.emulator.routing import Refusal, Response
 
 __all__ = ["Serving"]
 
-_SCRIPT = Path(__file__).with_name("scoring.py")
+_SCORING_FILE = Path(__file__).with_name("scoring.py")
 _LOG, _READY = "log.txt", "ready"
 _POLL_SECONDS = 0.05
 _INIT_SECONDS = 600.0
 _SCORE_SECONDS = 60.0
 _STOP_SECONDS = 2.0
-_HIDDEN = re.compile(r"(AZUREML_|MNISTKIT_).*|(https?|all)_proxy", re.IGNORECASE)
+_HIDDEN_VARIABLES_PATTERN = re.compile(r"(AZUREML_|MNISTKIT_).*|(https?|all)_proxy", re.IGNORECASE)
 
 
 class Serving:
@@ -49,7 +49,7 @@ class Serving:
         self.app.mkdir(parents=True)
 
     def start(self, entry: str, variables: Mapping[str, str]) -> None:
-        """Start the process; returns at once.
+        """Start the process without waiting for it.
 
         Args:
             entry: The script's path below the working folder.
@@ -61,19 +61,19 @@ class Serving:
         script = self.app / entry
         if not entry or not script.is_file() or self.app.resolve() not in script.resolve().parents:
             raise Refusal(400, f"The entry script {entry!r} isn't among the files of the service.")
-        own = {name: value for name, value in os.environ.items() if not _HIDDEN.fullmatch(name)}
+        own = {name: value for name, value in os.environ.items() if not _HIDDEN_VARIABLES_PATTERN.fullmatch(name)}
         internal = {
             "EMULATOR_ENTRY": str(script),
             "EMULATOR_READY": str(self._folder / _READY),
             "EMULATOR_SECRET": self._secret,
         }
         env = {**own, "PYTHONUNBUFFERED": "1", "AML_APP_ROOT": str(self.app), **variables, **internal}
-        self._group = start([sys.executable, str(_SCRIPT)], cwd=self.app, env=env, output=self._folder / _LOG)
+        self._group = start([sys.executable, str(_SCORING_FILE)], cwd=self.app, env=env, output=self._folder / _LOG)
         threading.Thread(target=self._watch, args=(self._group,), daemon=True).start()
 
     @property
     def state(self) -> str:
-        """Azure's word for how it is."""
+        """Azure's word for its state."""
         if self._has_failed:
             return "Failed"
         if not self._settled.is_set():
@@ -82,11 +82,11 @@ class Serving:
         return "Unhealthy" if is_dead else "Healthy"
 
     def settle(self, seconds: float) -> None:
-        """Wait for at most so long until it can be asked, has failed, or is stopped."""
+        """Wait for at most so long until it is ready, has failed, or is stopped."""
         self._settled.wait(seconds)
 
     def score(self, body: bytes) -> Response:
-        """What the script answers.
+        """Return the script's response.
 
         Raises:
             Refusal: 502 or 503: it doesn't.
@@ -104,7 +104,7 @@ class Serving:
             connection.close()
 
     def log(self, lines: int) -> str:
-        """The last lines that it has written."""
+        """Return the last lines that it has written."""
         file = self._folder / _LOG
         text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
         return "".join(text.splitlines(keepends=True)[-lines:] if lines else [])

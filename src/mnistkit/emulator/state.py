@@ -1,9 +1,10 @@
-"""The folder of a workspace's state: whose it is, and what the workspace is called."""
+"""The folder of a workspace's state: its owner, its lock, the workspace's names."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -18,33 +19,37 @@ from mnistkit.errors import ConfigError, StorageError
 
 __all__ = ["kept_port", "open_folder", "read_config", "workspace_of"]
 
-_NAMES = ("subscription_id", "resource_group", "workspace_name")
-_DEFAULTS = ("00000000-0000-0000-0000-000000000000", "emulator", "emulator")
+_NAME_KEYS = ("subscription_id", "resource_group", "workspace_name")
+_DEFAULT_NAMES = ("00000000-0000-0000-0000-000000000000", "emulator", "emulator")
 _STORAGE_ACCOUNT = "mnistkitemulator"
-_LOCATION = "westeurope"
-_KEY = "it"
-_LOCK = "lock.sqlite"
-_PREFIX = "mnistkit-emulator-"
-_TEMPORARY = "temporary"  # the file that marks a folder that nobody asked to keep
-_YOUNG_SECONDS = 60.0  # whoever made such a folder may not hold it yet
+_DEFAULT_LOCATION = "westeurope"
+_RECORD_KEY = "it"
+_LOCK_FILE = "lock.sqlite"
+_FOLDER_PREFIX = "mnistkit-emulator-"
+_TEMPORARY_FILE = "temporary"  # the file that marks a folder that nobody asked to keep
+_MIN_AGE_SECONDS = 60.0  # whoever made such a folder may not hold it yet
 
 
 @contextlib.contextmanager
 def open_folder(given: Path | None) -> Iterator[Path]:
-    """A folder of one's own: the given one, or one that goes again.
+    """Yield a folder for this emulator alone: the given one, or a temporary one.
 
     Raises:
         StorageError: It can't be used, or another emulator has it.
     """
     if given is None:
         _remove_abandoned()
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
-        (folder / _TEMPORARY).touch()
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX)).resolve()
+        (folder / _TEMPORARY_FILE).touch()
     else:
         folder = given.resolve()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / _TEMPORARY).unlink(missing_ok=True)
+            _check_owner(folder)
+            folder.chmod(0o700)
+            (folder / _TEMPORARY_FILE).unlink(missing_ok=True)
+        except StorageError:
+            raise
         except OSError as error:
             raise StorageError(f"The state {folder} can't be used: {error.strerror}. Name another folder.") from error
     try:
@@ -56,7 +61,7 @@ def open_folder(given: Path | None) -> Iterator[Path]:
 
 
 def read_config(file: Path) -> dict[str, str]:
-    """The names in a ``config.json``, as the SDK's ``Workspace.from_config`` reads them.
+    """Return the names in a ``config.json``, as the SDK's ``Workspace.from_config`` reads them.
 
     Raises:
         ConfigError: It isn't one.
@@ -65,18 +70,18 @@ def read_config(file: Path) -> dict[str, str]:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} can't be read: {error}.") from error
-    if not isinstance(values, dict) or any(not isinstance(values.get(name), str) for name in _NAMES):
-        raise ConfigError(f"{file} isn't the config.json of a workspace: it needs {', '.join(_NAMES)}.")
-    return {name: values[name] for name in _NAMES}
+    if not isinstance(values, dict) or any(not isinstance(values.get(name), str) for name in _NAME_KEYS):
+        raise ConfigError(f"{file} isn't the config.json of a workspace: it needs {', '.join(_NAME_KEYS)}.")
+    return {name: values[name] for name in _NAME_KEYS}
 
 
 def kept_port(store: Store) -> int:
-    """Where the emulator listened last with this state; 0 if it never did."""
-    return int(store.table("workspace").get(_KEY, {}).get("port", 0))
+    """Return the port that this state's emulator listened on last; 0 if there was none."""
+    return int(store.table("workspace").get(_RECORD_KEY, {}).get("port", 0))
 
 
 def workspace_of(store: Store, port: int, names: Mapping[str, str] | None) -> Workspace:
-    """The workspace of a state. A new one has a new id: the SDK keeps what it has uploaded under that.
+    """Return the workspace of a state. A new one has a new id, under which the SDK caches uploads.
 
     Args:
         store: The state.
@@ -84,35 +89,52 @@ def workspace_of(store: Store, port: int, names: Mapping[str, str] | None) -> Wo
         names: As `read_config` gives them; None for what the state says, or else the defaults.
     """
     table = store.table("workspace")
-    known = {"id": str(uuid.uuid4()), **dict(zip(_NAMES, _DEFAULTS, strict=True)), **table.get(_KEY, {})}
+    known = {
+        "id": str(uuid.uuid4()),
+        **dict(zip(_NAME_KEYS, _DEFAULT_NAMES, strict=True)),
+        **table.get(_RECORD_KEY, {}),
+    }
     known |= {"port": port, **(names or {})}
-    table[_KEY] = known
+    table[_RECORD_KEY] = known
     return Workspace(
         subscription_id=known["subscription_id"],
         resource_group=known["resource_group"],
         name=known["workspace_name"],
         id=known["id"],
-        location=_LOCATION,
+        location=_DEFAULT_LOCATION,
         storage_account=_STORAGE_ACCOUNT,
         url=f"http://127.0.0.1:{port}",
     )
 
 
+def _check_owner(folder: Path) -> None:
+    """Check that a folder is the user's own: it holds secrets, data and logs.
+
+    Raises:
+        StorageError: It is somebody else's.
+    """
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():  # Windows has access lists instead
+        text = f"The state {folder} belongs to another user, who could read what is kept there. Name another folder."
+        raise StorageError(text)
+
+
 def _remove_abandoned() -> None:
     """Remove the folders of emulators that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError, StorageError):
-            if (folder / _TEMPORARY).exists() and (folder / _LOCK).stat().st_mtime < time.time() - _YOUNG_SECONDS:
+            if (folder / _TEMPORARY_FILE).exists() and (
+                folder / _LOCK_FILE
+            ).stat().st_mtime < time.time() - _MIN_AGE_SECONDS:
                 with _held(folder):
                     shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep other emulators off a folder; the system lets go of it when the process ends, however that ends."""
+    """Lock a folder; the system releases the lock when the process ends, however that ends."""
     with contextlib.ExitStack() as undo:
         try:
-            database = sqlite3.connect(folder / _LOCK, timeout=0, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(folder / _LOCK_FILE, timeout=0, isolation_level=None, check_same_thread=False)
             undo.callback(database.close)
             database.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:

@@ -1,11 +1,11 @@
-"""What the workspace remembers: tables of JSON objects in one sqlite file, and a folder of blobs."""
+"""A workspace's records: tables of JSON objects in one sqlite file."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import threading
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Store:
         self._database.execute("PRAGMA synchronous = OFF")  # it survives a stop of the emulator, not one of the machine
 
     def table(self, name: str) -> Table:
-        """The table of that name, made if it isn't there."""
+        """Return the table of that name, made if it isn't there."""
         with self.lock:
             if name not in self._tables:
                 self._tables[name] = Table(self._database, self.lock, name)
@@ -46,7 +46,8 @@ class Store:
 class Table(MutableMapping[str, dict[str, Any]]):
     """JSON objects by key, in the order in which they came.
 
-    What is looked up is a copy: a change counts when it is set again, or made in `change`.
+    What is looked up is a copy: a change counts when it is set again, or made in `change`. Only `view` and `views` give
+    out the objects themselves: many can be searched in little time, and none may be changed.
     """
 
     def __init__(self, database: sqlite3.Connection, lock: threading.RLock, name: str) -> None:
@@ -54,6 +55,7 @@ class Table(MutableMapping[str, dict[str, Any]]):
         database.execute(f"CREATE TABLE IF NOT EXISTS {self._name} (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
         rows = database.execute(f"SELECT key, value FROM {self._name} ORDER BY rowid")  # noqa: S608 - a name of ours
         self._values: dict[str, str] = dict(rows)
+        self._views: dict[str, dict[str, Any]] = {}  # parsed when they are first looked at
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._values[key])
@@ -68,10 +70,12 @@ class Table(MutableMapping[str, dict[str, Any]]):
                 (key, text),
             )
             self._values[key] = text
+            self._views.pop(key, None)
 
     def __delitem__(self, key: str) -> None:
         with self._lock:
             del self._values[key]
+            self._views.pop(key, None)
             self._database.execute(f"DELETE FROM {self._name} WHERE key = ?", (key,))  # noqa: S608 - a name of ours
 
     def __iter__(self) -> Iterator[str]:
@@ -82,18 +86,34 @@ class Table(MutableMapping[str, dict[str, Any]]):
         return len(self._values)
 
     def values(self) -> ValuesView[dict[str, Any]]:
-        """All objects as they are at this moment, whatever is deleted while they are gone through."""
+        """Return all objects as they are at this moment."""
         return dict(self.items()).values()
 
     def items(self) -> ItemsView[str, dict[str, Any]]:
-        """All keys and objects as they are at this moment, whatever is deleted while they are gone through."""
+        """Return all keys and objects as they are at this moment."""
         with self._lock:
             texts = list(self._values.items())
         return {key: json.loads(text) for key, text in texts}.items()
 
+    def view(self, key: str) -> Mapping[str, Any]:
+        """Return an object that must not be changed.
+
+        Raises:
+            KeyError: There is none.
+        """
+        with self._lock:
+            if key not in self._views:
+                self._views[key] = json.loads(self._values[key])
+            return self._views[key]
+
+    def views(self) -> list[Mapping[str, Any]]:
+        """Return all objects, in order; they must not be changed."""
+        with self._lock:
+            return [self.view(key) for key in self._values]
+
     @contextmanager
     def change(self, key: str) -> Iterator[dict[str, Any]]:
-        """The object, to be changed in the block; nothing is kept if that raises.
+        """Yield the object, to be changed in the block; nothing is written if that raises.
 
         Raises:
             KeyError: There is none.

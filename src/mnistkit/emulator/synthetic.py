@@ -7,7 +7,7 @@ import random
 import struct
 from pathlib import Path
 
-__all__ = ["FILES", "write_digits"]
+__all__ = ["FILES", "PINS", "write_digits"]
 
 FILES = (
     "train-images-idx3-ubyte.gz",
@@ -15,6 +15,9 @@ FILES = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
+PINS = Path(__file__).with_name("synthetic_digits.json")
+"""A ``dataset.json`` with sizes and sha256s of what the four files hold, for clients that verify them."""
+
 _SIDE, _SCALE, _ROWS, _COLUMNS = 28, 3, 7, 5
 _GLYPHS = (
     "01110 10001 10011 10101 11001 10001 01110",
@@ -28,7 +31,7 @@ _GLYPHS = (
     "01110 10001 10001 01110 10001 10001 01110",
     "01110 10001 10001 01111 00001 00010 01100",
 )
-_FAINT = bytes(value * 40 // 256 if value > 128 else 0 for value in range(256))  # noqa: PLR2004 - half of the paper
+_NOISE_TABLE = bytes(value * 40 // 256 if value > 128 else 0 for value in range(256))  # noqa: PLR2004 - half of the paper
 
 
 def write_digits(folder: Path, *, train: int = 2000, test: int = 400, seed: int = 0) -> None:
@@ -53,7 +56,7 @@ def write_digits(folder: Path, *, train: int = 2000, test: int = 400, seed: int 
 
 
 def _image(glyph: list[str], source: random.Random) -> bytes:
-    pixels = bytearray(source.randbytes(_SIDE * _SIDE).translate(_FAINT))
+    pixels = bytearray(source.randbytes(_SIDE * _SIDE).translate(_NOISE_TABLE))
     top = int(source.random() * (_SIDE - _ROWS * _SCALE))
     left = 4 + int(source.random() * (_SIDE - _COLUMNS * _SCALE - 8))
     darkness = 120 + int(source.random() * 130)

@@ -1,4 +1,4 @@
-"""HyperDrive's early termination: which of its running children aren't worth going on with."""
+"""HyperDrive's early termination: the running children that a policy cancels."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 from attrs import frozen
 
-from mnistkit.emulator.answers import check_types
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 
 __all__ = ["Policy"]
 
 Series = Mapping[str, Sequence[float]]
-_PROPERTIES: Mapping[str, frozenset[str]] = {
+_POLICY_PROPERTIES: Mapping[str, frozenset[str]] = {
     "default": frozenset(),
     "bandit": frozenset({"slack_factor", "slack_amount"}),
     "medianstopping": frozenset(),
@@ -47,16 +48,16 @@ class Policy:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Policy:
-        """The policy of a HyperDrive ``policy_config``.
+        """Return the policy of a HyperDrive ``policy_config``.
 
         Raises:
             Refusal: 400: it can't be understood.
         """
         check_types(config, properties=dict)
         name, properties = str(config.get("name", "")).lower(), config.get("properties") or {}
-        if name not in _PROPERTIES:
-            raise Refusal(400, f"The termination policy {config.get('name')!r} isn't emulated.")
-        unknown = sorted(set(properties) - {"evaluation_interval", "delay_evaluation"} - _PROPERTIES[name])
+        if name not in _POLICY_PROPERTIES:
+            raise NotEmulated("sweeps", f"The termination policy {config.get('name')!r} isn't emulated.")
+        unknown = sorted(set(properties) - {"evaluation_interval", "delay_evaluation"} - _POLICY_PROPERTIES[name])
         if unknown:
             raise Refusal(400, f"The termination policy {config['name']!r} has no {unknown}.")
         policy = cls(
@@ -72,8 +73,8 @@ class Policy:
             raise Refusal(400, "The evaluation_interval of a termination policy is at least 1.")
         return policy
 
-    def doomed(self, series: Series, running: Collection[str], *, maximize: bool) -> set[str]:
-        """The running runs to cancel.
+    def to_cancel(self, series: Series, running: Collection[str], *, maximize: bool) -> set[str]:
+        """Return the running runs to cancel.
 
         Args:
             series: What each run has logged of the primary metric so far, in order.
@@ -83,9 +84,9 @@ class Policy:
         if self.name == "default":
             return set()
         better = {run: [value if maximize else -value for value in values] for run, values in series.items()}
-        return {run for run in running if self._is_doomed(run, better, running, maximize=maximize)}
+        return {run for run in running if self._is_to_cancel(run, better, running, maximize=maximize)}
 
-    def _is_doomed(self, run: str, series: Series, running: Collection[str], *, maximize: bool) -> bool:
+    def _is_to_cancel(self, run: str, series: Series, running: Collection[str], *, maximize: bool) -> bool:
         moment = len(series.get(run, ())) // self.interval * self.interval
         if moment < max(1, self.delay):
             return False

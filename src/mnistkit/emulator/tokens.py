@@ -1,4 +1,4 @@
-"""Who may talk to the workspace: its one service principal, and the bearer tokens that it gets."""
+"""The workspace's one service principal, and its bearer tokens."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mnistkit.emulator.routing import Refusal, Request
 
 __all__ = ["Identity", "Tokens"]
 
-_ALGORITHM = "HS256"
-_HOUR = 3600.0
+_SIGNING_ALGORITHM = "HS256"
+_TOKEN_SECONDS = 3600.0
 
 
 @frozen(kw_only=True)
@@ -38,7 +38,7 @@ class Identity:
 
     @classmethod
     def of(cls, folder: Path) -> Identity:
-        """The identity that is kept in a folder; a new random one where there is none."""
+        """Return the identity that is kept in a folder; a new random one where there is none."""
         file = folder / "identity.json"
         if file.exists():
             return cls(**json.loads(file.read_text(encoding="utf-8")))
@@ -59,8 +59,8 @@ class Tokens:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
 
-    def issue(self, audience: str = "", seconds: float = _HOUR) -> str:
-        """A token.
+    def issue(self, audience: str = "", seconds: float = _TOKEN_SECONDS) -> str:
+        """Return a token.
 
         Args:
             audience: For whom it is; all services take every token.
@@ -79,10 +79,10 @@ class Tokens:
             "name": "emulator",
             "upn": "emulator@localhost",
         }
-        return jwt.encode(claims, who.signing_key, algorithm=_ALGORITHM)
+        return jwt.encode(claims, who.signing_key, algorithm=_SIGNING_ALGORITHM)
 
     def check(self, request: Request) -> None:
-        """Let a request pass that carries a token of ours.
+        """Check that a request carries a token of this workspace.
 
         Raises:
             Refusal: 401: it has none, or one of a wrong shape or signature, or one that has expired.
@@ -94,7 +94,7 @@ class Tokens:
             jwt.decode(
                 token.strip(),
                 self.identity.signing_key,
-                algorithms=[_ALGORITHM],
+                algorithms=[_SIGNING_ALGORITHM],
                 options={"require": ["exp", "tid"], "verify_aud": False},
             )
         except jwt.ExpiredSignatureError:

@@ -1,4 +1,4 @@
-"""What the emulated workspace is called."""
+"""The names of the emulated workspace."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Workspace:
         location: Azure's region.
         storage_account: The account of its blobs.
         url: Where its services listen, ``http://127.0.0.1:<port>``.
+        is_further: Whether it was created beside the emulator's own.
     """
 
     subscription_id: str
@@ -28,6 +29,7 @@ class Workspace:
     location: str
     storage_account: str
     url: str
+    is_further: bool = False
 
     @property
     def scope(self) -> str:
@@ -36,6 +38,11 @@ class Workspace:
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
         )
+
+    @property
+    def api_host(self) -> str:
+        """The host of its services in Azure, for clients that reach them by TLS alone."""
+        return f"{self.location}.api.azureml.ms"
 
     @property
     def blob_host(self) -> str:

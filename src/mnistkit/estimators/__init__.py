@@ -1,4 +1,4 @@
-"""Our own estimators: scikit-learn's objectives, solved faster on data shaped like MNIST."""
+"""Estimators for data shaped like MNIST: a faster logistic regression, and an accurate classifier."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "columns": ["ColumnSelector", "with_array_selectors"],
         "liblinear": ["LiblinearLogisticRegression", "with_multiclass_liblinear"],
         "logistic": ["FastLogisticRegression", "WarmStart"],
+        "accurate": ["ACCURATE_OPTIONS", "AccurateClassifier"],
+        "gradients": ["OrientedGradients"],
+        "nystroem_ridge": ["NystroemRidgeClassifier"],
         "rows": ["ArrayRows", "FileRows", "RowBlocks"],
         "warm_start": ["new_warm_start", "warm_start_groups"],
     },

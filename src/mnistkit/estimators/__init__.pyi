@@ -1,9 +1,13 @@
+from mnistkit.estimators.accurate import ACCURATE_OPTIONS as ACCURATE_OPTIONS
+from mnistkit.estimators.accurate import AccurateClassifier as AccurateClassifier
 from mnistkit.estimators.columns import ColumnSelector as ColumnSelector
 from mnistkit.estimators.columns import with_array_selectors as with_array_selectors
+from mnistkit.estimators.gradients import OrientedGradients as OrientedGradients
 from mnistkit.estimators.liblinear import LiblinearLogisticRegression as LiblinearLogisticRegression
 from mnistkit.estimators.liblinear import with_multiclass_liblinear as with_multiclass_liblinear
 from mnistkit.estimators.logistic import FastLogisticRegression as FastLogisticRegression
 from mnistkit.estimators.logistic import WarmStart as WarmStart
+from mnistkit.estimators.nystroem_ridge import NystroemRidgeClassifier as NystroemRidgeClassifier
 from mnistkit.estimators.rows import ArrayRows as ArrayRows
 from mnistkit.estimators.rows import FileRows as FileRows
 from mnistkit.estimators.rows import RowBlocks as RowBlocks
@@ -11,11 +15,15 @@ from mnistkit.estimators.warm_start import new_warm_start as new_warm_start
 from mnistkit.estimators.warm_start import warm_start_groups as warm_start_groups
 
 __all__ = [
+    "ACCURATE_OPTIONS",
+    "AccurateClassifier",
     "ArrayRows",
     "ColumnSelector",
     "FastLogisticRegression",
     "FileRows",
     "LiblinearLogisticRegression",
+    "NystroemRidgeClassifier",
+    "OrientedGradients",
     "RowBlocks",
     "WarmStart",
     "new_warm_start",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from mnistkit.data.idx import read_idx_header
 from mnistkit.errors import DataFormatError
 
-__all__ = ["ArrayRows", "FileRows", "RowBlocks"]
+__all__ = ["ArrayRows", "FileRows", "RowBlocks", "SelectedRows", "TransformedRows", "scaled_block", "scaled_rows"]
 
 
 class RowBlocks(ABC):
@@ -28,12 +29,14 @@ class RowBlocks(ABC):
         n_columns: d.
         scale: What the blocks' values are to be multiplied by.
         dtype: The floating type of the blocks.
+        image_shape: ``(h, w)`` where a row is an image of which this is known; None elsewhere.
     """
 
     n_rows: int
     n_columns: int
     scale: float
     dtype: np.dtype[np.floating]
+    image_shape: tuple[int, int] | None = None
 
     @abstractmethod
     def block(self, start: int, stop: int, buffer: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -51,7 +54,10 @@ class ArrayRows(RowBlocks):
     """An array in memory: floating, or ``uint8`` that becomes float32 block by block in the processor's cache."""
 
     def __init__(self, array: NDArray[Any], *, scale: float = 1.0) -> None:
-        """Wrap ``array``, ``(n, d)``; it isn't copied."""
+        """Wrap ``array``, ``(n, d)``, or images ``(n, h, w)``; it isn't copied."""
+        if array.ndim == 3:  # noqa: PLR2004 - images
+            self.image_shape = array.shape[1:]
+            array = array.reshape(len(array), -1)
         self.n_rows, self.n_columns = array.shape
         self.scale = scale
         self.dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float32)
@@ -83,6 +89,7 @@ class FileRows(RowBlocks):
         if dtype != np.uint8 or len(shape) < 2:  # noqa: PLR2004 - rows and columns
             raise DataFormatError(f"{path} holds {dtype} of shape {shape}: expected images, (n, h, w) unsigned bytes.")
         self.n_rows, self.n_columns = shape[0], math.prod(shape[1:])
+        self.image_shape = (shape[1], shape[2]) if len(shape) == 3 else None  # noqa: PLR2004 - images
         self.scale = scale
         self.dtype = np.dtype(np.float32)
         self._path = Path(path)
@@ -106,3 +113,65 @@ class FileRows(RowBlocks):
         file.seek(self._offset + start * self.n_columns)
         data = file.read(count * self.n_columns)
         return np.frombuffer(data, np.uint8).reshape(count, self.n_columns)
+
+
+class SelectedRows(RowBlocks):
+    """Some rows of other `RowBlocks`, in a given order; they are read when a block is."""
+
+    def __init__(self, rows: RowBlocks, selected: NDArray[np.intp]) -> None:
+        """Select by number: ``selected`` is ``(n,)``; each may occur more than once."""
+        self.n_rows, self.n_columns = len(selected), rows.n_columns
+        self.scale, self.dtype, self.image_shape = rows.scale, rows.dtype, rows.image_shape
+        self._rows, self._selected = rows, selected
+
+    def block(self, start: int, stop: int, buffer: NDArray[np.floating]) -> NDArray[np.floating]:
+        """See `RowBlocks.block`."""
+        np.copyto(buffer[: stop - start], self._rows.take(self._selected[start:stop]))
+        return buffer[: stop - start]
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.generic]:
+        """See `RowBlocks.take`."""
+        return self._rows.take(self._selected[rows])
+
+
+class TransformedRows(RowBlocks):
+    """Features of other `RowBlocks`, computed anew for each block: memory doesn't grow with the rows."""
+
+    def __init__(
+        self, rows: RowBlocks, transform: Callable[[NDArray[np.floating]], NDArray[np.floating]], n_columns: int
+    ) -> None:
+        """Transform ``rows``.
+
+        Args:
+            rows: What to transform.
+            transform: From ``(b, d)``, scaled, to ``(b, n_columns) float32``, row by row; called from several threads.
+            n_columns: How many features there are.
+        """
+        self.n_rows, self.n_columns = rows.n_rows, n_columns
+        self.scale, self.dtype = 1.0, np.dtype(np.float32)
+        self._rows, self._transform = rows, transform
+
+    def block(self, start: int, stop: int, buffer: NDArray[np.floating]) -> NDArray[np.floating]:
+        """See `RowBlocks.block`."""
+        np.copyto(buffer[: stop - start], self._transform(scaled_block(self._rows, start, stop)))
+        return buffer[: stop - start]
+
+    def take(self, rows: NDArray[np.intp]) -> NDArray[np.generic]:
+        """See `RowBlocks.take`."""
+        features: NDArray[np.generic] = self._transform(scaled_rows(self._rows, rows))
+        return features
+
+
+def scaled_block(rows: RowBlocks, start: int, stop: int) -> NDArray[np.floating]:
+    """Return rows ``start`` to ``stop`` with their scale, in a buffer of their own or as a view; not to be written."""
+    block = rows.block(start, stop, np.empty((stop - start, rows.n_columns), rows.dtype))
+    return _scaled(rows, block)
+
+
+def scaled_rows(rows: RowBlocks, numbers: NDArray[np.intp]) -> NDArray[np.floating]:
+    """Return the given rows with their scale, ``(len(numbers), d)``, in the blocks' type."""
+    return _scaled(rows, rows.take(numbers).astype(rows.dtype, copy=False))
+
+
+def _scaled(rows: RowBlocks, values: NDArray[np.floating]) -> NDArray[np.floating]:
+    return values if rows.scale == 1 else values * rows.dtype.type(rows.scale)

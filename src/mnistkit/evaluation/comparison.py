@@ -21,7 +21,7 @@ _ALPHA = 0.05
 
 @frozen(kw_only=True)
 class Comparison:
-    """How two classifiers did on the same images.
+    """The results of two classifiers on the same images.
 
     Attributes:
         names: What the two are called.
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def n(self) -> int:
-        """How many images there were."""
+        """The number of images."""
         return self.both_right + self.only_first + self.only_second + self.both_wrong
 
     @property
@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def p_value(self) -> float:
-        """How likely so unequal a result is if the two are equally good, by the mid-p test; see `mcnemar`."""
+        """The probability of so unequal a result if the two are equally good, by the mid-p test; see `mcnemar`."""
         return mcnemar(self.only_first, self.only_second)
 
     @property

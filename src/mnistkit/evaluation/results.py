@@ -9,6 +9,7 @@ from typing import Any
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
+from mnistkit.errors import DataFormatError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
 from mnistkit.models.files import companions
 from mnistkit.models.persistence import loads_files
@@ -18,6 +19,7 @@ from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import run_model_file
 from mnistkit.runs.run import Run
+from mnistkit.utils.documents import read_text
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["classifier_of", "model_name", "run_dataset", "run_evaluation", "run_model", "run_model_file"]
@@ -89,7 +91,11 @@ def run_evaluation(run: Run) -> Evaluation:
     """
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         path = run.download(f"outputs/{EVALUATION_FILE}", folder)
-        evaluation: Evaluation = from_json(path.read_bytes(), Evaluation, EVALUATION_FILE)
+        try:
+            text = read_text(path)
+        except OSError as error:
+            raise DataFormatError(f"{EVALUATION_FILE} of run {run.id} can't be read: {error.strerror}.") from error
+        evaluation: Evaluation = from_json(text, Evaluation, EVALUATION_FILE)
     return evaluation
 
 

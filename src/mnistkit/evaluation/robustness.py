@@ -28,7 +28,7 @@ _DIRECTIONS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1,
 
 @frozen(kw_only=True)
 class Change:
-    """How a classifier did on images that were changed in one way.
+    """The scores of a classifier on images that were changed in one way.
 
     Attributes:
         kind: ``"shift"``, ``"rotation"`` or ``"noise"``.
@@ -54,7 +54,7 @@ class Change:
 
 @frozen(kw_only=True)
 class Robustness:
-    """How a classifier did on images as they are, and on changed ones.
+    """The scores of a classifier on images as they are, and on changed ones.
 
     Attributes:
         right: How many it got right of the images as they are.

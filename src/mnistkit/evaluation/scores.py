@@ -1,4 +1,4 @@
-"""How good a classifier is on labelled data, as a value."""
+"""Scores of a classifier on labelled data, as values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SCORES = ("class", "recall#", "its 95% interval#", "precision#", "F1#", "test i
 
 @frozen(kw_only=True)
 class ClassScore:
-    """How well one class is recognised.
+    """The scores of one class.
 
     Attributes:
         name: The class.
@@ -56,7 +56,7 @@ class ClassScore:
 
 @frozen(kw_only=True)
 class Evaluation:
-    """How good a classifier is on one split.
+    """The scores of a classifier on one split.
 
     Attributes:
         accuracy: The share of right answers, 0 to 1.
@@ -109,7 +109,7 @@ class Evaluation:
 
 @frozen(kw_only=True, eq=False)
 class SplitPredictions:
-    """What a classifier took each image of a split for.
+    """The class that a classifier predicts for each image of a split.
 
     Attributes:
         truth: ``(n,) int64``: the labels.
@@ -215,7 +215,7 @@ def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float
 
 
 def quantile(confidence: float) -> float:
-    """How many standard errors each way hold this share of a normal distribution: 1.96 for 0.95.
+    """Return the number of standard errors each way that hold a share of a normal distribution: 1.96 for 0.95.
 
     Raises:
         UsageError: It isn't between 0 and 1.

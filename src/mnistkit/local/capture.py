@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 __all__ = ["captured"]
 
@@ -66,9 +65,9 @@ class _RunHandler(logging.Handler):
 
 
 @contextmanager
-def captured(path: Path) -> Iterator[None]:
-    """Append to ``path`` whatever this thread writes while the block runs: print, warnings, log lines."""
-    with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as sink:
+def captured(log: IO[bytes]) -> Iterator[None]:
+    """Append to ``log`` whatever this thread writes while the block runs: print, warnings, log lines."""
+    with io.TextIOWrapper(log, encoding="utf-8", errors="backslashreplace", line_buffering=True) as sink:
         token = _sink.set(sink)
         _install()
         try:

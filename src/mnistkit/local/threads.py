@@ -14,18 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from mnistkit.data.fetching import fetch_dataset, fetch_folder
 from mnistkit.data.source import DataSource
-from mnistkit.errors import UsageError
+from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.estimators.warm_start import new_warm_start
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.local.capture import captured
 from mnistkit.runs.context import FolderContext, Stopped, using_context
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
-from mnistkit.runs.folder.scripts import collect, run_script
-from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.folder.scripts import appending_to_log, collect, run_script
+from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.training import train
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.redaction import redacted
 
@@ -60,6 +63,7 @@ class InProcessCompute(FolderBackend):
         self._queue: deque[tuple[Sequence[str], DataSource]] = deque()
         self._waiting: set[str] = set()
         self._running: dict[threading.Thread, Sequence[str]] = {}
+        self._ended: dict[str, str] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy keeps its runs in the same folder, but neither the queue nor the threads of this one.
@@ -78,6 +82,16 @@ class InProcessCompute(FolderBackend):
             self._queue.append((run_ids, data))
             self._start_waiting()
         return tuple(self.get(run_id) for run_id in run_ids)
+
+    def get(self, run_id: str) -> RunRecord:
+        """Return the present record; see `ComputeBackend.get`."""
+        record = super().get(run_id)
+        error = self._ended.get(run_id)
+        if error is None or record.state.is_terminal:
+            return record
+        return attrs.evolve(
+            record, transitions=(*record.transitions, Transition(RunState.FAILED, utc_now())), error=redacted(error)
+        )
 
     def cancel(self, run_id: str) -> None:
         """Cancel a queued run at once, and request the end of a running one; see `ComputeBackend.cancel`."""
@@ -107,14 +121,30 @@ class InProcessCompute(FolderBackend):
                     if run_id not in self._waiting:
                         continue
                     self._waiting.remove(run_id)
-                with captured(self._store.log_file(run_id)):
-                    self._run_to_its_end(run_id, data, path)
-        except Exception:  # noqa: BLE001 - no caller is left to raise it to
-            _log.exception("could not keep the record of a run among %s", ", ".join(run_ids))
+                self._run_one(run_id, data, path)
         finally:
             with self._lock:
                 del self._running[threading.current_thread()]
                 self._start_waiting()
+
+    def _run_one(self, run_id: str, data: DataSource, path: WarmStart | None) -> None:
+        """Run one to its end; keep in memory how it ended if that can't be recorded, as on a full disk."""
+        try:
+            log = appending_to_log(self._store.folder(run_id), self._store.log_file(run_id))
+            with captured(log):
+                self._run_to_its_end(run_id, data, path)
+        except Exception as error:  # noqa: BLE001 - no caller is left to raise it to
+            _log.exception("could not keep the record of run %s", run_id)
+            self._ended[run_id] = f"Its record can't be written: {error}. Make room."
+        self._record_ends()
+
+    def _record_ends(self) -> None:
+        """Record the ends that couldn't be recorded before, as far as that is possible now."""
+        for run_id, error in list(self._ended.items()):
+            with contextlib.suppress(OSError, MnistkitError):
+                if not self._store.state(run_id).is_terminal:
+                    self._store.advance(run_id, RunState.FAILED, error=error)
+                self._ended.pop(run_id, None)
 
     def _run_to_its_end(self, run_id: str, data: DataSource, path: WarmStart | None) -> None:
         run = RunLifecycle(self._store, run_id)
@@ -127,8 +157,8 @@ class InProcessCompute(FolderBackend):
                 self._stop(run)
             except BaseException as error:  # noqa: BLE001 - SystemExit in training is a failed run too
                 text = redacted(traceback.format_exc())
-                with contextlib.suppress(OSError), run.log_file.open("a", encoding="utf-8") as log:
-                    log.write(text)
+                with contextlib.suppress(OSError), appending_to_log(run.folder, run.log_file) as log:
+                    log.write(text.encode(errors="backslashreplace"))
                 line = "".join(traceback.format_exception_only(error)).strip()
                 run.fail(run.attempt(cause="error", error=line), traceback=text)
             else:
@@ -171,6 +201,7 @@ class InProcessCompute(FolderBackend):
                 going = [t for t, ids in self._running.items() if not all(map(self._store.is_cancel_requested, ids))]
             threads = [thread for thread in going if thread.is_alive()]  # a forked process has none of its parent's
             if not threads:
+                self._record_ends()
                 return
             threads[0].join(0.2)
 

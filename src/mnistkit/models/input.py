@@ -1,4 +1,4 @@
-"""What a model takes as input: how an image becomes one row of numbers."""
+"""The input of a model: the way from an image to one row of numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _names(values: Any) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class InputSpec:
-    """How the images were prepared that a model was trained on, so that others can be prepared in the same way.
+    """The preparation of the images that a model was trained on, so that others can be prepared in the same way.
 
     Attributes:
         height: Of an image, in pixels.

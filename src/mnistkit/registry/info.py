@@ -1,4 +1,4 @@
-"""What is registered with the files of a model, as one value."""
+"""The facts that are registered with the files of a model, as one value."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _tags(values: Mapping[str, str] | None) -> dict[str, str]:
 
 @frozen(kw_only=True)
 class ModelInfo:
-    """What is registered with the files of a model. Checked when it is made, so that every registry gets the same.
+    """The facts that are registered with the files of a model; checked when it is made, for every registry alike.
 
     Attributes:
         format: How the files are loaded: one of `mnistkit.models.FORMATS`.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # an optional dependency
 
 __all__ = ["Sweep", "Trial"]
 
-_SHOWN = 20
+_MAX_ROWS = 20
 _WIDTH = 60
 
 
@@ -82,7 +82,7 @@ class Sweep(Sequence[Run]):
 
     @property
     def params(self) -> tuple[dict[str, Any], ...]:
-        """What each run tried, in the order of the runs."""
+        """The parameters of each run, in the order of the runs."""
         return tuple(dict(trial.params) for trial in self.trials)
 
     def best(self, metric: str = "accuracy", mode: Literal["max", "min"] = "max") -> Run:
@@ -156,19 +156,19 @@ class Sweep(Sequence[Run]):
         return pd.DataFrame(self._flat_rows())
 
     def __repr__(self) -> str:
-        """What it is, then a row per run: at most 20."""
+        """Return a title, then a row per run: at most 20."""
         columns, rows, best = self._shown()
         cells = [["", *map(safe, columns)]]
         cells += [["best" if i == best else "", *map(_cell, row)] for i, row in enumerate(rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells] if rows else []
-        more = [f"... and {len(self) - _SHOWN} more: .table() has all"] if len(self) > _SHOWN else []
+        more = [f"... and {len(self) - _MAX_ROWS} more: .table() has all"] if len(self) > _MAX_ROWS else []
         return "\n".join([f"Sweep({self.name!r}: {self._summary()})", *lines, *more])
 
     def describe(self) -> Summary:
         """Return a row per run, at most 20, the best one highlighted."""
         columns, rows, best = self._shown()
-        more = f"the first {_SHOWN} of {len(self)} runs; .table() has all" if len(self) > _SHOWN else ""
+        more = f"the first {_MAX_ROWS} of {len(self)} runs; .table() has all" if len(self) > _MAX_ROWS else ""
         numeric = [any(isinstance(row[i], (int, float)) for row in rows) for i in range(len(columns))]
         table = SummaryTable(
             title="Runs",
@@ -208,7 +208,7 @@ class Sweep(Sequence[Run]):
         with contextlib.suppress(NotFoundError):
             best = [*self].index(self.best())
         headings = [key.removeprefix("params.").removeprefix("metrics.") for key in used]
-        return headings, [[row[key] for key in used] for row in found[:_SHOWN]], best
+        return headings, [[row[key] for key in used] for row in found[:_MAX_ROWS]], best
 
 
 def _row(trial: Trial) -> dict[str, Any]:

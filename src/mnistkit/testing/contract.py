@@ -1,4 +1,4 @@
-"""What the conformance suites have in common: capabilities that are declared, and promises that failures name."""
+"""The base of the conformance suites: capabilities that are declared, and promises that failures name."""
 
 from __future__ import annotations
 

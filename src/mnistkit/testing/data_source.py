@@ -134,7 +134,7 @@ class DataSourceSuite(ContractSuite):
 
     @pytest.mark.parametrize("damage", _DAMAGES)
     def test_damaged_data_is_replaced_or_refused(self, source: DataSource, tmp_path: Path, damage: str) -> None:
-        """What is bad in the folder given is fetched again, or refused with a `DataError`: never delivered."""
+        """A damaged file in the folder given is fetched again, or refused with a `DataError`: never delivered."""
         self.require("fills_folder")
         into = tmp_path / "data"
         folder = source.fetch(into)
@@ -167,7 +167,7 @@ class DataSourceSuite(ContractSuite):
         assert _visible(source.fetch(tmp_path / "full")) == good
 
     def test_a_folder_that_cant_be_made(self, source: DataSource, tmp_path: Path) -> None:
-        """Where the folder given can't be made, `fetch` raises `StorageError`."""
+        """`fetch` raises `StorageError` if the folder given can't be made."""
         self.require("fills_folder")
         (tmp_path / "file").write_bytes(b"in the way")
         with pytest.raises(StorageError):

@@ -14,13 +14,14 @@ from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
-from mnistkit.testing.compute_backend import ComputeBackendSuite, HeldData
+from mnistkit.testing.compute_backend import ComputeBackendSuite
+from mnistkit.testing.compute_base import HeldData
 
 __all__ = ["GroupBackendSuite"]
 
 
 class GroupBackendSuite(ComputeBackendSuite):
-    """What a `SupportsGroups` promises besides a `ComputeBackend`; subclass it as you would `ComputeBackendSuite`."""
+    """The contract of `SupportsGroups`, with that of `ComputeBackend`; subclass it like `ComputeBackendSuite`."""
 
     interface = "SupportsGroups"
 

@@ -1,8 +1,7 @@
 """The pytest plugin: fixtures for projects that use mnistkit. Nothing heavy is imported before a fixture is used.
 
-A failure in a subclass of a conformance suite tells which sentence of the contract broke. While the plugin is loaded,
-jobs run in the tests' own process unless something else is asked for: ``MNISTKIT_COMPUTE`` is set to ``in-process``
-where it isn't set.
+A failure in a subclass of a conformance suite names the sentence of the contract that broke. The plugin changes nothing
+in the environment of tests that don't use its fixtures.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ _MARKER = "azureml_emulator"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have jobs run in this process by default: quick to start, easy to debug."""
-    os.environ.setdefault("MNISTKIT_COMPUTE", "in-process")
+    """Register the marker of the fixture ``azureml_emulator``."""
     text = "how fixture azureml_emulator behaves: settings, faults, allow_unknown (requests that aren't emulated)"
     config.addinivalue_line("markers", f"{_MARKER}(settings=None, faults=(), allow_unknown=False): {text}")
 
@@ -40,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say under a failure of a conformance suite's test which promise it proves."""
+    """Add to a failure of a conformance suite's test the promise that it proves."""
     report = yield
     suite = getattr(item, "cls", None)
     if call.when == "call" and report.failed and suite is not None and issubclass(suite, ContractSuite):
@@ -54,15 +52,20 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def mnistkit_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that ``MNISTKIT_HOME`` names while the test runs: runs and models go there."""
+    """Return an empty folder that ``MNISTKIT_HOME`` names while the test runs: runs and models are kept there.
+
+    Jobs run in the test's own process, quick to start and easy to debug: ``MNISTKIT_COMPUTE`` is ``in-process`` for the
+    test, unless it was set before.
+    """
     home = tmp_path / "mnistkit-home"
     monkeypatch.setenv("MNISTKIT_HOME", str(home))
+    monkeypatch.setenv("MNISTKIT_COMPUTE", os.environ.get("MNISTKIT_COMPUTE") or "in-process")
     return home
 
 
 @pytest.fixture(scope="session")
 def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
-    """A source of 300 + 100 digits in MNIST's shape, for any ``data=`` argument; made offline once per session."""
+    """Return a source of 300 + 100 digits in MNIST's shape, for any ``data=``; made offline once per session."""
     from mnistkit.plugins import data_source
     from mnistkit.testing.data import write_tiny_mnist
 
@@ -71,7 +74,7 @@ def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> DataSource:
 
 @pytest.fixture(scope="session")
 def _azureml_address() -> Iterator[AzureMLEmulator]:
-    """One emulator a session: a part of the SDK reads the address only once in a process."""
+    """Yield one emulator a session: a part of the SDK reads the address only once in a process."""
     from mnistkit.emulator import AzureMLEmulator
 
     with AzureMLEmulator() as emulator:
@@ -80,9 +83,9 @@ def _azureml_address() -> Iterator[AzureMLEmulator]:
 
 @pytest.fixture
 def azureml_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureMLEmulator]:
-    """An empty Azure ML workspace on loopback, which the SDK (v1) in this process takes for Azure while the test runs.
+    """Yield an empty Azure ML workspace on loopback, which the SDK in this process takes for Azure while the test runs.
 
-    The test fails if it asks for what isn't emulated. The marker ``azureml_emulator`` changes that, and the rest::
+    The test fails if it sends a request that isn't emulated. The marker ``azureml_emulator`` changes that::
 
         @pytest.mark.azureml_emulator(settings=Settings(phase_seconds=1), faults=[Fault("slow", seconds=2)])
 
@@ -104,4 +107,4 @@ def azureml_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     unknown = sorted(set(emulator.unknown_requests))
     emulator.reset()  # no job outlives its test
     if unknown and not allow_unknown:
-        pytest.fail(f"the emulator was asked for what it doesn't emulate: {'; '.join(unknown)}", pytrace=False)
+        pytest.fail(f"the emulator got requests that it doesn't emulate: {'; '.join(unknown)}", pytrace=False)

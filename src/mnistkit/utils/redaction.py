@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["is_secret_name", "redacted", "redacted_arguments"]
+__all__ = ["is_secret_name", "public_text", "public_url", "redacted", "redacted_arguments"]
 
 _MASK = "***"
-_SHORTEST = 8  # of the environment's secrets: what is shorter stands in too many places by chance
+_MIN_SECRET_LENGTH = 8  # of the environment's secrets: what is shorter stands in too many places by chance
 
 _SURE = r"passw(?:or)?d|passphrase|secret|connection[_-]?string|(?:api|account|access|private)[_-]?key"
 _ANYWHERE = re.compile(_SURE)
@@ -31,6 +31,7 @@ _RULES = tuple(
         (r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", _MASK),  # a JSON web token, wherever it stands
     )
 )
+_URL_SECRETS_PATTERN = re.compile(r"(?<=//)[^/\s@]*@|\?[^\s'\"<>)]*")
 _OPTION = re.compile(r"""(?<!\S)(--?[A-Za-z][\w.-]*)(\s+|=)("[^"]*"|'[^']*'|\S+)""")
 
 
@@ -64,8 +65,19 @@ def redacted_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
     return tuple(shown)
 
 
+def public_url(url: str) -> str:
+    """Return a URL without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def public_text(text: str) -> str:
+    """Return `redacted` text in which every URL lacks user, password and query: a mirror's query may be a secret."""
+    return redacted(_URL_SECRETS_PATTERN.sub("", text))
+
+
 def is_secret_name(name: str) -> bool:
-    """Whether an option, a variable or a key of that name is likely to hold a secret, such as ``--api-key``."""
+    """Return True if an option, variable or key of that name is likely to hold a secret, such as ``--api-key``."""
     lower = name.lower()
     words = [word for word in re.split(r"[^a-z0-9]+", lower) if word]
     return name not in _NO_SECRETS and bool(words) and (words[-1] in _LAST_WORDS or bool(_ANYWHERE.search(lower)))
@@ -75,7 +87,7 @@ def _of_environment() -> Iterator[str]:
     for name, value in os.environ.items():
         secret = value if is_secret_name(name) else _password(value) if name.lower().endswith("_proxy") else ""
         for form in {secret, unquote(secret)}:
-            if len(form) >= _SHORTEST:
+            if len(form) >= _MIN_SECRET_LENGTH:
                 yield form
 
 

@@ -1,8 +1,10 @@
-"""Values to JSON and back: one converter for all of mnistkit's files. Unknown keys are refused."""
+"""Values to JSON and back: one converter for all of mnistkit's files. Unknown keys and other types are refused."""
 
 from __future__ import annotations
 
 import json
+import math
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +13,9 @@ from cattrs import BaseValidationError, Converter, transform_error
 from cattrs.preconf.json import make_converter
 
 from mnistkit.errors import DataFormatError
+from mnistkit.utils.documents import MAX_RECORD_BYTES, parse_json, read_text
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["from_json", "read_json", "to_json"]
 
 T = TypeVar("T")
 
@@ -40,8 +43,8 @@ def from_json(data: bytes | str, as_type: type[T] | Any, source: str | Path) -> 
     Raises:
         DataFormatError: It is no JSON, or lacks a key, or has one too many, or a value of a wrong type.
     """
+    plain = parse_json(data, source)
     try:
-        plain = json.loads(data.decode() if isinstance(data, bytes) else data)
         return _converter().structure(plain, as_type)
     except BaseValidationError as error:
         raise DataFormatError(f"{source}: {'; '.join(transform_error(error))}.") from error
@@ -49,6 +52,52 @@ def from_json(data: bytes | str, as_type: type[T] | Any, source: str | Path) -> 
         raise DataFormatError(f"{source}: {type(error).__name__}: {error}.") from error
 
 
+def read_json(path: Path, as_type: Any, *, max_bytes: int = MAX_RECORD_BYTES, follow: bool = False) -> Any:
+    """Read a file that holds what `to_json` wrote.
+
+    Args:
+        path: The file.
+        as_type: What it is.
+        max_bytes: The most that it may hold.
+        follow: Whether it may be a symbolic link: in folders that users lay out, not in those that programs write.
+
+    Raises:
+        FileNotFoundError: It isn't there.
+        OSError: As from `mnistkit.utils.files.read_regular`.
+        DataFormatError: As from `from_json`.
+    """
+    return from_json(read_text(path, max_bytes=max_bytes, follow=follow), as_type, path)
+
+
 @cache
 def _converter() -> Converter:
-    return make_converter(forbid_extra_keys=True)
+    converter = make_converter(forbid_extra_keys=True)
+    # The defaults of cattrs convert: True to 1, 1.9 to 1, "nan" to a float, any value to text, any text to True.
+    converter.register_structure_hook(bool, _exactly(bool))
+    converter.register_structure_hook(int, _exactly(int))
+    converter.register_structure_hook(str, _exactly(str))
+    converter.register_structure_hook(float, _as_float)
+    converter.register_structure_hook(datetime, _as_time)
+    return converter
+
+
+def _exactly(kind: type) -> Any:
+    def checked(value: Any, as_type: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, got {value!r:.80}")
+        return value if as_type is kind else as_type(value)  # an enumeration of texts
+
+    return checked
+
+
+def _as_float(value: Any, _: Any) -> float:
+    if type(value) not in {int, float} or not math.isfinite(value):
+        raise TypeError(f"expected a finite number, got {value!r:.80}")
+    return float(value)
+
+
+def _as_time(value: Any, _: Any) -> datetime:
+    time = datetime.fromisoformat(value)
+    if time.tzinfo is None:
+        raise ValueError(f"the time {value!r:.80} lacks its zone")
+    return time

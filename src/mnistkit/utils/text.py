@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 
-__all__ = ["duration", "json_safe", "local_time", "number", "safe", "shown"]
+__all__ = ["duration", "is_encodable", "json_safe", "local_time", "number", "safe", "shown"]
 
 # Control characters, those that reorder what follows them, and halves of characters: they could rewrite what a
 # terminal or a page shows, or can't be encoded.
@@ -42,7 +43,9 @@ def number(value: float) -> str:
 
 def local_time(time: datetime) -> str:
     """Return a time in the local zone: ``2026-11-23 14:05:09``."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+    with contextlib.suppress(OverflowError, ValueError, OSError):  # in the years 1 and 9999 some zones have no time
+        time = time.astimezone()
+    return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def shown(value: object) -> str:
@@ -50,6 +53,15 @@ def shown(value: object) -> str:
     if value is None:
         return "-"
     return number(value) if isinstance(value, float) else str(value)
+
+
+def is_encodable(text: str) -> bool:
+    """Return True if ``text`` can be written as UTF-8: False for halves of characters, which only programs make."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _written_out(character: str) -> str:

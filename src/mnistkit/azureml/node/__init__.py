@@ -1,1 +1,1 @@
-"""What runs on the node; the job itself needs the standard library alone."""
+"""The process on the node: runs the attempts of a job; of an SDK it needs a `RunWriter` alone."""

@@ -1,34 +1,32 @@
-"""On the node: one attempt of a job. ``python -m mnistkit.azureml.node.attempt FOLDER DATA_FOLDER``."""
+"""On the node: one attempt of a job, in a process of its own."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import runpy
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistkit.azureml.node.forwarding import PICTURES_FILE
-from mnistkit.azureml.node.job import ERROR_FILE, JOB_FILE, RUN_FOLDER
+from mnistkit.azureml.node.layout import ERROR_FILE, JOB_FILE, PICTURES_FILE, RUN_FOLDER
 from mnistkit.runs.context import FolderContext, using_context
 
 __all__ = ["NodeContext", "main"]
 
 
 class NodeContext(FolderContext):
-    """Writes to the run folder on the node, and notes the pictures there, for the process that tells Azure."""
+    """Writes to the run folder on the node, and lists the pictures there for the process that forwards them."""
 
     def log_image(self, name: str, image: Any) -> Path:
-        """Keep a picture, here and with the Azure run."""
+        """Keep an image in the run folder and in the Azure run."""
         return self._noted("image", name, super().log_image(name, image))
 
     def log_confusion_matrix(self, name: str, matrix: Any, labels: Sequence[str]) -> Path:
-        """Keep a confusion matrix, here and with the Azure run."""
+        """Keep a confusion matrix in the run folder and in the Azure run."""
         return self._noted("confusion matrix", name, super().log_confusion_matrix(name, matrix, labels))
 
     def _noted(self, kind: str, name: str, path: Path) -> Path:
@@ -38,37 +36,30 @@ class NodeContext(FolderContext):
         return path
 
 
-def main() -> None:
-    """Run the script, or train, as the job in the folder says."""
+def main(flush: Callable[[], None]) -> None:
+    """Run the script, or train, as the job says. The command line is ``FOLDER DATA_FOLDER``.
+
+    Args:
+        flush: Sends what a script has logged through an SDK itself; called before the interpreter shuts down.
+    """
     folder, data_folder = Path(sys.argv[1]), sys.argv[2]
     spec = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     with using_context(NodeContext(folder / RUN_FOLDER)):
         if spec["kind"] == "script":
-            _script(spec, data_folder)
+            _script(spec, data_folder, flush)
         else:
             _train(spec, folder, data_folder)
 
 
-def _script(spec: dict[str, Any], data_folder: str) -> None:
-    """Become the script: as if the interpreter had been started with it."""
+def _script(spec: dict[str, Any], data_folder: str, flush: Callable[[], None]) -> None:
+    """Run the script as if the interpreter had been started with it."""
     entry, place = spec["entry"], spec["data_placeholder"]
     sys.argv = [entry, *(argument.replace(place, data_folder) for argument in spec["arguments"])]
-    sys.path[0] = os.path.dirname(os.path.abspath(entry))  # noqa: PTH100, PTH120 - as Python does it
+    sys.path.insert(0, os.path.dirname(os.path.abspath(entry)))  # noqa: PTH100, PTH120 - as Python does it
     try:
         runpy.run_path(entry, run_name="__main__")
-    finally:  # not at exit: by then the SDK's threads take nothing any more
-        _flush()
-
-
-def _flush() -> None:
-    """Send what the script has logged through the SDK itself, which keeps it back until somebody asks."""
-    if "azureml.core.run" in sys.modules:
-        from mnistkit.azureml.v1._sdk import submitted_run
-
-        with contextlib.suppress(Exception):
-            run = submitted_run()
-            if run is not None:
-                run.flush()
+    finally:  # not at exit: by then the SDKs' threads accept nothing any more
+        flush()
 
 
 def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
@@ -83,18 +74,16 @@ def _train(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
 
 
 def _fit(spec: dict[str, Any], folder: Path, data_folder: str) -> None:
-    from mnistkit.azureml.v1.pins import identified
+    from mnistkit.azureml.pins import identify
     from mnistkit.data.fetching import DataFolder, read_dataset
+    from mnistkit.data.manifest import DatasetManifest
     from mnistkit.jobs.job import TrainingJob
     from mnistkit.runs.context import get_context
     from mnistkit.training import train
     from mnistkit.utils.serialization import from_json
 
     job = from_json(spec["job"], TrainingJob, folder / JOB_FILE)
-    uri = spec["uri"]
-    dataset = read_dataset(DataFolder(data_folder, uri, owned=False), identified(Path(data_folder), uri))
+    pins = [from_json(each, DatasetManifest, folder / JOB_FILE) for each in spec["pins"]]
+    manifest = identify(Path(data_folder), pins)
+    dataset = read_dataset(DataFolder(data_folder, spec["uri"], owned=False), manifest)
     train(job, dataset, get_context())
-
-
-if __name__ == "__main__":
-    main()

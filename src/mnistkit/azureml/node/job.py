@@ -1,7 +1,7 @@
-"""What runs on the node: the attempts of a job, each in a process of its own, and what they log, told to Azure.
+"""On the node: the attempts of a job, each in a process of its own, and the result of each as properties of the run.
 
-The script or the training that was submitted runs in a child process, so that it can be ended when its time is over,
-repeated, and its end be told: by which exit code, or by which signal. This side needs Python and the SDK alone.
+The script or the training runs in a child process, so that it can be killed at its timeout, repeated, and its exit code
+or signal be recorded. This side needs Python and the SDK alone.
 """
 
 from __future__ import annotations
@@ -21,47 +21,44 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from mnistkit.azureml.node.forwarding import Forwarder
-from mnistkit.azureml.v1._sdk import JOB_FOLDER
+from mnistkit.azureml.node.forwarding import Forwarder, RunWriter
+from mnistkit.azureml.node.layout import ERROR_FILE, JOB_FILE, LIBRARY_FILE, MANIFEST_FILE, RUN_FOLDER
+from mnistkit.azureml.properties import PREFIX, pack_text
 from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
+from mnistkit.utils.interpreter import module_command
 
-__all__ = ["ERROR_FILE", "JOB_FILE", "JOB_FOLDER", "LIBRARY_FILE", "MANIFEST_FILE", "PROPERTY", "RUN_FOLDER", "main"]
+__all__ = ["main"]
 
-JOB_FILE = "job.json"
-LIBRARY_FILE = "mnistkit.zip"
-RUN_FOLDER = "run"
-ERROR_FILE = "error.json"
-
-MANIFEST_FILE = "logs/mnistkit/manifest.json"
-"""The file of a run with the sizes and sha256s of its outputs; its own sha256 is among the run's properties."""
-
-PROPERTY = "mnistkit_"
-"""What the names of our properties of a run begin with."""
-
-_PAUSE = 0.1
-_LATE = 124  # what `timeout` exits with
+_POLL_SECONDS = 0.1
+_TIMEOUT_EXIT_CODE = 124  # as of the command `timeout`
+_MAX_ERROR_CHARS = 600
 
 
-def main(folder: Path) -> None:
-    """Carry out the job in ``folder``, and exit as it did.
+def main(folder: Path, writer: RunWriter | None, attempt: str) -> None:
+    """Run the job in ``folder``, and exit with its exit code.
 
     Args:
-        folder: `JOB_FOLDER` on the node.
+        folder: `mnistkit.azureml.node.layout.JOB_FOLDER` on the node.
+        writer: To the Azure run; None if there is none.
+        attempt: The module that runs one attempt: it calls `mnistkit.azureml.node.attempt.main`.
     """
     spec = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     data_folder = sys.argv[sys.argv.index("--data-folder") + 1] if "--data-folder" in sys.argv else ""
-    sys.exit(_Job(folder, spec, data_folder).run())
+    sys.exit(_Job(folder, spec, data_folder, Forwarder(folder / RUN_FOLDER, writer), attempt).run())
 
 
 class _Job:
-    def __init__(self, folder: Path, spec: dict[str, Any], data_folder: str) -> None:
+    def __init__(
+        self, folder: Path, spec: dict[str, Any], data_folder: str, forwarder: Forwarder, attempt: str
+    ) -> None:
         self._folder = folder
         self._spec = spec
         self._data_folder = data_folder
-        self._forwarder = Forwarder(folder / RUN_FOLDER)
+        self._forwarder = forwarder
+        self._attempt = attempt
 
     def run(self) -> int:
-        """Try until it ends well, or may not be tried again; the exit code for Azure."""
+        """Run attempts until one succeeds or none is left; return the exit code for Azure."""
         attempts = 0
         while True:
             attempts += 1
@@ -69,8 +66,8 @@ class _Job:
             if not may_retry(cause, attempts, retries=self._spec["retries"], retry_on=self._spec["retry_on"]):
                 self._finish()
                 return code
-            self._forwarder.tell()
-            self._forwarder.forget_tags(self._spec["tags"])
+            self._forwarder.finish_attempt()
+            self._forwarder.reset_tags(self._spec["tags"])
 
     def _try_once(self, number: int) -> tuple[str | None, int]:
         self._prepare()
@@ -78,13 +75,13 @@ class _Job:
         code = self._child()
         self._forwarder.forward()
         told = self._outcome(code)
-        attempt = {"started_at": began, "ended_at": _now(), **told}
         cause = told["cause"]
-        self._forwarder.properties[f"{PROPERTY}attempt{number}"] = json.dumps(attempt)
-        return cause, _LATE if code is None else code if code >= 0 else 128 - code
+        attempt = {"started_at": began, "ended_at": _now(), **told}
+        self._forwarder.properties |= pack_text(f"{PREFIX}attempt{number}", json.dumps(attempt))
+        return cause, _TIMEOUT_EXIT_CODE if code is None else code if code >= 0 else 128 - code
 
     def _prepare(self) -> None:
-        """Make the run folder anew: what an earlier attempt left isn't the run's."""
+        """Make an empty run folder: files of an earlier attempt aren't the run's."""
         run, outputs = self._folder / RUN_FOLDER, Path("outputs").absolute()
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
@@ -95,14 +92,14 @@ class _Job:
         self._forwarder.rewind()
 
     def _child(self) -> int | None:
-        """Run an attempt; its exit code, negative for a signal, or None if its time was over."""
+        """Run an attempt; return its exit code, negative for a signal, or None after a timeout."""
         timeout = self._spec["timeout"]
         deadline = time.monotonic() + timeout if timeout else float("inf")
         sys.stdout.flush()
         process = subprocess.Popen(self._command(), env=self._variables(), stdin=subprocess.DEVNULL)  # noqa: S603 - the purpose
         while True:
             try:
-                return process.wait(min(_PAUSE, max(deadline - time.monotonic(), 0)))
+                return process.wait(min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
             except subprocess.TimeoutExpired:
                 self._forwarder.forward()
             if time.monotonic() >= deadline:
@@ -110,8 +107,8 @@ class _Job:
                 return None
 
     def _command(self) -> list[str]:
-        command = [sys.executable, "-u", "-m", "mnistkit.azureml.node.attempt", str(self._folder.absolute())]
-        return [*command, self._data_folder]
+        arguments = (str(self._folder.absolute()), self._data_folder)
+        return module_command(self._attempt, *arguments, unbuffered=True)
 
     def _variables(self) -> dict[str, str]:
         library = str((self._folder / LIBRARY_FILE).absolute())
@@ -127,7 +124,7 @@ class _Job:
         if code > 0:
             with contextlib.suppress(OSError, ValueError):
                 told = json.loads((self._folder / RUN_FOLDER / ERROR_FILE).read_text(encoding="utf-8"))
-                return {"cause": "error", "error": str(told["error"])[:600]}
+                return {"cause": "error", "error": str(told["error"])[:_MAX_ERROR_CHARS]}
         return outcome_by_exit(self._spec["name"], code, place="node")
 
     def _finish(self) -> None:
@@ -136,12 +133,12 @@ class _Job:
             with contextlib.suppress(metadata.PackageNotFoundError):
                 versions[library] = metadata.version(library)
         result = {"versions": versions, "points": self._forwarder.points, "manifest": _write_manifest()}
-        self._forwarder.properties[f"{PROPERTY}result"] = json.dumps(result)
-        self._forwarder.tell()
+        self._forwarder.properties |= pack_text(f"{PREFIX}result", json.dumps(result))
+        self._forwarder.finish_attempt()
 
 
 def _write_manifest() -> str | None:
-    """Note what the outputs are, so that a download can be verified; its sha256, or None if there are none."""
+    """Write sizes and sha256s of the outputs, to verify downloads by; return its sha256, None without outputs."""
     outputs = Path("outputs")
     files = {
         path.as_posix(): [path.stat().st_size, _sha256(path)]
@@ -165,7 +162,7 @@ def _sha256(path: Path) -> str:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it started; the group stays, it is this process's too."""
+    """Kill a process and its descendants; not its group, which is this process's too."""
     for pid in [*_descendants(process.pid), process.pid]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))

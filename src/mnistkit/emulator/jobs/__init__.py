@@ -1,1 +1,1 @@
-"""Jobs as processes: started, watched, ended with all that they have started."""
+"""Jobs as processes: started, watched, ended together with their descendants."""

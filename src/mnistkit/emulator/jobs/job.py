@@ -1,4 +1,4 @@
-"""One job that goes on."""
+"""One job that has been submitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOCAL = "local"
 
 
 class Ended(Exception):  # noqa: N818 - it isn't an error
-    """A job comes to an end before its script does, in a state, for a reason."""
+    """A job finishes before its script does, in a state, for a reason."""
 
     def __init__(self, status: str, why: str = "") -> None:
         super().__init__(why)
@@ -22,7 +22,7 @@ class Ended(Exception):  # noqa: N818 - it isn't an error
 
 
 class Job:
-    """A job that goes on.
+    """A job that has been submitted and hasn't finished.
 
     Attributes:
         run_id: Of its run.
@@ -47,7 +47,7 @@ class Job:
         self.thread: threading.Thread | None = None
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not after it was canceled.
+        """Wait for some seconds, or until the job is canceled.
 
         Raises:
             Ended: It was.

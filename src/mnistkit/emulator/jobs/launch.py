@@ -1,10 +1,11 @@
-"""What a job's process gets: its command and its environment."""
+"""A job's command and environment."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.emulator.jobs.job import LOCAL, Ended, Job
-from mnistkit.emulator.jobs.plan import Input, Plan
+from mnistkit.emulator.jobs.plan import Input, Output, Plan
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.tokens import Tokens
@@ -20,8 +21,8 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Launch", "description"]
 
-_WRAPPER = Path(__file__).with_name("wrapper.py")
-_HOUR = 3600.0
+_WRAPPER_FILE = Path(__file__).with_name("wrapper.py")
+_TOKEN_MARGIN_SECONDS = 3600.0
 
 
 class Launch:
@@ -42,7 +43,7 @@ class Launch:
         self._settings, self._environment = settings, environment
 
     def command(self, job: Job, own: Path) -> tuple[list[str], dict[str, str]]:
-        """A job's command and all of its environment.
+        """Return a job's command and all of its environment.
 
         Args:
             job: Which one.
@@ -53,11 +54,16 @@ class Launch:
         """
         plan = job.plan
         places = {each.name: self._place(each, job, own) for each in plan.inputs}
+        made = {each.name: self._output_place(each, job, own) for each in plan.outputs}
         about = {
             "bytes": self._settings.job_bytes,
             "requirements": list(plan.requirements) if self._settings.check_environment else [],
             "datasets": {each.name: _configured(each) for each in plan.inputs if each.mode != "direct"},
-            "command": plan.with_inputs(plan.command, places),
+            "files": {places[each.name]: each.file for each in plan.inputs if each.file},
+            "outputs": {each.name: _configured_output(each, made[each.name], job.run_id) for each in plan.outputs},
+            "command": plan.with_inputs(plan.command, places | made),
+            "processes": plan.distribution.variables(_free_port()) if plan.distribution.kind else [],
+            "note": plan.note if self._settings.check_environment else "",
         }
         environment = self._variables(job) | dict(plan.variables)
         for each in plan.inputs:
@@ -67,11 +73,12 @@ class Launch:
             environment["AZUREML_DATASET_ENVIRONMENT_VARS"] = ",".join(
                 f"{each.variable}:{each.mode}" for each in plan.inputs
             )
-        arguments = [plan.with_inputs(each, places) for each in plan.arguments]
+        environment |= {f"AZURE_ML_OUTPUT_{name}": place for name, place in made.items()}
+        arguments = [plan.with_inputs(each, places | made) for each in plan.arguments]
         interpreter = _interpreter(plan, job.environment)
         environment["PATH"] = os.pathsep.join([str(Path(interpreter).parent), environment.get("PATH", os.defpath)])
         environment["MNISTKIT_JOB"] = json.dumps(about)
-        return [interpreter, str(_WRAPPER), plan.script, *arguments], environment
+        return [interpreter, str(_WRAPPER_FILE), plan.script, *arguments], environment
 
     def _place(self, each: Input, job: Job, own: Path) -> str:
         if each.mode == "direct":
@@ -80,11 +87,17 @@ class Launch:
         place.mkdir(parents=True, exist_ok=True)
         return str(place)
 
+    @staticmethod
+    def _output_place(each: Output, job: Job, own: Path) -> str:
+        place = job.folder / each.path if each.path else own / "outputs" / each.name
+        place.mkdir(parents=True, exist_ok=True)
+        return str(place)
+
     def _variables(self, job: Job) -> dict[str, str]:
-        """The environment that makes the SDK take the process for a job of this run."""
+        """Return the environment by which the SDK recognizes a job of this run."""
         workspace = self._workspace
         base = job.environment or os.environ
-        seconds = self._settings.job_seconds + _HOUR
+        seconds = self._settings.job_seconds + _TOKEN_MARGIN_SECONDS
         return {
             **{name: value for name, value in base.items() if not name.startswith(("AZUREML_", "AZURE_", "MNISTKIT_"))},
             **self._environment,
@@ -103,6 +116,11 @@ class Launch:
             "AZUREML_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{workspace.url}/discovery",
+            "MLFLOW_TRACKING_URI": f"azureml://{workspace.api_host}/mlflow/v2.0{workspace.scope}",
+            "MLFLOW_TRACKING_TOKEN": self._tokens.issue(seconds=seconds),
+            "MLFLOW_RUN_ID": job.run_id,
+            "MLFLOW_EXPERIMENT_NAME": job.experiment,
+            "MLFLOW_EXPERIMENT_ID": self._runs.get(job.run_id)["experimentId"],
             "AZUREML_TARGET_TYPE": "batchai",  # the SDK's watcher of log files would log itself without end
             "PYTHONUNBUFFERED": "1",
         }
@@ -111,7 +129,7 @@ class Launch:
 def description(
     workspace: Workspace, record: Mapping[str, Any], job: Job, configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a run's record says once it has a job.
+    """Return the fields of a run's record that come from its job.
 
     Args:
         workspace: Whose run.
@@ -143,7 +161,7 @@ def _lineage(each: Input) -> dict[str, Any]:
 
 
 def _configured(each: Input) -> dict[str, Any]:
-    """What the SDK's own means need to bring a dataset to a node; nothing is mounted, for that needs privileges."""
+    """Return what the SDK needs to download a dataset; a mount would need privileges."""
     where = {"Dataset": {"Id": each.saved_id}}
     return {
         "DataLocation": where,
@@ -152,6 +170,40 @@ def _configured(each: Input) -> dict[str, Any]:
         "Overwrite": True,
         "Options": None,
     }
+
+
+def _configured_output(each: Output, place: str, run_id: str) -> dict[str, Any]:
+    """Return what the SDK needs to upload an output when the job is through, and to register it."""
+    destination = each.destination.replace("{run-id}", run_id).replace("{output-name}", each.name)
+    registration = each.options.get("registrationOptions") or {}
+    upload = each.options.get("uploadOptions") or {}
+    patterns = (upload.get("sourceGlobs") or {}).get("patterns")
+    dataset = registration.get("datasetRegistrationOptions") or {}
+    return {
+        "OutputLocation": {"DataPath": {"DatastoreName": each.datastore, "RelativePath": destination}},
+        "Mechanism": "Upload",
+        "AdditionalOptions": {
+            "PathOnCompute": place,
+            "UploadOptions": {
+                # what is written to a mount replaces what was there
+                "Overwrite": bool(upload.get("overwrite")) or each.mode == "mount",
+                "SourceGlobs": patterns,
+            },
+            "RegistrationOptions": {
+                "Name": registration.get("name"),
+                "Description": registration.get("description"),
+                "Tags": registration.get("tags"),
+                "Properties": registration.get("properties"),
+                "DatasetRegistrationOptions": {"AdditionalTransformation": dataset.get("additionalTransformation")},
+            },
+        },
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _interpreter(plan: Plan, environment: Mapping[str, str]) -> str:

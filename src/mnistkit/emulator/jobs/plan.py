@@ -1,4 +1,4 @@
-"""What a run configuration asks for, read completely or refused."""
+"""A run configuration, read completely or refused."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any
 
 from attrs import field, frozen
 
+from mnistkit.emulator.jobs.distribution import Distribution
+from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.datasets import Datasets
+from mnistkit.emulator.services.curated import is_curated
+from mnistkit.emulator.services.datasets import Datasets, file_of
 
 __all__ = ["Input", "Plan"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE = re.compile(r"DatasetConsumptionConfig:(\w+)")
-_MODES = ("mount", "download", "direct")
-_ONE_PROCESS = ("", "none")
+_VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE_PATTERN = re.compile(r"Dataset(?:Consumption|Output)Config:(\w+)")
+_INPUT_MODES = ("mount", "download", "direct")
+_OUTPUT_MODES = ("mount", "upload")
+_DEFAULT_DATASTORE = "workspaceblobstore"
 
 
 @frozen(kw_only=True)
@@ -29,6 +33,7 @@ class Input:
         saved_id: The id of its definition.
         mode: ``mount``, ``download`` or ``direct``. What is to be mounted is downloaded.
         path: Where the job wants it; empty for anywhere.
+        file: The name of the one file that a mount of it may be; empty if it can't be one.
     """
 
     name: str
@@ -36,6 +41,28 @@ class Input:
     saved_id: str
     mode: str
     path: str
+    file: str = ""
+
+
+@frozen(kw_only=True)
+class Output:
+    """A folder of a job that becomes a dataset.
+
+    Attributes:
+        name: What the job calls it.
+        mode: ``mount`` or ``upload``.
+        path: Where the job has it; empty for a folder of the emulator's.
+        datastore: The datastore that it goes to.
+        destination: The path there; may hold ``{run-id}`` and ``{output-name}``.
+        options: Its ``additionalOptions``, as they were submitted.
+    """
+
+    name: str
+    mode: str
+    path: str
+    datastore: str
+    destination: str
+    options: Mapping[str, Any]
 
 
 @frozen(kw_only=True)
@@ -49,9 +76,12 @@ class Plan:
         command: A shell's command, in place of a script.
         variables: Environment variables.
         inputs: Its datasets.
+        outputs: The folders that become datasets.
+        distribution: Its processes.
         requirements: What pip would have to install, and the version of python.
         interpreter: The interpreter that a local job asks for; empty for the emulator's own.
         seconds: How long it may run; None if it doesn't say.
+        note: What can't be known of its requirements; empty if all is.
     """
 
     target: str
@@ -60,9 +90,12 @@ class Plan:
     command: str
     variables: Mapping[str, str]
     inputs: Sequence[Input]
+    outputs: Sequence[Output]
+    distribution: Distribution
     requirements: Sequence[str]
     interpreter: str
     seconds: float | None = field(default=None)
+    note: str = ""
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any], datasets: Datasets) -> Plan:
@@ -89,34 +122,28 @@ class Plan:
             command=command if isinstance(command, str) else " ".join(map(str, command)),
             variables=_variables(configuration),
             inputs=[_input(name, about, datasets) for name, about in (configuration.get("data") or {}).items()],
+            outputs=[_output(name, about) for name, about in (configuration.get("outputData") or {}).items()],
+            distribution=Distribution.of(configuration),
             requirements=_requirements(configuration),
             interpreter=_interpreter(configuration),
             seconds=_seconds(configuration.get("maxRunDurationSeconds")),
+            note=_note(configuration),
         )
+        if plan.distribution.nodes > 1 and plan.target == "local":
+            raise Refusal(400, "A local job has one node: submit it to a cluster.")
         if not plan.script and not plan.command:
             raise Refusal(400, "The run configuration has neither a script nor a command.")
         return plan
 
     def with_inputs(self, text: str, values: Mapping[str, str]) -> str:
-        """The text, its references to inputs replaced by their values."""
-        return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), text)
+        """Return the text with its references to inputs and outputs replaced by their values."""
+        return _REFERENCE_PATTERN.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _refuse_more(configuration: Mapping[str, Any]) -> None:
-    asked = []
-    if str(configuration.get("framework") or "Python").lower() != "python":
-        asked.append(f"the framework {configuration['framework']}")
-    if str(configuration.get("communicator") or "").lower() not in _ONE_PROCESS:
-        asked.append(f"the communicator {configuration['communicator']}")
-    if (configuration.get("nodeCount") or 1) != 1:
-        asked.append(f"{configuration['nodeCount']} nodes for one job")
-    asked += [
-        name
-        for name in ("outputData", "dataReferences", "datacaches", "applicationEndpoints")
-        if configuration.get(name)
-    ]
+    asked = [name for name in ("dataReferences", "datacaches", "applicationEndpoints") if configuration.get(name)]
     if asked:
-        raise Refusal(400, f"This emulator's jobs don't have {' and '.join(asked)}.", code="NotEmulated")
+        raise NotEmulated("jobs", f"This emulator's jobs don't have {' and '.join(asked)}.")
 
 
 def _script(script: object) -> str:
@@ -131,7 +158,7 @@ def _script(script: object) -> str:
 def _variables(configuration: Mapping[str, Any]) -> dict[str, str]:
     environment = configuration.get("environment") or {}
     found = (environment.get("environmentVariables") or {}) | (configuration.get("environmentVariables") or {})
-    bad = sorted(name for name, value in found.items() if not _VARIABLE.fullmatch(name) or "\0" in str(value))
+    bad = sorted(name for name, value in found.items() if not _VARIABLE_PATTERN.fullmatch(name) or "\0" in str(value))
     if bad:
         raise Refusal(400, f"{bad} can't be environment variables.")
     return {name: str(value) for name, value in found.items()}
@@ -140,8 +167,8 @@ def _variables(configuration: Mapping[str, Any]) -> dict[str, str]:
 def _input(name: str, about: Mapping[str, Any], datasets: Datasets) -> Input:
     mode = str(about.get("mechanism") or "").lower()
     variable = about.get("environmentVariableName") or name
-    if mode not in _MODES or not _VARIABLE.fullmatch(variable) or not re.fullmatch(r"\w+", name):
-        raise Refusal(400, f"The input {name!r} can't be had as {mode!r} in ${variable}: the modes are {_MODES}.")
+    if mode not in _INPUT_MODES or not _VARIABLE_PATTERN.fullmatch(variable) or not re.fullmatch(r"\w+", name):
+        raise Refusal(400, f"The input {name!r} can't be had as {mode!r} in ${variable}: the modes are {_INPUT_MODES}.")
     asked = (about.get("dataLocation") or {}).get("dataset") or {}
     if asked.get("id"):
         saved = datasets.get(asked["id"])
@@ -149,7 +176,30 @@ def _input(name: str, about: Mapping[str, Any], datasets: Datasets) -> Input:
         saved = datasets.find(asked["name"], asked.get("version"))
     else:
         raise Refusal(400, f"The input {name!r} is no dataset.")
-    return Input(name=name, variable=variable, saved_id=saved["id"], mode=mode, path=about.get("pathOnCompute") or "")
+    return Input(
+        name=name,
+        variable=variable,
+        saved_id=saved["id"],
+        mode=mode,
+        path=about.get("pathOnCompute") or "",
+        file=file_of(saved) if mode == "mount" else "",
+    )
+
+
+def _output(name: str, about: Mapping[str, Any]) -> Output:
+    mode = str(about.get("mechanism") or "").lower()
+    if mode not in _OUTPUT_MODES or not re.fullmatch(r"\w+", name):
+        raise NotEmulated("jobs", f"The output {name!r} can't be had as {mode!r}: the modes are {_OUTPUT_MODES}.")
+    where = (about.get("outputLocation") or {}).get("dataPath") or {}
+    options = about.get("additionalOptions") or {}
+    return Output(
+        name=name,
+        mode=mode,
+        path=str(options.get("pathOnCompute") or ""),
+        datastore=str(where.get("datastoreName") or _DEFAULT_DATASTORE),
+        destination=str(where.get("relativePath") or "dataset/{run-id}/{output-name}"),
+        options=options,
+    )
 
 
 def _requirements(configuration: Mapping[str, Any]) -> list[str]:
@@ -162,6 +212,18 @@ def _requirements(configuration: Mapping[str, Any]) -> list[str]:
             version = re.sub(r"^python\s*=+\s*", "", each)
             found.append(f"python=={version}" if version.count(".") > 1 else f"python=={version}.*")
     return [] if python.get("userManagedDependencies") else found
+
+
+def _note(configuration: Mapping[str, Any]) -> str:
+    """Return what can't be known of an environment's packages."""
+    environment = configuration.get("environment") or {}
+    name = environment.get("name")
+    if is_curated(name):
+        return f"The environment {name!r} is Azure's own: what it holds isn't known here and wasn't compared."
+    docker = environment.get("docker") or {}
+    if (environment.get("python") or {}).get("userManagedDependencies") and docker.get("baseDockerfile"):
+        return f"The environment {name!r} is made by a Dockerfile: what it holds isn't known here and wasn't compared."
+    return ""
 
 
 def _interpreter(configuration: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Commands in sessions of their own, and an end for them and for all that they have started."""
+"""Commands in sessions of their own, ended together with their descendants."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Group", "start"]
 
 _logger = logging.getLogger(__name__)
-_PAUSE = 0.02
-_PATIENCE = 10.0
+_POLL_SECONDS = 0.02
+_KILL_SECONDS = 10.0
 _GROUP_VARIABLE = "MNISTKIT_EMULATOR_GROUP"
 _OWNER_VARIABLE = "MNISTKIT_EMULATOR_OWNER"
 
@@ -59,7 +59,7 @@ def start(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: 
 
 
 class Group:
-    """A command's process, and all that come from it: also those that went to sessions of their own."""
+    """A command's process and its descendants, also those in sessions of their own."""
 
     def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
         self._process = process
@@ -72,14 +72,14 @@ class Group:
         return self._process.pid
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The command's exit code, negative for a signal; None if it goes on for longer than so many seconds."""
+        """Return the command's exit code, negative for a signal; None if it still runs after so many seconds."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self, grace: float = 0.0) -> int | None:
-        """End the command and all that come from it; idempotent.
+        """End the command and its descendants; idempotent.
 
         Args:
             grace: Seconds that they have between SIGTERM and SIGKILL.
@@ -91,10 +91,10 @@ class Group:
             if grace > 0 and self._signal(signal.SIGTERM):
                 end = time.monotonic() + grace
                 while self._members() and time.monotonic() < end:
-                    self.wait(_PAUSE)
-            end = time.monotonic() + _PATIENCE
+                    self.wait(_POLL_SECONDS)
+            end = time.monotonic() + _KILL_SECONDS
             while self._signal(signal.SIGKILL) and time.monotonic() < end:
-                self.wait(_PAUSE)
+                self.wait(_POLL_SECONDS)
             code = self.wait(max(end - time.monotonic(), 0))  # it is gone, but may not have been waited for yet
         if code is None:
             _logger.warning("Process %d doesn't end.", self.pid)
@@ -122,7 +122,7 @@ class Group:
             return False
 
     def _signal(self, number: signal.Signals) -> bool:
-        """Send a signal to all members; whether there was any."""
+        """Send a signal to all members; return True if there was any."""
         import psutil
 
         if self._process.poll() is None:
@@ -139,7 +139,7 @@ class Group:
 
 @functools.cache
 def _watched() -> str:
-    """The mark of this process, after whose end a watchdog ends all processes that carry it."""
+    """Return this process's mark; a watchdog ends all processes that carry it after this one."""
     mark = uuid.uuid4().hex
     watchdog = subprocess.Popen(  # noqa: S603 - our own module, in this interpreter
         [sys.executable, "-I", str(Path(__file__).with_name("watchdog.py")), mark],
@@ -149,12 +149,12 @@ def _watched() -> str:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    atexit.register(_dismiss, watchdog)
+    atexit.register(_end_watchdog, watchdog)
     return mark
 
 
-def _dismiss(watchdog: subprocess.Popen[bytes]) -> None:
+def _end_watchdog(watchdog: subprocess.Popen[bytes]) -> None:
     if watchdog.stdin is not None:
         watchdog.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        watchdog.wait(2 * _PATIENCE)
+        watchdog.wait(2 * _KILL_SECONDS)

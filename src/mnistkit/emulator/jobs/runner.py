@@ -20,10 +20,11 @@ from mnistkit.emulator.jobs.launch import Launch, description
 from mnistkit.emulator.jobs.plan import Plan
 from mnistkit.emulator.jobs.traces import say, size_of, tail
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.services.datasets import Datasets
-from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.services.environments import Environments
+from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
@@ -33,12 +34,12 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["Jobs"]
 
 _logger = logging.getLogger(__name__)
-_LOG = "user_logs/std_log.txt"
-_TAIL = f" The last lines of {_LOG}:\n"
-_COLLECTED = ("outputs", "logs", "user_logs")
-_GRACE = 5.0
-_PAUSE = 0.02
-_LOOK_AROUND = 0.5
+_LOG_PATH = "user_logs/std_log.txt"
+_TAIL_HEADING = f" The last lines of {_LOG_PATH}:\n"
+_COLLECTED_FOLDERS = ("outputs", "logs", "user_logs")
+_GRACE_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_CHECK_SECONDS = 0.5
 
 
 class Jobs:
@@ -51,6 +52,7 @@ class Jobs:
         snapshots: What they are submitted with.
         artifacts: Where what they leave is kept.
         datasets: What they work on.
+        environments: Where theirs are registered.
         clusters: Whose nodes they need.
         tokens: What they show.
         faults: What is to go wrong.
@@ -67,6 +69,7 @@ class Jobs:
         snapshots: Snapshots,
         artifacts: Artifacts,
         datasets: Datasets,
+        environments: Environments,
         clusters: Clusters,
         tokens: Tokens,
         faults: Faults,
@@ -75,6 +78,7 @@ class Jobs:
     ) -> None:
         self._workspace, self._runs, self._snapshots, self._artifacts = workspace, runs, snapshots, artifacts
         self._datasets, self._clusters, self._faults, self._settings = datasets, clusters, faults, settings
+        self._environments = environments
         self._launch = Launch(workspace, runs, tokens, settings, environment)
         self._lock = store.lock
         self._folder = store.folder / "jobs"
@@ -83,6 +87,7 @@ class Jobs:
         self._queues: dict[str, deque[str]] = defaultdict(deque)
         self._freed = threading.Condition()
         self._is_stopped = False
+        runs.finish.append(self._end)
         for run_id in runs.ids():
             record = runs.get(run_id)
             if record.get("_isJob") and record["status"] not in FINAL:
@@ -97,7 +102,7 @@ class Jobs:
         *,
         parent: str | None = None,
     ) -> None:
-        """Have a job run. The same again, as a retry asks it, changes nothing.
+        """Queue a job. The same submission again, as a retry sends it, changes nothing.
 
         Args:
             run_id: Of its run, which is made if it isn't there.
@@ -111,22 +116,23 @@ class Jobs:
                 409: there is another job of that run.
         """
         plan = Plan.of(configuration, self._datasets)
-        self._clusters.max_nodes(plan.target)
+        self._check_nodes(plan)
         if snapshot_id:
             self._snapshots.files(snapshot_id)
         job = Job(run_id, experiment, plan, snapshot_id)
-        if self._enter(job, configuration, parent):
+        if self._enter(job, self._environments.submitted(configuration, experiment), parent):
             self._start(job)
 
     def submit_local(
         self, run_id: str, experiment: str, configuration: Mapping[str, Any], *, parent: str | None = None
     ) -> None:
-        """Make the run of a job that the client has the files of; it waits for `start_local`.
+        """Make the run of a job whose files the client has; it waits for `start_local`.
 
         Raises:
             Refusal: As `submit` does.
         """
-        self._enter(Job(run_id, experiment, Plan.of(configuration, self._datasets), None), configuration, parent)
+        job = Job(run_id, experiment, Plan.of(configuration, self._datasets), None)
+        self._enter(job, self._environments.submitted(configuration, experiment), parent)
 
     def start_local(self, run_id: str, folder: Path, environment: Mapping[str, str]) -> None:
         """Run a local job in a folder of the client's, with the client's environment variables.
@@ -144,24 +150,30 @@ class Jobs:
             self._start(job)
 
     def cancel(self, run_id: str) -> None:
-        """Have a job end as Canceled; idempotent, and nothing happens to a run that has ended.
+        """Cancel a job; idempotent, and a finished run stays as it is.
 
         Raises:
             Refusal: 404: there is no such run.
         """
         self._runs.move(run_id, "CancelRequested")
+        if not self._end(run_id):
+            self._runs.move(run_id, "Canceled")
+
+    def _end(self, run_id: str) -> bool:
+        """End a job's process; return False if it has none."""
         with self._lock:
             job = self._jobs.get(run_id)
             if job is not None:
                 job.is_canceled.set()
-            if job is None or job.thread is None:
-                self._runs.move(run_id, "Canceled")
+            has_process = job is not None and job.thread is not None
+            if not has_process:
                 self._jobs.pop(run_id, None)
         with self._freed:
             self._freed.notify_all()
+        return has_process
 
     def wait(self, run_id: str, seconds: float | None = None) -> bool:
-        """Wait for a job's end; whether it came within so many seconds."""
+        """Wait for a job's end; return True if it came within so many seconds."""
         job = self._jobs.get(run_id)
         return job is None or job.is_done.wait(seconds)
 
@@ -177,12 +189,12 @@ class Jobs:
             self._freed.notify_all()
         for job in jobs:
             if job.thread is not None:
-                job.thread.join(2 * _GRACE)
+                job.thread.join(2 * _GRACE_SECONDS)
 
     # A job's way in
 
     def _enter(self, job: Job, configuration: Mapping[str, Any], parent: str | None) -> bool:
-        """Make a job's run, or let it be; whether it is new."""
+        """Make a job's run, or use the one that is there; return True if the job is new."""
         with self._lock:
             if self._is_stopped:
                 raise Refusal(503, "The emulator is being stopped.", code="ServiceUnavailable")
@@ -197,6 +209,19 @@ class Jobs:
                 record.update(description(self._workspace, record, job, configuration))
             self._jobs[job.run_id] = job
             return True
+
+    def check(self, configuration: Mapping[str, Any]) -> None:
+        """Check that a run configuration can be run, without running it.
+
+        Raises:
+            Refusal: As `submit` does.
+        """
+        self._check_nodes(Plan.of(configuration, self._datasets))
+
+    def _check_nodes(self, plan: Plan) -> None:
+        most, wanted = self._clusters.max_nodes(plan.target), plan.distribution.nodes
+        if wanted > most:
+            raise Refusal(400, f"The job needs {wanted} nodes, and {plan.target!r} has {most} at most.")
 
     def _start(self, job: Job) -> None:
         job.thread = threading.Thread(target=self._run, args=(job,), name=f"job-{job.run_id}", daemon=True)
@@ -231,9 +256,9 @@ class Jobs:
             job.folder.mkdir()
             if job.snapshot_id:
                 self._snapshots.extract(job.snapshot_id, job.folder)
-        for name in _COLLECTED:
+        for name in _COLLECTED_FOLDERS:
             (job.folder / name).mkdir(exist_ok=True)
-        log = self._artifacts.open_log(ORIGIN, container_of(job.run_id), _LOG)
+        log = self._artifacts.open_log(ORIGIN, container_of(job.run_id), _LOG_PATH)
         job.pause(self._settings.phase_seconds)
         status, error = "Failed", ""
         try:
@@ -242,13 +267,13 @@ class Jobs:
             status, error = ended.status, ended.why
         finally:
             if error:
-                say(log, error.partition(_TAIL)[0])
+                say(log, error.partition(_TAIL_HEADING)[0])
             self._collect(job)
         return status, error
 
     @contextmanager
     def _node(self, job: Job) -> Iterator[None]:
-        """A node of the job's target, for as long as the block takes."""
+        """Hold a node of the job's target while the block runs."""
         job.pause(self._settings.phase_seconds)
         stuck = self._faults.take("stuck", job.run_id)
         if stuck is not None:
@@ -261,9 +286,9 @@ class Jobs:
         with self._freed:
             queue.append(job.run_id)
             try:
-                while queue[0] != job.run_id or not self._clusters.take(target, 1):
+                while queue[0] != job.run_id or not self._clusters.take(target, job.plan.distribution.nodes):
                     job.pause(0)
-                    self._freed.wait(10 * _PAUSE)
+                    self._freed.wait(10 * _POLL_SECONDS)
             finally:
                 queue.remove(job.run_id)
                 self._freed.notify_all()
@@ -271,11 +296,11 @@ class Jobs:
             yield
         finally:
             with self._freed:
-                self._clusters.release(target, 1)
+                self._clusters.release(target, job.plan.distribution.nodes)
                 self._freed.notify_all()
 
     def _watch(self, job: Job, own: Path, log: Path) -> tuple[str, str]:
-        """Run the job's process, and see that it keeps its limits."""
+        """Run the job's process within its limits; return the state and the error."""
         command, environment = self._launch.command(job, own)
         limit = min(job.plan.seconds or self._settings.job_seconds, self._settings.job_seconds)
         group = processes.start(command, cwd=job.folder, env=environment, output=log)
@@ -283,12 +308,12 @@ class Jobs:
         self._runs.move(job.run_id, "Running")
         grace = 0.0
         try:
-            while (code := group.wait(_PAUSE)) is None:
-                grace = _GRACE
+            while (code := group.wait(_POLL_SECONDS)) is None:
+                grace = _GRACE_SECONDS
                 job.pause(0)
                 if time.monotonic() > start + limit:
                     raise Ended("Canceled", f"The job was canceled: it ran for longer than {limit:g} seconds.")
-                if time.monotonic() > looked + _LOOK_AROUND:
+                if time.monotonic() > looked + _CHECK_SECONDS:
                     looked = time.monotonic()
                     self._check_disk(job, own, log)
                     self._check_target(job)
@@ -301,7 +326,7 @@ class Jobs:
         if not code:
             return "Completed", ""
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-        return "Failed", f"User program {how}.{_TAIL}{tail(log)}"
+        return "Failed", f"User program {how}.{_TAIL_HEADING}{tail(log)}"
 
     def _check_disk(self, job: Job, own: Path, log: Path) -> None:
         size = size_of(own) + size_of(log) + (size_of(job.folder) if job.environment else 0)
@@ -319,10 +344,10 @@ class Jobs:
         if not job.stopped_why:
             time.sleep(self._settings.phase_seconds)
         container = container_of(job.run_id)
-        for top in _COLLECTED:
+        for top in _COLLECTED_FOLDERS:
             for folder, _, names in os.walk(job.folder / top):  # which doesn't follow links
                 for name in names:
                     file = Path(folder, name)
                     path = file.relative_to(job.folder).as_posix()
-                    if file.is_file() and not file.is_symlink() and path != _LOG:
+                    if file.is_file() and not file.is_symlink() and path != _LOG_PATH:
                         self._artifacts.put(ORIGIN, container, path, file)

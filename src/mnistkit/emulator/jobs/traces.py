@@ -1,4 +1,4 @@
-"""What jobs leave on the disk: how much, and the end of a log."""
+"""Sizes of folders, and reading and writing of logs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 __all__ = ["say", "size_of", "tail"]
 
-_TAIL_LINES, _TAIL_BYTES = 20, 4000
+_MAX_TAIL_LINES, _MAX_TAIL_BYTES = 20, 4000
 
 
 def size_of(place: Path) -> int:
-    """How many bytes a file, or all of a folder, takes; links aren't followed."""
+    """Return the bytes on disk of a file or a folder; links aren't followed."""
     if place.is_file():
         return place.stat().st_size
     size = 0
@@ -25,13 +25,13 @@ def size_of(place: Path) -> int:
 
 
 def say(log: Path, text: str) -> None:
-    """Add a line of the emulator's own to a log."""
+    """Append a line of the emulator's own to a log."""
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n{text}\n")
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        return "\n".join(stream.read().decode(errors="replace").splitlines()[-_TAIL_LINES:])
+        stream.seek(max(0, log.stat().st_size - _MAX_TAIL_BYTES))
+        return "\n".join(stream.read().decode(errors="replace").splitlines()[-_MAX_TAIL_LINES:])

@@ -1,4 +1,4 @@
-"""A process that outlives another one by a moment, to end what that has started; run by its path, with a mark.
+"""A process that outlives another one for a moment and ends its descendants; run by its path, with a mark.
 
 It reads its standard input, which ends when the other process does, however that ends. Then it ends every process whose
 environment holds the mark.
@@ -11,12 +11,12 @@ import signal
 import sys
 import time
 
-_PAUSE = 0.05
-_PATIENCE = 10.0
+_POLL_SECONDS = 0.05
+_SWEEP_SECONDS = 10.0
 
 
 def _sweep(mark: bytes) -> bool:
-    """Kill all processes with the mark; whether there were any."""
+    """Kill all processes with the mark; return True if there were any."""
     import psutil
 
     found = False
@@ -40,9 +40,9 @@ def main() -> None:
     mark = sys.argv[1].encode()
     while sys.stdin.buffer.read(1024):
         pass
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _SWEEP_SECONDS
     while _sweep(mark) and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the emulated workspace answers: one module for each of Azure's services, each with its table of routes."""
+"""Azure's services, a module each, with a table of routes."""

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mnistkit.emulator.answers import body_of, flag, list_of, now, number, page
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import body_of, flag, list_of, now, number, page
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Handler, Refusal, Request, Response, Route
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["CONTAINER", "Artifacts"]
+__all__ = ["CONTAINER", "ORIGIN", "Artifacts", "container_of"]
 
 CONTAINER = "azureml"  # of the blobs
-_PAGE = 500
-_RUN = "ExperimentRun"
+_PAGE_SIZE = 500
+ORIGIN = "ExperimentRun"  # of the files of runs
+
+
+def container_of(run_id: str) -> str:
+    """Return the container of a run's artifacts."""
+    return f"dcid.{run_id}"
 
 
 class Artifacts:
@@ -30,7 +36,7 @@ class Artifacts:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the artifact service answers, and run history about a run's artifacts."""
+        """Its routes."""
         base = "/artifact/v2.0{scope}/artifacts"
         found = [
             Route("POST", f"{base}/batch/metadata/{{origin}}/{{container}}", self._make),
@@ -42,8 +48,19 @@ class Artifacts:
             Route("GET", f"{base}/contentinfo/{{origin}}/{{container}}/{{path*}}", self._url),
             Route("GET", f"{base}/write/{{origin}}/{{container}}/{{path*}}", self._url_to_write),
             Route("GET", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._download),
-            Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload),
+            Route("POST", f"{base}/content/{{origin}}/{{container}}/{{path*}}", self._upload, max_bytes=MAX_FILE_BYTES),
             Route("GET", f"{base}/{{origin}}/{{container}}", self._list),
+        ]
+        one = f"{base}/{{origin}}/{{container}}"  # as newer clients ask: with the path in the query
+        found += [
+            Route("POST", f"{one}/batch/metadata", self._make),
+            Route("GET", f"{one}/metadata", _by_query(self._show)),
+            Route("DELETE", f"{one}/metadata", _by_query(self._delete)),
+            Route("GET", f"{one}/contentinfo", _by_query(self._url)),
+            Route("GET", f"{one}/write", _by_query(self._url_to_write)),
+            Route("GET", f"{one}/content", _by_query(self._download)),
+            Route("POST", f"{one}/content", _by_query(self._upload), max_bytes=MAX_FILE_BYTES),
+            Route("GET", f"{one}/prefix/contentinfo", self._list_urls),
         ]
         for name in ("experiments", "experimentids"):
             run = f"/history/v1.0{{scope}}/{name}/{{experiment}}/runs/{{run}}/artifacts"
@@ -52,6 +69,7 @@ class Artifacts:
                 Route("POST", f"{run}/batch/metadata", self._of_run(self._make)),
                 Route("GET", f"{run}/path/{{path*}}", self._of_run(self._list)),
                 Route("GET", f"{run}/contentinfo/{{path*}}", self._of_run(self._url)),
+                Route("GET", f"{run}/contentinfo", self._of_run(_by_query(self._url))),
                 Route("GET", f"{run}/artifacturi/{{path*}}", self._of_run(self._url)),
                 Route("GET", f"{run}/prefix/contentinfo/{{path*}}", self._of_run(self._list_urls)),
                 Route("GET", f"{run}/prefix/contentinfo", self._of_run(self._list_urls)),
@@ -63,16 +81,26 @@ class Artifacts:
         self._blobs.add_file(CONTAINER, _blob(self._note(origin, container, path)), file)
 
     def open_log(self, origin: str, container: str, path: str) -> Path:
-        """An empty artifact's file, to be written to while others read the artifact."""
-        return self._blobs.open_log(CONTAINER, _blob(self._note(origin, container, path)))
+        """Make an empty artifact; return its file, to be written to while others read the artifact.
+
+        It is listed once it holds something: clients ask for a range of its content, which an empty blob doesn't have,
+        and the SDK then prints a traceback.
+        """
+        key = self._note(origin, container, path)
+        self._table[key] = {**self._table[key], "isLog": True}
+        return self._blobs.open_log(CONTAINER, _blob(key))
 
     def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
-        """The paths of a container's artifacts that begin with ``prefix``, sorted."""
+        """Return the paths of a container's artifacts that begin with ``prefix``, sorted."""
         start = f"{origin}/{container}/"
-        return sorted(key[len(start) :] for key in self._table if key.startswith(start + prefix))
+        found = [key for key in self._table if key.startswith(start + prefix) and not self._is_empty_log(key)]
+        return sorted(key[len(start) :] for key in found)
+
+    def _is_empty_log(self, key: str) -> bool:
+        return bool(self._table.view(key).get("isLog")) and not self._blobs.file(CONTAINER, _blob(key)).stat().st_size
 
     def file(self, origin: str, container: str, path: str) -> Path:
-        """The file that holds an artifact's content; not to be changed.
+        """Return the file that holds an artifact's content; not to be changed.
 
         Raises:
             Refusal: 404: there is none.
@@ -80,7 +108,7 @@ class Artifacts:
         return self._blobs.file(CONTAINER, _blob(self._find(origin, container, path)))
 
     def url(self, origin: str, container: str, path: str, permissions: str = "r") -> str:
-        """A signed URL of an artifact's content.
+        """Return a signed URL of an artifact's content.
 
         Raises:
             Refusal: 404: there is none.
@@ -96,7 +124,7 @@ class Artifacts:
 
     def _of_run(self, handler: Any) -> Any:
         def answer(request: Request, run: str, experiment: str, **parts: str) -> Response:  # noqa: ARG001 - a run's id is enough
-            response: Response = handler(request, origin=_RUN, container=f"dcid.{run}", **parts)
+            response: Response = handler(request, origin=ORIGIN, container=f"dcid.{run}", **parts)
             return response
 
         return answer
@@ -136,11 +164,13 @@ class Artifacts:
         return Response.json(self._content(origin, container, path, "racw"))
 
     def _list(self, request: Request, origin: str, container: str, path: str = "") -> Response:
-        found = [self._facts(origin, container, each) for each in self.paths(origin, container, path)]
+        prefix = path or request.query.get("path", "")
+        found = [self._facts(origin, container, each) for each in self.paths(origin, container, prefix)]
         return _page(request, found)
 
     def _list_urls(self, request: Request, origin: str, container: str, path: str = "") -> Response:
-        found = [self._content(origin, container, each, "r") for each in self.paths(origin, container, path)]
+        prefix = path or request.query.get("path", "")
+        found = [self._content(origin, container, each, "r") for each in self.paths(origin, container, prefix)]
         return _page(request, found)
 
     def _download(self, request: Request, origin: str, container: str, path: str) -> Response:
@@ -149,10 +179,8 @@ class Artifacts:
 
     def _upload(self, request: Request, origin: str, container: str, path: str) -> Response:
         if flag(request, "append") or number(request, "index", 0):
-            raise Refusal(
-                501, "This emulator doesn't append to artifacts; upload the whole content.", code="NotImplemented"
-            )
-        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.body)
+            raise NotEmulated("artifacts", "This emulator doesn't append to artifacts; upload the whole content.")
+        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.open())
         return Response.json(self._facts(origin, container, path))
 
     # What there is
@@ -181,26 +209,39 @@ class Artifacts:
     def _facts(self, origin: str, container: str, path: str) -> dict[str, Any]:
         key = f"{origin}/{container}/{_normal(path)}"
         about = {"artifactId": key, "origin": origin, "container": container, "path": path}
-        return about | {"etag": None, "dataPath": None, "tags": None, **self._table.get(key, {})}
+        created = self._table.get(key, {}).get("createdTime")
+        return about | {"etag": None, "dataPath": None, "tags": None, "createdTime": created}
 
     def _content(self, origin: str, container: str, path: str, permissions: str) -> dict[str, Any]:
         url = self._blobs.url(CONTAINER, _blob(f"{origin}/{container}/{_normal(path)}"), permissions)
         return {"contentUri": url, "origin": origin, "container": container, "path": path, "tags": None}
 
 
+def _by_query(handler: Handler) -> Handler:
+    """Return a handler that gets the artifact's path from the query."""
+
+    def handle(request: Request, **parts: str) -> Response:
+        path = request.query.get("path", "")
+        if not path:
+            raise Refusal(400, "The query has no 'path'.")
+        return handler(request, path=path, **parts)
+
+    return handle
+
+
 def _page(request: Request, found: list[dict[str, Any]]) -> Response:
     token = request.query.get("continuationToken") or request.query.get("$continuationToken") or ""
-    items, following = page(found, size=number(request, "$top", _PAGE), token=token)
+    items, following = page(found, size=number(request, "$top", _PAGE_SIZE), token=token)
     return Response.json({"value": list(items), "continuationToken": following, "nextLink": None})
 
 
 def _blob(key: str) -> str:
-    """The name of an artifact's blob, which is the same in a URL: some clients encode the names in URLs twice."""
+    """Return the name of an artifact's blob, safe in a URL: some clients encode the names in URLs twice."""
     return quote(key, safe="/").replace("~", "%7E").replace("%", "~")
 
 
 def _normal(path: str) -> str:
-    """The path as it is kept: ``./outputs//x`` is ``outputs/x``.
+    """Return the path as it is kept: ``./outputs//x`` is ``outputs/x``.
 
     Raises:
         Refusal: 400: it is absolute, or leads out of its container for whoever downloads it.

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.hub import Hub
 from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.mlflow.experiments import ExperimentTracking
+from mnistkit.emulator.mlflow.logged_models import LoggedModels
+from mnistkit.emulator.mlflow.registry import Registry
+from mnistkit.emulator.mlflow.tracking import Tracking
 from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.arm import ResourceManager
 from mnistkit.emulator.services.artifacts import Artifacts
@@ -24,7 +29,9 @@ from mnistkit.emulator.services.login import Login
 from mnistkit.emulator.services.metrics import Metrics
 from mnistkit.emulator.services.models import Models
 from mnistkit.emulator.services.opendatasets import OpenDatasets
+from mnistkit.emulator.services.provided import ProvidedData
 from mnistkit.emulator.services.runs import Runs
+from mnistkit.emulator.services.secrets import Secrets
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.services.telemetry import Telemetry
 from mnistkit.emulator.services.webservices import WebServices
@@ -63,24 +70,27 @@ def assemble(
     workspace: Workspace,
     store: Store,
     *,
+    hub: Hub,
     tokens: Tokens,
     faults: Faults,
     settings: Settings,
     environment: Mapping[str, str],
 ) -> Services:
-    """Build them.
+    """Build all services.
 
     Args:
         workspace: Its names.
         store: Its state.
+        hub: The emulator's workspaces.
         tokens: What clients show.
         faults: What is to go wrong.
         settings: How they behave.
         environment: The variables that have a job talk to them.
     """
     blobs = Blobs(workspace, store, tokens)
-    clusters = Clusters(workspace, store, faults)
+    clusters = Clusters(workspace, store, faults, tokens)
     datasets = Datasets(workspace, store)
+    environments = Environments(workspace, store)
     experiments = Experiments(workspace, store)
     artifacts = Artifacts(workspace, store, blobs)
     runs = Runs(workspace, store, experiments, artifacts, tokens)
@@ -92,6 +102,7 @@ def assemble(
         snapshots=snapshots,
         artifacts=artifacts,
         datasets=datasets,
+        environments=environments,
         clusters=clusters,
         tokens=tokens,
         faults=faults,
@@ -100,15 +111,17 @@ def assemble(
     )
     models, metrics = Models(workspace, store), Metrics(workspace, store, runs, faults)
     hyperdrive = HyperDrive(workspace, store, runs=runs, metrics=metrics, jobs=jobs, artifacts=artifacts)
+    logged = LoggedModels(workspace, store, experiments, runs)
     webservices = WebServices(workspace, store, models, artifacts)
     services = (
-        ResourceManager(workspace, tokens),
+        ResourceManager(workspace, tokens, hub),
         Discovery(workspace),
         Login(tokens),
         Telemetry(),
         clusters,
-        Environments(workspace, store),
-        Datastores(workspace, store, blobs),
+        environments,
+        Secrets(),
+        Datastores(workspace, store, blobs, settings.blobs),
         datasets,
         OpenDatasets(workspace, store, settings.data),
         models,
@@ -117,10 +130,15 @@ def assemble(
         experiments,
         runs,
         metrics,
+        ExperimentTracking(workspace, experiments),
+        Tracking(workspace, experiments=experiments, runs=runs, metrics=metrics, artifacts=artifacts),
+        logged,
+        Registry(workspace, store, models=models, logged=logged, runs=runs),
         snapshots,
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,
         webservices,
+        ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]
     return Services(routes, jobs, hyperdrive, webservices)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.store import Store
 
 __all__ = ["BlobFiles", "check_names", "md5_of"]
 
-_CONTAINER = re.compile(r"(?!.*--)[a-z0-9$](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST_NAME = 1024
-_BLOCKS = ".blocks"
+_CONTAINER_PATTERN = re.compile(r"(?!.*--)[a-z0-9$](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_MAX_NAME_CHARS = 1024
+_BLOCKS_FOLDER = ".blocks"
+_CHUNK_BYTES = 1 << 20
 
 
 class BlobFiles:
@@ -35,27 +37,25 @@ class BlobFiles:
     def __contains__(self, place: tuple[str, str]) -> bool:
         return "/".join(place) in self._table
 
-    def write(self, container: str, name: str, data: bytes, **about: Any) -> None:
-        """Keep ``data`` as a blob, in the place of any other of that name."""
-        file = self._place(container, name)
-        scratch = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        scratch.write_bytes(data)
-        self._commit(container, name, scratch, {"md5": md5_of(data), **about})
+    def write(self, container: str, name: str, data: BinaryIO | bytes, **about: Any) -> None:
+        """Write content as a blob, in the place of any other of that name."""
+        scratch, md5 = _copied(data, self._place(container, name))
+        self._commit(container, name, scratch, {"md5": md5, **about})
 
     def add_file(self, container: str, name: str, file: Path) -> None:
-        """Keep a copy of a file as a blob."""
+        """Write a copy of a file as a blob."""
         place = self._place(container, name)
         scratch = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
         shutil.copyfile(file, scratch)
         self._commit(container, name, scratch, {})
 
     def open_log(self, container: str, name: str) -> Path:
-        """An empty blob's file, to be written to while others read the blob."""
+        """Make an empty blob; return its file, to be written to while others read the blob."""
         self.write(container, name, b"", md5=None, content_type="text/plain; charset=utf-8")
         return self._place(container, name)
 
     def read(self, container: str, name: str) -> bytes:
-        """A blob's content.
+        """Return a blob's content.
 
         Raises:
             Refusal: 404: there is none.
@@ -63,7 +63,7 @@ class BlobFiles:
         return self.file(container, name).read_bytes()
 
     def file(self, container: str, name: str) -> Path:
-        """The file that holds a blob's content; not to be changed.
+        """Return the file that holds a blob's content; not to be changed.
 
         Raises:
             Refusal: 404: there is none.
@@ -74,7 +74,7 @@ class BlobFiles:
         return file
 
     def names(self, container: str, prefix: str = "") -> list[str]:
-        """The names of a container's blobs that begin with ``prefix``, sorted."""
+        """Return the names of a container's blobs that begin with ``prefix``, sorted."""
         start = len(container) + 1
         return sorted(key[start:] for key in self._table if key.startswith(f"{container}/{prefix}"))
 
@@ -89,14 +89,14 @@ class BlobFiles:
             del self._table[f"{container}/{name}"]
             file.unlink()
 
-    def stage(self, container: str, name: str, block: str, data: bytes) -> None:
-        """Keep a block until `join` makes a blob of it and others."""
+    def stage(self, container: str, name: str, block: str, data: BinaryIO) -> str:
+        """Write a block that `join` can make a part of a blob; return its MD5."""
         folder = self._blocks(container, name)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / _hash(block)
-        scratch = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        scratch.write_bytes(data)
+        scratch, md5 = _copied(data, file)
         scratch.replace(file)
+        return md5
 
     def join(self, container: str, name: str, blocks: Iterable[str], **about: Any) -> None:
         """Make a blob of staged blocks; all staged ones are gone then.
@@ -117,8 +117,8 @@ class BlobFiles:
         self._commit(container, name, scratch, about)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def append(self, container: str, name: str, data: bytes, position: str = "") -> tuple[int, int]:
-        """Add to an append blob's end.
+    def append(self, container: str, name: str, data: BinaryIO, position: str = "") -> tuple[int, int]:
+        """Append to an append blob.
 
         Args:
             container: Its container.
@@ -141,11 +141,11 @@ class BlobFiles:
                 raise Refusal(412, f"The blob ends at {offset}.", code="AppendPositionConditionNotMet")
             record["blocks"] = record.get("blocks", 0) + 1
             with file.open("ab") as out:
-                out.write(data)
+                shutil.copyfileobj(data, out)
             return offset, record["blocks"]
 
     def describe(self, container: str, name: str, **about: Any) -> None:
-        """Change what is known of a blob, such as its ``content_type``.
+        """Change attributes of a blob, such as its ``content_type``.
 
         Raises:
             Refusal: 404: there is none.
@@ -154,7 +154,7 @@ class BlobFiles:
             record.update(about)
 
     def facts(self, container: str, name: str) -> dict[str, Any]:
-        """What is known of a blob: ``type``, ``content_type``, ``metadata``, ``md5``, ``size``, ``modified``, ``etag``.
+        """Return a blob's ``type``, ``content_type``, ``metadata``, ``md5``, ``size``, ``modified`` and ``etag``.
 
         Raises:
             Refusal: 404: there is none.
@@ -186,19 +186,19 @@ class BlobFiles:
 
     def _blocks(self, container: str, name: str) -> Path:
         check_names(container, name)
-        return self._folder / container / _BLOCKS / _hash(name)
+        return self._folder / container / _BLOCKS_FOLDER / _hash(name)
 
 
 def check_names(container: str, name: str) -> None:
-    """See that a container and a blob can have these names.
+    """Check that a container and a blob can have these names.
 
     Raises:
         Refusal: 400: they can't.
     """
-    if not _CONTAINER.fullmatch(container):
+    if not _CONTAINER_PATTERN.fullmatch(container):
         raise Refusal(400, f"{container!r} can't be a container's name.", code="InvalidResourceName")
     parts = name.split("/")
-    if not name or len(name) > _LONGEST_NAME or "\0" in name or ".." in parts or "\\" in name:
+    if not name or len(name) > _MAX_NAME_CHARS or "\0" in name or ".." in parts or "\\" in name:
         raise Refusal(400, f"{name[:80]!r} can't be a blob's name.", code="InvalidUri")
 
 
@@ -206,6 +206,18 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def md5_of(data: bytes) -> str:
-    """The MD5 of content, as HTTP writes it."""
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+def md5_of(stream: BinaryIO) -> str:
+    """Return the MD5 of a stream's content, as HTTP writes it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while part := stream.read(_CHUNK_BYTES):
+        digest.update(part)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def _copied(data: BinaryIO | bytes, place: Path) -> tuple[Path, str]:
+    """Return a file beside a place that holds the content, and its MD5."""
+    scratch = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+    with io.BytesIO(data) if isinstance(data, bytes) else data as stream, scratch.open("wb") as out:
+        shutil.copyfileobj(stream, out)
+    with scratch.open("rb") as stream:
+        return scratch, md5_of(stream)

@@ -12,18 +12,18 @@ from mnistkit.emulator.routing import Refusal
 
 __all__ = ["http_date", "listing"]
 
-_MOST = 5000
+_MAX_ENTRIES = 5000
 
 
 def http_date(seconds: float) -> str:
-    """A time as HTTP writes it; clients are strict about the day of the week."""
+    """Return a time as HTTP writes it; clients are strict about the day of the week."""
     return format_datetime(datetime.fromtimestamp(seconds, timezone.utc), usegmt=True)
 
 
 def listing(
     endpoint: str, container: str, blobs: Sequence[tuple[str, Mapping[str, Any]]], query: Mapping[str, str]
 ) -> bytes:
-    """One page of a container's listing.
+    """Return one page of a container's listing.
 
     Args:
         endpoint: The account's URL.
@@ -37,12 +37,12 @@ def listing(
     """
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     entries = [each for each in _entries(blobs, prefix, delimiter) if each[0] >= query.get("marker", "")]
-    most = query.get("maxresults", str(_MOST))
+    most = query.get("maxresults", str(_MAX_ENTRIES))
     if not most.isdigit() or not int(most):
         raise Refusal(
             400, f"'maxresults' is {most!r}: expected a positive number.", code="OutOfRangeQueryParameterValue"
         )
-    size = min(int(most), _MOST)
+    size = min(int(most), _MAX_ENTRIES)
     root = ET.Element("EnumerationResults", ServiceEndpoint=endpoint, ContainerName=container)
     for name in ("Prefix", "Marker", "MaxResults", "Delimiter"):
         if name.lower() in query:

@@ -1,4 +1,4 @@
-"""Who may do what with blobs: shared access signatures, and requests signed with the account's key."""
+"""Authorization of requests to blobs: shared access signatures, and the account's key."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mnistkit.emulator.routing import Refusal, Request
 
 __all__ = ["Signatures"]
 
-_VERSION = "2019-12-12"
-_WITH_SCOPE = "2020-12-06"  # from this version on, what is signed names the encryption scope too
-_EARLY = 300.0
+_SAS_VERSION = "2019-12-12"
+_SCOPE_VERSION = "2020-12-06"  # from this version on, what is signed names the encryption scope too
+_CLOCK_SKEW_SECONDS = 300.0
 _SIGNED_HEADERS = (
     "content-encoding",
     "content-language",
@@ -30,7 +30,7 @@ _SIGNED_HEADERS = (
     "if-unmodified-since",
     "range",
 )
-_MEANING = {"r": "read", "a": "append", "c": "create", "w": "write", "d": "delete", "l": "list"}
+_PERMISSION_NAMES = {"r": "read", "a": "append", "c": "create", "w": "write", "d": "delete", "l": "list"}
 
 
 class Signatures:
@@ -46,9 +46,9 @@ class Signatures:
         self._key = base64.b64decode(key)
 
     def sign(self, container: str, name: str | None, permissions: str, seconds: float) -> str:
-        """A query string that lets its holder use a blob, or with no name all of a container, for some seconds."""
+        """Return a query string that opens a blob, or without a name all of a container, for some seconds."""
         values = {
-            "sv": _VERSION,
+            "sv": _SAS_VERSION,
             "sr": "c" if name is None else "b",
             "sp": "".join(each for each in "racwdl" if each in permissions),
             "se": _moment(time.time() + seconds),
@@ -57,7 +57,7 @@ class Signatures:
         return urlencode(values | {"sig": self._signature(values, container, name)})
 
     def check(self, request: Request, container: str, name: str | None, permissions: str) -> None:
-        """Let a request pass that holds one of some permissions.
+        """Check that a request holds one of some permissions.
 
         Args:
             request: What is asked.
@@ -81,7 +81,7 @@ class Signatures:
             raise _refusal("Signature did not match: the URL was changed, or is of another resource.")
         _check_time(values)
         if not set(permissions) & set(values.get("sp", "")):
-            wanted = " or ".join(_MEANING[each] for each in permissions)
+            wanted = " or ".join(_PERMISSION_NAMES[each] for each in permissions)
             message = f"The signature permits {values.get('sp')!r}; this needs {wanted}."
             raise Refusal(403, message, code="AuthorizationPermissionMismatch")
 
@@ -91,7 +91,7 @@ class Signatures:
         parts = [values.get("sp", ""), values.get("st", ""), values.get("se", ""), resource]
         parts += [values.get(each, "") for each in ("si", "sip", "spr")]
         parts += [version, values.get("sr", ""), values.get("snapshot", "")]
-        parts += [values.get("ses", "")] if version >= _WITH_SCOPE else []
+        parts += [values.get("ses", "")] if version >= _SCOPE_VERSION else []
         parts += [values.get(each, "") for each in ("rscc", "rscd", "rsce", "rscl", "rsct")]
         return self._hash("\n".join(parts))
 
@@ -119,7 +119,7 @@ def _check_time(values: Mapping[str, str]) -> None:
     end, start = _seconds(values.get("se", "")), _seconds(values.get("st", "")) if values.get("st") else now
     if end is None or start is None:
         raise _refusal("The signature says no time that can be understood.")
-    if not start - _EARLY <= now < end:
+    if not start - _CLOCK_SKEW_SECONDS <= now < end:
         raise _refusal(
             f"Signed expiry time [{values.get('se')}] must be after signed start time and now [{_moment(now)}]."
         )

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
 from mnistkit.emulator.services.blob_files import BlobFiles, check_names, md5_of
 from mnistkit.emulator.services.blob_listing import http_date, listing
 from mnistkit.emulator.services.blob_signatures import Signatures
@@ -22,10 +23,10 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Blobs"]
 
-_VERSION = "2019-12-12"
-_BLOCK = re.compile(r"bytes=(\d*)-(\d*)")
-_DAY = 24 * 3600.0
-_ASKED = ("comp", "restype")
+_SERVICE_VERSION = "2019-12-12"
+_RANGE_PATTERN = re.compile(r"bytes=(\d*)-(\d*)")
+_URL_SECONDS = 24 * 3600.0
+_KIND_PARAMETERS = ("comp", "restype")
 
 
 class Blobs(BlobFiles):
@@ -41,15 +42,22 @@ class Blobs(BlobFiles):
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the account's host answers; signatures take the place of bearer tokens."""
+        """Its routes."""
         host = self._workspace.blob_host
         return (
             Route("GET|HEAD|PUT|DELETE", "/{container}", self._container, host=host, is_open=True),
-            Route("GET|HEAD|PUT|DELETE", "/{container}/{path*}", self._blob, host=host, is_open=True),
+            Route(
+                "GET|HEAD|PUT|DELETE",
+                "/{container}/{path*}",
+                self._blob,
+                host=host,
+                is_open=True,
+                max_bytes=MAX_FILE_BYTES,
+            ),
         )
 
-    def url(self, container: str, name: str, permissions: str = "r", seconds: float = _DAY) -> str:
-        """A signed URL of a blob, whether or not it is there.
+    def url(self, container: str, name: str, permissions: str = "r", seconds: float = _URL_SECONDS) -> str:
+        """Return a signed URL of a blob, whether or not it is there.
 
         Args:
             container: Its container.
@@ -61,13 +69,13 @@ class Blobs(BlobFiles):
         signature = self._signatures.sign(container, name, permissions, seconds)
         return f"https://{self._workspace.blob_host}/{container}/{quote(name)}?{signature}"
 
-    def container_sas(self, container: str, permissions: str = "racwdl", seconds: float = _DAY) -> str:
-        """A signature for all blobs of a container, without a question mark."""
+    def container_sas(self, container: str, permissions: str = "racwdl", seconds: float = _URL_SECONDS) -> str:
+        """Return a signature for all blobs of a container, without a question mark."""
         check_names(container, "any")
         return self._signatures.sign(container, None, permissions, seconds)
 
     def name_of(self, url: str) -> tuple[str, str]:
-        """The container and the name in a URL of this account.
+        """Return the container and the name in a URL of this account.
 
         Raises:
             Refusal: 400: it is of another.
@@ -152,15 +160,18 @@ class Blobs(BlobFiles):
             if blob_type not in {"BlockBlob", "AppendBlob"}:
                 raise _unsupported(request)
             about = _about(request) | {"type": blob_type}
-            self.write(container, name, request.body, **(about if blob_type == "BlockBlob" else about | {"md5": None}))
+            self.write(
+                container, name, request.open(), **(about if blob_type == "BlockBlob" else about | {"md5": None})
+            )
         elif kind == "block":
-            self.stage(container, name, _block_id(request.query.get("blockid", "")), request.body)
-            return Response(status=201, headers=self._headers(headers | {"Content-MD5": md5_of(request.body)}))
+            md5 = self.stage(container, name, _block_id(request.query.get("blockid", "")), request.open())
+            return Response(status=201, headers=self._headers(headers | {"Content-MD5": md5}))
         elif kind == "blocklist":
             self._join(request, container, name)
         elif kind == "appendblock":
             position = request.headers.get("x-ms-blob-condition-appendpos", "")
-            offset, count = self.append(container, name, request.body, position)
+            with request.open() as body:
+                offset, count = self.append(container, name, body, position)
             headers |= {"x-ms-blob-append-offset": str(offset), "x-ms-blob-committed-block-count": str(count)}
         elif kind in {"metadata", "properties"}:
             changed = "metadata" if kind == "metadata" else "content_type"
@@ -181,12 +192,21 @@ class Blobs(BlobFiles):
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         now = datetime.now(timezone.utc).timestamp()
-        return {"x-ms-version": _VERSION, "x-ms-request-id": secrets.token_hex(16), "Date": http_date(now), **more}
+        return {
+            "x-ms-version": _SERVICE_VERSION,
+            "x-ms-request-id": secrets.token_hex(16),
+            "Date": http_date(now),
+            **more,
+        }
 
 
 def _check_md5(request: Request) -> None:
     given = request.headers.get("content-md5")
-    if given and given != md5_of(request.body):
+    if not given:
+        return
+    with request.open() as body:
+        found = md5_of(body)
+    if given != found:
         raise Refusal(400, "The content isn't what its MD5 says.", code="Md5Mismatch")
 
 
@@ -197,7 +217,7 @@ def _check_conditions(request: Request, etag: str) -> None:
 
 
 def _range(text: str, size: int) -> tuple[int, int]:
-    found = _BLOCK.fullmatch(text.strip())
+    found = _RANGE_PATTERN.fullmatch(text.strip())
     if found is None or not any(found.groups()):
         raise Refusal(400, f"The range {text!r} can't be understood.", code="InvalidHeaderValue")
     first = int(found[1]) if found[1] else max(0, size - int(found[2]))
@@ -247,5 +267,6 @@ def _block_id(text: str) -> str:
 
 
 def _unsupported(request: Request) -> Refusal:
-    what = f"{request.method} {'&'.join(f'{name}={value}' for name, value in request.query.items() if name in _ASKED)}"
-    return Refusal(501, f"This emulator's blob storage doesn't do {what.strip()}.", code="NotImplemented")
+    kind = "&".join(f"{name}={value}" for name, value in request.query.items() if name in _KIND_PARAMETERS)
+    what = f"{request.method} {kind}".strip()
+    return NotEmulated("storage", f"This emulator's blob storage doesn't do {what}.")

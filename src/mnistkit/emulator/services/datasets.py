@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import (
     allow_query,
     body_of,
     check_name,
@@ -23,14 +25,15 @@ from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["Datasets"]
+__all__ = ["Datasets", "file_of"]
 
-_BASE = "/dataset/v1.0{scope}"
-_NAME = re.compile(r"[\w .-]{1,255}")
-_UNREGISTERED = "unregistered-"
-_PAGE = 100
-_SAVED = ("id", "datasetType", "properties", "dataflowJson", "dataChanged", "dataPath")
-_GIVEN = (
+_BASE_PATH = "/dataset/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"[\w .-]{1,255}")
+_UNREGISTERED_PREFIX = "unregistered-"
+_PAGE_SIZE = 100
+_PATH_PATTERN = re.compile(r'^\s*- (?:pattern|file): "?([^"\n]+?)"?\s*$', re.MULTILINE)
+_SAVED_KEYS = ("id", "datasetType", "properties", "dataflowJson", "dataChanged", "dataPath")
+_DATASET_KEYS = (
     "datasetId", "datasetState", "latest", "createdTime", "modifiedTime", "etag", "name", "description", "tags",
     "isVisible", "defaultCompute", "datasetType",
 )  # fmt: skip
@@ -47,22 +50,22 @@ class Datasets:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("POST", f"{_BASE}/saveddatasets", self._ensure_saved),
-            Route("GET", f"{_BASE}/saveddatasets/{{saved_id}}", self._get_saved),
-            Route("POST", f"{_BASE}/datasets", self._register),
-            Route("GET", f"{_BASE}/datasets", self._list),
-            Route("GET", f"{_BASE}/datasets/query/name={{name}}", self._by_name),
-            Route("GET", f"{_BASE}/datasets/query/savedDatasetId={{saved_id}}", self._by_saved_id),
-            Route("GET", f"{_BASE}/datasets/{{dataset_id}}", self._by_id),
-            Route("PUT", f"{_BASE}/datasets/{{dataset_id}}", self._update),
-            Route("DELETE", f"{_BASE}/datasets/{{name}}", self._unregister),
+            Route("POST", f"{_BASE_PATH}/saveddatasets", self._ensure_saved),
+            Route("GET", f"{_BASE_PATH}/saveddatasets/{{saved_id}}", self._get_saved),
+            Route("POST", f"{_BASE_PATH}/datasets", self._register),
+            Route("GET", f"{_BASE_PATH}/datasets", self._list),
+            Route("GET", f"{_BASE_PATH}/datasets/query/name={{name}}", self._by_name),
+            Route("GET", f"{_BASE_PATH}/datasets/query/savedDatasetId={{saved_id}}", self._by_saved_id),
+            Route("GET", f"{_BASE_PATH}/datasets/{{dataset_id}}", self._by_id),
+            Route("PUT", f"{_BASE_PATH}/datasets/{{dataset_id}}", self._update),
+            Route("DELETE", f"{_BASE_PATH}/datasets/{{name}}", self._unregister),
             Route("GET", "/data/v1.0{scope}/dataversion/{name}/versions/{version}", self._definition),
         )
 
     def get(self, saved_id: str) -> dict[str, Any]:
-        """A saved definition.
+        """Return a saved definition.
 
         Raises:
             Refusal: 404, if there is none.
@@ -73,7 +76,7 @@ class Datasets:
             raise Refusal(404, f"There is no dataset with the id {saved_id!r}.", code="NotFound") from None
 
     def find(self, name: str, version: str | int | None = None) -> dict[str, Any]:
-        """The saved definition of a registered version; the newest if none is named.
+        """Return the saved definition of a registered version; the newest if none is named.
 
         Raises:
             Refusal: 404, if there is none.
@@ -120,7 +123,7 @@ class Datasets:
     def _ensure_saved(self, request: Request) -> Response:
         allow_query(request, "withDataHash")
         _refuse(request, "withDataHash")
-        sent = body_of(request, *_SAVED, needs=["datasetType", "dataflowJson"])
+        sent = body_of(request, *_SAVED_KEYS, needs=["datasetType", "dataflowJson"])
         check_types(sent, datasetType=str, dataflowJson=str, properties=dict)
         return Response.json(self._save(sent["datasetType"], sent["dataflowJson"], sent.get("properties")))
 
@@ -147,8 +150,8 @@ class Datasets:
     def _register(self, request: Request) -> Response:
         allow_query(request, "registerAsPending", "ifExistsOk", "updateDefinitionIfExists", "withDataHash")
         _refuse(request, "registerAsPending", "withDataHash")
-        sent = body_of(request, *_GIVEN, needs=["name", "datasetType", "latest"])
-        name = check_name(sent["name"], _NAME, "a dataset")
+        sent = body_of(request, *_DATASET_KEYS, needs=["name", "datasetType", "latest"])
+        name = check_name(sent["name"], _NAME_PATTERN, "a dataset")
         _check(sent)
         latest = sent["latest"]
         if not latest.get("dataflow"):
@@ -210,7 +213,7 @@ class Datasets:
             if (not names or record["name"] in names) and (everything or record["isVisible"])
         ]
         token = request.query.get("continuationToken", "")
-        records, following = page(found, size=number(request, "pageSize", _PAGE), token=token)
+        records, following = page(found, size=number(request, "pageSize", _PAGE_SIZE), token=token)
         return Response.json({"value": [self._described(one) for one in records], "continuationToken": following})
 
     def _by_name(self, request: Request, name: str) -> Response:
@@ -225,7 +228,7 @@ class Datasets:
             for version in record["versions"]
             if version["savedDatasetId"] == saved_id
         ]
-        return Response.json({"value": found[: number(request, "pageSize", _PAGE)], "continuationToken": None})
+        return Response.json({"value": found[: number(request, "pageSize", _PAGE_SIZE)], "continuationToken": None})
 
     def _find_id(self, dataset_id: str) -> dict[str, Any]:
         found = next((record for record in self._named.values() if record["id"] == dataset_id), None)
@@ -238,7 +241,7 @@ class Datasets:
 
     def _update(self, request: Request, dataset_id: str) -> Response:
         allow_query(request, "forceUpdate")
-        sent = body_of(request, *_GIVEN)
+        sent = body_of(request, *_DATASET_KEYS)
         _check(sent)
         with self._lock:
             record = self._find_id(dataset_id)
@@ -255,9 +258,9 @@ class Datasets:
 
     def _definition(self, request: Request, name: str, version: str) -> Response:
         allow_query(request, "includeSavedDatasets")
-        if not name.startswith(_UNREGISTERED):
+        if not name.startswith(_UNREGISTERED_PREFIX):
             raise Refusal(404, f"There is no data asset {name!r}: the emulator has datasets alone.", code="NotFound")
-        saved = self.get(name.removeprefix(_UNREGISTERED))
+        saved = self.get(name.removeprefix(_UNREGISTERED_PREFIX))
         return Response.json({"legacyDataflow": _engine_definition(saved["dataflowJson"]), "dataVersion": {}})
 
 
@@ -265,6 +268,14 @@ def _check(sent: dict[str, Any]) -> None:
     check_types(sent, name=str, datasetType=str, description=str, latest=dict)
     check_texts(sent, "tags")
     check_types(sent.get("latest") or {}, dataflow=str, savedDatasetId=str, versionId=str, properties=dict)
+
+
+def file_of(saved: Mapping[str, Any]) -> str:
+    """Return the name of the one file that a definition may stand for; empty if it can't be one."""
+    found = _PATH_PATTERN.findall(str(_engine_definition(saved["dataflowJson"])))
+    if len(found) != 1 or set(found[0]) & set("*?[{") or found[0].endswith("/"):
+        return ""
+    return unquote(found[0].rpartition("/")[2])
 
 
 def _engine_definition(dataflow: str) -> Any:
@@ -277,4 +288,4 @@ def _engine_definition(dataflow: str) -> Any:
 def _refuse(request: Request, *names: str) -> None:
     for name in names:
         if flag(request, name):
-            raise Refusal(400, f"The emulator can't do what the query parameter {name} asks for.")
+            raise NotEmulated("datasets", f"The emulator can't do what the query parameter {name} asks for.")

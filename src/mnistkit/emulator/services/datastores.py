@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import (
     allow_query,
     body_of,
     check_name,
@@ -25,22 +26,22 @@ __all__ = ["DEFAULT_DATASTORE", "ContainerSignatures", "Datastores"]
 
 DEFAULT_DATASTORE = "workspaceblobstore"
 _DEFAULT_CONTAINER = "azureml-blobstore"  # not by the workspace's id: the SDK's engine remembers it while it runs
-_BASE = "/datastore/v1.0{scope}"
-_NAME = re.compile(r"[a-z0-9_]{1,255}")
-_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
-_PERMISSIONS = "racwdl"
-_ENDPOINT = "core.windows.net"
-_TEXTS = ("accountName", "endpoint", "protocol", "credentialType", "credential")
-_CONFLICT = "Another datastore with the same name already exists"
-_PAGE = 100
-_GIVEN = ("name", "dataStoreType", "hasBeenValidated", "tags", "azureStorageSection", "isDefault")
+_BASE_PATH = "/datastore/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"[a-z0-9_]{1,255}")
+_CONTAINER_PATTERN = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_CONTAINER_PERMISSIONS = "racwdl"
+_STORAGE_ENDPOINT = "core.windows.net"
+_TEXT_KEYS = ("accountName", "endpoint", "protocol", "credentialType", "credential")
+_CONFLICT_MESSAGE = "Another datastore with the same name already exists"
+_PAGE_SIZE = 100
+_DATASTORE_KEYS = ("name", "dataStoreType", "hasBeenValidated", "tags", "azureStorageSection", "isDefault")
 
 
 class ContainerSignatures(Protocol):
-    """What datastores need of the blob service."""
+    """The part of the blob service that datastores need."""
 
     def container_sas(self, container: str, permissions: str) -> str:
-        """A signature that opens a container."""
+        """Return a signature that opens a container."""
 
 
 class Datastores:
@@ -49,8 +50,18 @@ class Datastores:
     The workspace's own datastore is always there; its signature is a fresh one in each answer.
     """
 
-    def __init__(self, workspace: Workspace, store: Store, blobs: ContainerSignatures) -> None:
-        self._workspace, self._blobs = workspace, blobs
+    def __init__(
+        self, workspace: Workspace, store: Store, blobs: ContainerSignatures, provided: Collection[str] = ()
+    ) -> None:
+        """Open the table.
+
+        Args:
+            workspace: Whose datastores.
+            store: Its state.
+            blobs: Signs for its containers.
+            provided: Containers of other accounts that folders stand in for, as ``ACCOUNT/CONTAINER``.
+        """
+        self._workspace, self._blobs, self._provided = workspace, blobs, provided
         self._table, self._lock = store.table("datastores"), store.lock
         if DEFAULT_DATASTORE not in self._table:
             self._table[DEFAULT_DATASTORE] = {"container": _DEFAULT_CONTAINER, "sas": None, "tags": {}, "time": now()}
@@ -58,15 +69,15 @@ class Datastores:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("GET", f"{_BASE}/datastores", self._list),
-            Route("POST", f"{_BASE}/datastores", self._register),
-            Route("GET", f"{_BASE}/datastores/{{name}}", self._get),
-            Route("PUT", f"{_BASE}/datastores/{{name}}", self._update),
-            Route("DELETE", f"{_BASE}/datastores/{{name}}", self._delete),
-            Route("GET", f"{_BASE}/default", self._get_default),
-            Route("PUT", f"{_BASE}/default/{{name}}", self._change_default),
+            Route("GET", f"{_BASE_PATH}/datastores", self._list),
+            Route("POST", f"{_BASE_PATH}/datastores", self._register),
+            Route("GET", f"{_BASE_PATH}/datastores/{{name}}", self._get),
+            Route("PUT", f"{_BASE_PATH}/datastores/{{name}}", self._update),
+            Route("DELETE", f"{_BASE_PATH}/datastores/{{name}}", self._delete),
+            Route("GET", f"{_BASE_PATH}/default", self._get_default),
+            Route("PUT", f"{_BASE_PATH}/default/{{name}}", self._change_default),
         )
 
     @property
@@ -75,7 +86,7 @@ class Datastores:
         return next(name for name, record in self._table.items() if record.get("isDefault"))
 
     def container(self, name: str) -> str:
-        """The container that a datastore stands for.
+        """Return the container that a datastore stands for.
 
         Raises:
             Refusal: 404, if there is no such datastore.
@@ -90,25 +101,29 @@ class Datastores:
 
     def _described(self, name: str) -> dict[str, Any]:
         record = self._record(name)
-        signature = record["sas"] or self._blobs.container_sas(record["container"], _PERMISSIONS).removeprefix("?")
+        key = record.get("key")
+        signature = None if key else record["sas"]
+        if self._is_own(record):
+            signature = self._blobs.container_sas(record["container"], _CONTAINER_PERMISSIONS).removeprefix("?")
+        kind = "AccountKey" if key else "Sas" if signature else "None"
         return {
             "name": name.lower(),
             "dataStoreType": "AzureBlob",
-            "hasBeenValidated": record["sas"] is None,
+            "hasBeenValidated": self._is_own(record),
             "tags": record["tags"],
             "isDefault": bool(record.get("isDefault")),
             "createdTime": record["time"],
             "modifiedTime": record["time"],
             "azureStorageSection": {
-                "accountName": self._workspace.storage_account,
+                "accountName": record.get("account") or self._workspace.storage_account,
                 "containerName": record["container"],
-                "endpoint": _ENDPOINT,
+                "endpoint": _STORAGE_ENDPOINT,
                 "protocol": "https",
-                "credentialType": "Sas",
-                "credential": signature,
-                "isSas": True,
+                "credentialType": kind,
+                "credential": key or signature,
+                "isSas": kind == "Sas",
                 "sasToken": signature,
-                "accountKey": None,
+                "accountKey": key,
                 "clientCredentials": None,
                 "blobCacheTimeout": None,
                 "areWorkspaceManagedIdentitiesAllowed": False,
@@ -118,9 +133,13 @@ class Datastores:
             },
         }
 
+    @staticmethod
+    def _is_own(record: dict[str, Any]) -> bool:
+        return record["sas"] is None and not record.get("account")
+
     def _list(self, request: Request) -> Response:
         allow_query(request, "continuationToken", "count", "includeSecret")
-        size, token = number(request, "count", _PAGE), request.query.get("continuationToken", "")
+        size, token = number(request, "count", _PAGE_SIZE), request.query.get("continuationToken", "")
         names, following = page(list(self._table), size=size, token=token)
         return Response.json({"value": [self._described(name) for name in names], "continuationToken": following})
 
@@ -144,13 +163,15 @@ class Datastores:
     def _register(self, request: Request) -> Response:
         allow_query(request, "createIfNotExists", "skipValidation")
         flag(request, "createIfNotExists")  # a container is there as soon as it holds a blob
-        sent = body_of(request, *_GIVEN, needs=["name", "dataStoreType", "azureStorageSection"])
-        name = check_name(str(sent["name"]).lower(), _NAME, "a datastore")
+        sent = body_of(request, *_DATASTORE_KEYS, needs=["name", "dataStoreType", "azureStorageSection"])
+        name = check_name(str(sent["name"]).lower(), _NAME_PATTERN, "a datastore")
         record = self._checked(sent)
         with self._lock:
             known = self._table.get(name)
-            if known is not None and (known["container"], known["sas"]) != (record["container"], record["sas"]):
-                raise Refusal(400, f"{_CONFLICT}: {name!r} is container {known['container']!r}.", code="Conflict")
+            if known is not None and {**known, **record, "time": known["time"], "tags": known["tags"]} != known:
+                raise Refusal(
+                    400, f"{_CONFLICT_MESSAGE}: {name!r} is container {known['container']!r}.", code="Conflict"
+                )
             if known is None:
                 self._table[name] = record
         return Response.json(self._described(name))
@@ -158,9 +179,9 @@ class Datastores:
     def _update(self, request: Request, name: str) -> Response:
         allow_query(request, "createIfNotExists", "skipValidation")
         known = self._record(name)
-        if known["sas"] is None:
+        if self._is_own(known):
             raise Refusal(400, f"Datastore {name!r} is the workspace's own: it can't be changed.")
-        sent = body_of(request, *_GIVEN, needs=["dataStoreType", "azureStorageSection"])
+        sent = body_of(request, *_DATASTORE_KEYS, needs=["dataStoreType", "azureStorageSection"])
         self._table[name.lower()] = {**self._checked(sent), "isDefault": bool(known.get("isDefault"))}
         return Response.json(self._described(name))
 
@@ -169,22 +190,35 @@ class Datastores:
         check_texts(sent, "tags")
         if sent["dataStoreType"] != "AzureBlob":
             kind = sent["dataStoreType"]
-            raise Refusal(400, f"Datastores of type {kind!r} aren't emulated: register an Azure blob container.")
+            message = f"Datastores of type {kind!r} aren't emulated: register an Azure blob container."
+            raise NotEmulated("datastores", message)
         section = sent["azureStorageSection"]
-        check_types(section, **dict.fromkeys(_TEXTS, str))
-        account = section.get("accountName")
-        if account != self._workspace.storage_account:
-            mine = self._workspace.storage_account
-            raise Refusal(400, f"There is no storage account {account!r}: the emulator has {mine!r} alone.")
-        if section.get("endpoint") not in {None, _ENDPOINT} or section.get("protocol") not in {None, "https"}:
-            raise Refusal(400, f"The emulator's storage is at https and {_ENDPOINT!r} alone.")
-        if section.get("credentialType") != "Sas" or not section.get("credential"):
-            raise Refusal(
-                400, "The emulator's storage is opened by signatures: register it with sas_token=, not a key."
+        check_types(section, **dict.fromkeys(_TEXT_KEYS, str))
+        if section.get("endpoint") not in {None, _STORAGE_ENDPOINT} or section.get("protocol") not in {None, "https"}:
+            raise Refusal(400, f"The emulator's storage is at https and {_STORAGE_ENDPOINT!r} alone.")
+        container = check_name(section.get("containerName"), _CONTAINER_PATTERN, "a container")
+        kind, credential = section.get("credentialType"), str(section.get("credential") or "")
+        record = {"container": container, "sas": None, "tags": sent.get("tags") or {}, "time": now()}
+        if section.get("accountName") == self._workspace.storage_account:
+            if kind != "Sas" or not credential:
+                raise Refusal(400, "The workspace's storage is opened by signatures: register it with sas_token=.")
+            return record | {"sas": credential.removeprefix("?")}
+        return record | self._checked_provided(str(section.get("accountName")), container, kind, credential)
+
+    def _checked_provided(self, account: str, container: str, kind: str | None, credential: str) -> dict[str, Any]:
+        """Return what is known of a container that a folder stands in for; its credential isn't checked."""
+        if f"{account}/{container}" not in self._provided:
+            option = f"--blob {account}/{container}=FOLDER serves a folder in its place"
+            raise NotEmulated(
+                "data", f"There is no container {container!r} of a storage account {account!r}: {option}."
             )
-        container = check_name(section.get("containerName"), _CONTAINER, "a container")
-        sas = str(section["credential"]).removeprefix("?")
-        return {"container": container, "sas": sas, "tags": sent.get("tags") or {}, "time": now()}
+        if kind == "AccountKey":
+            return {"account": account, "key": credential}
+        if kind not in {"Sas", "None", None}:
+            raise NotEmulated(
+                "datastores", f"Datastores aren't opened by {kind!r} here: use account_key= or sas_token=."
+            )
+        return {"account": account, "sas": credential.removeprefix("?") or None}
 
     def _delete(self, request: Request, name: str) -> Response:
         with self._lock:

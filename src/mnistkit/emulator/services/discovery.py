@@ -1,4 +1,4 @@
-"""Where the workspace's services are: all of them at the emulator's own address."""
+"""Discovery: the addresses of the workspace's services, all of them the emulator's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Discovery"]
 
-_SERVICES = (
+_SERVICE_NAMES = (
     "api",
     "artifact",
     "catalog",
@@ -30,7 +30,7 @@ _SERVICES = (
     "studio",
 )
 
-_NO_STUDIO = """<!doctype html>
+_NO_STUDIO_PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>{run}</title>
 <h1>{run}</h1>
@@ -40,14 +40,14 @@ environment, <code>workspace.get_run("{run}").get_details_with_logs()</code> sho
 
 
 class Discovery:
-    """Answers without a token, as Azure does: it tells addresses alone."""
+    """Azure's discovery service; open without a token, since it holds addresses alone."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
             Route("GET", "/discovery", self._services, is_open=True),
             Route("GET", "/discovery/{path*}", self._services, is_open=True),
@@ -55,9 +55,9 @@ class Discovery:
         )
 
     def _services(self, request: Request, path: str = "") -> Response:
-        return Response.json(dict.fromkeys(_SERVICES, self._workspace.url))
+        return Response.json(dict.fromkeys(_SERVICE_NAMES, self._workspace.url))
 
     def _no_studio(self, request: Request, run: str) -> Response:
-        """What a person sees who follows a link; nothing of the run, since whoever asks needs no token."""
-        page = _NO_STUDIO.format(run=html.escape(run), name=html.escape(self._workspace.name))
+        """Return the page behind a link to a run; it shows nothing of the run, since it needs no token."""
+        page = _NO_STUDIO_PAGE.format(run=html.escape(run), name=html.escape(self._workspace.name))
         return Response(body=page.encode(), content_type="text/html; charset=utf-8")

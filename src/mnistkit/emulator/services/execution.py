@@ -1,9 +1,8 @@
-"""The execution service: takes jobs, and cancels them."""
+"""The execution service: submits and cancels jobs."""
 
 from __future__ import annotations
 
 import io
-import json
 import shlex
 import sys
 import zipfile
@@ -12,9 +11,10 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
-from mnistkit.emulator.answers import allow_query, body_of
 from mnistkit.emulator.jobs.runner import Jobs
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import allow_query, body_of
+from mnistkit.emulator.routing import Refusal, Request, Response, Route, parse_json
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
@@ -22,8 +22,8 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Execution"]
 
-_KEYS = ("Configuration", "SnapshotId", "TargetDetails", "TelemetryValues", "ParentRunId")
-_SCRIPT = """#!/bin/bash
+_JOB_KEYS = ("Configuration", "SnapshotId", "TargetDetails", "TelemetryValues", "ParentRunId")
+_LOCAL_SCRIPT = """#!/bin/bash
 # Tells the emulator that the files are there; it runs the job, in this folder and with this environment.
 exec {python} - <<'END'
 import json, os, urllib.request
@@ -36,14 +36,14 @@ END
 
 
 class Execution:
-    """Takes jobs from clients and hands them on."""
+    """Azure's execution service."""
 
     def __init__(self, workspace: Workspace, store: Store, runs: Runs, jobs: Jobs, tokens: Tokens) -> None:
         self._workspace, self._runs, self._jobs, self._tokens = workspace, runs, jobs, tokens
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the execution service answers."""
+        """Its routes."""
         base = "/execution/v1.0{scope}"
         found = [Route("POST", "/emulator/v1.0{scope}/localruns/{run}", self._start_local)]
         found += [
@@ -57,7 +57,7 @@ class Execution:
         return found
 
     def _submit(self, request: Request, experiment: str) -> Response:
-        asked = body_of(request, *_KEYS, needs=("Configuration",))
+        asked = body_of(request, *_JOB_KEYS, needs=("Configuration",))
         run_id = _run_id(request)
         _refuse_details(asked)
         snapshot = asked.get("SnapshotId")
@@ -69,7 +69,7 @@ class Execution:
         run_id = _run_id(request)
         _refuse_details(asked)
         self._jobs.submit_local(run_id, experiment, asked["Configuration"], parent=asked.get("ParentRunId"))
-        script = _SCRIPT.format(
+        script = _LOCAL_SCRIPT.format(
             python=shlex.quote(sys.executable),
             authorization=f"Bearer {self._tokens.issue()}",
             url=f"{self._workspace.url}/emulator/v1.0{self._workspace.scope}/localruns/{run_id}",
@@ -102,11 +102,11 @@ def _run_id(request: Request) -> str:
 
 def _refuse_details(asked: dict[str, Any]) -> None:
     if asked.get("TargetDetails"):
-        raise Refusal(400, "This emulator has no targets but its clusters and 'local'.", code="NotEmulated")
+        raise NotEmulated("compute", "This emulator has no targets but its clusters and 'local'.")
 
 
 def _definition(request: Request) -> dict[str, Any]:
-    """The part ``definition.json`` of a form.
+    """Return the part ``definition.json`` of a form.
 
     Raises:
         Refusal: 400: there is none, or it isn't a definition.
@@ -116,10 +116,7 @@ def _definition(request: Request) -> dict[str, Any]:
     for part in message.iter_parts() if message.is_multipart() else ():
         if part.get_filename() == "definition.json":
             payload = part.get_payload(decode=True)
-            try:
-                found = json.loads(payload if isinstance(payload, bytes) else b"")
-            except ValueError as error:
-                raise Refusal(400, f"definition.json isn't JSON: {error}.") from None
+            found = parse_json(payload if isinstance(payload, bytes) else b"", "definition.json")
             if isinstance(found, dict) and isinstance(found.get("Configuration"), dict):
                 return found
     raise Refusal(400, "The form has no definition.json with a Configuration.")

@@ -1,22 +1,23 @@
-"""Experiments: what runs belong to."""
+"""Experiments: named groups of runs."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, check_name, list_of, now
 from mnistkit.emulator.odata import Fields, order, page, parse
+from mnistkit.emulator.payloads import body_of, check_name, check_types, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Experiments"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
-_FIELDS = Fields(
+_DEFAULT_NAME = "Default"
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
+_QUERY_FIELDS = Fields(
     plain={each.lower(): each for each in ("experimentId", "name", "description", "createdUtc", "archivedTime")},
     times=frozenset({"createdUtc", "archivedTime"}),
     maps={"tags": "tags"},
@@ -33,7 +34,7 @@ class Experiments:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What run history answers about experiments."""
+        """Its routes."""
         base = "/history/v1.0{scope}"
         return (
             Route("GET", f"{base}/experiments/{{name}}", self._show),
@@ -46,12 +47,12 @@ class Experiments:
         )
 
     def ensure(self, name: str) -> dict[str, Any]:
-        """The experiment of a name, made if it isn't there; idempotent.
+        """Return the experiment of a name, made if it isn't there; idempotent.
 
         Raises:
             Refusal: 400: that can't be a name.
         """
-        check_name(name, _NAME, "an experiment")
+        check_name(name, _NAME_PATTERN, "an experiment")
         with self._lock:
             if name not in self._table:
                 self._table[name] = {
@@ -65,7 +66,7 @@ class Experiments:
             return self._table[name]
 
     def get(self, name: str) -> dict[str, Any]:
-        """The experiment of a name.
+        """Return the experiment of a name.
 
         Raises:
             Refusal: 404: there is none.
@@ -75,15 +76,53 @@ class Experiments:
         return self._table[name]
 
     def by_id(self, experiment_id: str) -> dict[str, Any]:
-        """The experiment of an id.
+        """Return the experiment of an id.
 
         Raises:
             Refusal: 404: there is none.
         """
-        for experiment in self._table.values():
+        for name, experiment in zip(self._table, self._table.views(), strict=False):
             if experiment["experimentId"] == experiment_id:
-                return experiment
+                return self._table[name]
         raise Refusal(404, f"No experiment has the id {experiment_id!r}.", code="NotFound")
+
+    def by_id_or_default(self, experiment_id: str) -> dict[str, Any]:
+        """Return the experiment of an id; for an empty one, or MLflow's ``0``, the default one, made if need be.
+
+        Raises:
+            Refusal: 404: there is none.
+        """
+        return self.ensure(_DEFAULT_NAME) if experiment_id in {"", "0"} else self.by_id(experiment_id)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._table
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return all experiments, the oldest first."""
+        return list(self._table.values())
+
+    def change(
+        self,
+        experiment_id: str,
+        *,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        archive: bool | None = None,
+    ) -> dict[str, Any]:
+        """Return an experiment after a change; what is None stays, tags are added.
+
+        Raises:
+            Refusal: 404: there is none of that id.
+        """
+        with self._lock:
+            name = self.by_id(experiment_id)["name"]
+            with self._table.change(name) as record:
+                record["tags"].update(tags or {})
+                if description is not None:
+                    record["description"] = description
+                if archive is not None:
+                    record["archivedTime"] = now() if archive else None
+            return self._table[name]
 
     def _show(self, request: Request, name: str) -> Response:
         return Response.json(self.get(name))
@@ -103,31 +142,23 @@ class Experiments:
         if view != "All":
             found = [each for each in found if (each["archivedTime"] is not None) == (view == "ArchivedOnly")]
         if query.get("filter"):
-            fits = parse(query["filter"], _FIELDS)
+            fits = parse(query["filter"], _QUERY_FIELDS)
             found = [each for each in found if fits(each)]
-        found = order(found, query.get("orderby") or "createdUtc desc", _FIELDS)
+        found = order(found, query.get("orderby") or "createdUtc desc", _QUERY_FIELDS)
         return Response.json(page(found, "experimentId", query.get("top"), query.get("continuationToken")))
 
     def _change(self, request: Request, experiment: str) -> Response:
-        changes = body_of(request, "name", "description", "archive", "tags")
-        with self._lock:
-            name = self.by_id(experiment)["name"]
-            if changes.get("name") not in {None, name}:
-                raise Refusal(400, "This emulator doesn't rename experiments.")
-            if not isinstance(changes.get("tags") or {}, dict):
-                raise Refusal(400, "The tags have to be an object.")
-            with self._table.change(name) as record:
-                record["tags"].update(changes.get("tags") or {})
-                if changes.get("description") is not None:
-                    record["description"] = changes["description"]
-                if changes.get("archive") is not None:
-                    record["archivedTime"] = now() if changes["archive"] else None
-            return Response.json(self._table[name])
+        sent = body_of(request, "name", "description", "archive", "tags")
+        if sent.get("name") not in {None, self.by_id(experiment)["name"]}:
+            raise Refusal(400, "This emulator doesn't rename experiments.")
+        check_types(sent, tags=dict, archive=bool)
+        tags, description, archive = (sent.get(key) for key in ("tags", "description", "archive"))
+        return Response.json(self.change(experiment, tags=tags, description=description, archive=archive))
 
     def _delete(self, request: Request, experiment: str) -> Response:
         with self._lock:
             name = self.by_id(experiment)["name"]
-            if any(run["experimentId"] == experiment for run in self._runs.values()):
+            if any(run["experimentId"] == experiment for run in self._runs.views()):
                 raise Refusal(400, f"Experiment {name!r} has runs; only an empty one can be deleted.")
             del self._table[name]
         return Response.json({})

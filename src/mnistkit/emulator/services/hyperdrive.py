@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mnistkit.emulator.answers import now
 from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.payloads import now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.metrics import Metrics
-from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.sweep import Sweep, config_of
 from mnistkit.emulator.workspace import Workspace
@@ -27,12 +27,12 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["HyperDrive"]
 
 _logger = logging.getLogger(__name__)
-_BASE = "/hyperdrive/v1.0/{arm_scope}"
-_TYPE = "hyperdrive"
+_BASE_PATH = "/hyperdrive/v1.0/{arm_scope}"
+_RUN_TYPE = "hyperdrive"
 _POLL_SECONDS = 0.1
-_LOG = "azureml-logs/hyperdrive.txt"
-_TAG = "_aml_system_"
-_EXPERIMENT = re.compile(r"/experiments/([^/]+)")
+_LOG_PATH = "azureml-logs/hyperdrive.txt"
+_TAG_PREFIX = "_aml_system_"
+_EXPERIMENT_PATTERN = re.compile(r"/experiments/([^/]+)")
 
 
 class HyperDrive:
@@ -58,21 +58,21 @@ class HyperDrive:
         self._lock = store.lock
         self._stopping = threading.Event()
         for run_id in runs.ids():
-            if runs.get(run_id)["runType"] == _TYPE:
+            if runs.get(run_id)["runType"] == _RUN_TYPE:
                 runs.move(run_id, "Failed", error="The emulator was stopped while the sweep ran.", code="ServiceError")
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("POST", f"{_BASE}/runs", self._create),
-            Route("POST", f"{_BASE}/hdruns/{{run_id}}", self._create),
-            Route("POST", f"{_BASE}/runs/{{parent_id}}", self._create),
-            Route("POST", f"{_BASE}/runs/{{run_id}}/cancel", self._cancel),
+            Route("POST", f"{_BASE_PATH}/runs", self._create),
+            Route("POST", f"{_BASE_PATH}/hdruns/{{run_id}}", self._create),
+            Route("POST", f"{_BASE_PATH}/runs/{{parent_id}}", self._create),
+            Route("POST", f"{_BASE_PATH}/runs/{{run_id}}/cancel", self._cancel),
         )
 
     def stop(self) -> None:
-        """Start no children any more; idempotent. Those that run are ended by the jobs service."""
+        """Start no more children; idempotent. The jobs service ends the running ones."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -80,7 +80,8 @@ class HyperDrive:
     def _create(self, request: Request, arm_scope: str, run_id: str = "", parent_id: str = "") -> Response:
         experiment = self._experiment(arm_scope)
         config = config_of(request)
-        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment)
+        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment, self._tried)
+        self._jobs.check(sweep.configuration)
         config["platform_config"]["ParentRunId"] = sweep.run_id
         self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
         thread = threading.Thread(target=self._drive, args=(sweep,), name=sweep.run_id, daemon=True)
@@ -91,6 +92,13 @@ class HyperDrive:
             thread.start()
         return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep.run_id}}, 201)
 
+    def _tried(self, run_id: str) -> list[dict[str, Any]]:
+        record = self._runs.get(run_id)
+        if record["runType"] != _RUN_TYPE or record["status"] not in FINAL:
+            raise Refusal(400, f"The run {run_id!r} isn't a sweep that has finished: it can't be resumed from.")
+        points = [child["tags"].get("hyperparameters") for child in self._runs.children(run_id)]
+        return [json.loads(point) for point in points if point]
+
     def _cancel(self, request: Request, arm_scope: str, run_id: str) -> Response:
         self._runs.in_experiment(self._experiment(arm_scope), run_id)
         self._runs.move(run_id, "CancelRequested")
@@ -98,7 +106,7 @@ class HyperDrive:
 
     def _experiment(self, arm_scope: str) -> str:
         scope, mine = "/" + arm_scope.strip("/"), self._workspace.scope
-        found = _EXPERIMENT.fullmatch(scope[len(mine) :])
+        found = _EXPERIMENT_PATTERN.fullmatch(scope[len(mine) :])
         if scope[: len(mine)].lower() != mine.lower() or found is None:
             raise Refusal(404, f"There is no experiment {arm_scope!r} in this workspace.", code="NotFound")
         return found[1]
@@ -108,7 +116,7 @@ class HyperDrive:
         told = ("generator_config", "primary_metric_config", "platform_config", "policy_config")
         limits = ("max_concurrent_jobs", "max_total_jobs", "max_duration_minutes")
         return {
-            "runType": _TYPE,
+            "runType": _RUN_TYPE,
             "status": "Running",
             "startTimeUtc": now(),
             "target": sweep.configuration.get("target"),
@@ -116,15 +124,15 @@ class HyperDrive:
             "cancelUri": f"{self._workspace.url}/hyperdrive/v1.0/{scope}/runs/{sweep.run_id}/cancel",
             "properties": {
                 "primary_metric_config": json.dumps(config["primary_metric_config"]),
-                "resume_from": "null",
+                "resume_from": json.dumps(list(sweep.resume_from) or None),
                 "runTemplate": "HyperDrive",
                 "azureml.runsource": "hyperdrive",
                 "platform": "AML",
                 "ContentSnapshotId": sweep.snapshot_id or "",
             },
             "tags": {
-                **{f"{_TAG}{name}": json.dumps(config[name]) for name in told},
-                **{f"{_TAG}{name}": str(config[name]) for name in limits},
+                **{f"{_TAG_PREFIX}{name}": json.dumps(config[name]) for name in told},
+                **{f"{_TAG_PREFIX}{name}": str(config[name]) for name in limits},
             },
         }
 
@@ -136,12 +144,12 @@ class HyperDrive:
             self._runs.move(sweep.run_id, "Failed", error="The emulator has a bug; its log says more.")
 
     def _watch(self, sweep: Sweep) -> None:
-        """Start children and watch them until all are through."""
+        """Start children and watch them until all have finished."""
         end = time.monotonic() + sweep.seconds
         waiting, children, running = list(sweep.points), list[str](), list[str]()
         ending, told = False, set[str]()
-        log = self._artifacts.open_log(ORIGIN, container_of(sweep.run_id), _LOG)
-        _say(log, f"{len(waiting)} children, {sweep.at_once} at a time.")
+        log = self._artifacts.open_log(ORIGIN, container_of(sweep.run_id), _LOG_PATH)
+        _append_line(log, f"{len(waiting)} children, {sweep.at_once} at a time.")
         while not self._stopping.is_set():
             running = [run_id for run_id in running if self._runs.get(run_id)["status"] not in FINAL]
             if self._runs.get(sweep.run_id)["status"] != "Running" or time.monotonic() > end:
@@ -151,13 +159,13 @@ class HyperDrive:
                 child = self._start(sweep, len(children), waiting.pop(0))
                 children.append(child)
                 running.append(child)
-                _say(log, f"Started {child}.")
-            for run_id in set(running if ending else self._doomed(sweep, children, running)) - told:
+                _append_line(log, f"Started {child}.")
+            for run_id in set(running if ending else self._to_cancel(sweep, children, running)) - told:
                 told.add(run_id)
-                _say(log, f"Canceling {run_id}.")
+                _append_line(log, f"Canceling {run_id}.")
                 self._jobs.cancel(run_id)
             if not running and not waiting:
-                _say(log, "All children have ended.")
+                _append_line(log, "All children have ended.")
                 self._finish(sweep, children, canceled=ending)
                 return
             self._stopping.wait(_POLL_SECONDS)
@@ -169,7 +177,7 @@ class HyperDrive:
         arguments = [text for name, value in point.items() for text in (_option(name), str(value))]
         configuration["arguments"] = [*(configuration.get("arguments") or []), *arguments]
         with self._runs.change(sweep.run_id) as record:
-            record["tags"][f"{_TAG}{run_id}"] = values
+            record["tags"][f"{_TAG_PREFIX}{run_id}"] = values
         self._runs.create(
             sweep.experiment,
             run_id,
@@ -188,12 +196,12 @@ class HyperDrive:
             self._runs.move(run_id, "Failed", error=refusal.message, code=refusal.code)
         return run_id
 
-    def _doomed(self, sweep: Sweep, children: Sequence[str], running: Sequence[str]) -> set[str]:
+    def _to_cancel(self, sweep: Sweep, children: Sequence[str], running: Sequence[str]) -> set[str]:
         if sweep.policy.name == "default":
             return set()
         series = {run_id: self._series(run_id, sweep.metric) for run_id in children}
         going = [run_id for run_id in running if self._runs.get(run_id)["status"] == "Running"]
-        return sweep.policy.doomed(series, going, maximize=sweep.maximize)
+        return sweep.policy.to_cancel(series, going, maximize=sweep.maximize)
 
     def _series(self, run_id: str, name: str) -> list[float]:
         cells = [value["data"].get(name) for value in self._metrics.merged(run_id).get(name, {}).get("value", [])]
@@ -216,7 +224,7 @@ class HyperDrive:
             self._runs.move(sweep.run_id, "Failed", error=f"None of the {len(children)} child runs was completed.")
 
 
-def _say(log: Path, text: str) -> None:
+def _append_line(log: Path, text: str) -> None:
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"[{now()}] {text}\n")
 

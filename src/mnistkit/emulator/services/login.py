@@ -12,7 +12,7 @@ from mnistkit.emulator.tokens import Tokens
 __all__ = ["Login"]
 
 _HOST = "login.microsoftonline.com"
-_SECONDS = 3599
+_TOKEN_SECONDS = 3599
 
 
 class Login:
@@ -23,7 +23,7 @@ class Login:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         tenant = "/{tenant}/v2.0"
         return (
             Route("GET", "/common/discovery/instance", self._instances, host=_HOST, is_open=True),
@@ -73,9 +73,14 @@ class Login:
             text = f"AADSTS7000215: Invalid client secret provided for app '{client}'."
             return _error("invalid_client", text, 7000215, 401)
         audience = form.get("scope", "").removesuffix("/.default")
-        token = self._tokens.issue(audience, _SECONDS)
+        token = self._tokens.issue(audience, _TOKEN_SECONDS)
         return Response.json(
-            {"token_type": "Bearer", "expires_in": _SECONDS, "ext_expires_in": _SECONDS, "access_token": token}
+            {
+                "token_type": "Bearer",
+                "expires_in": _TOKEN_SECONDS,
+                "ext_expires_in": _TOKEN_SECONDS,
+                "access_token": token,
+            }
         )
 
 

@@ -1,4 +1,4 @@
-"""Metrics of runs: posted in batches, merged when they are asked for."""
+"""Metrics of runs: posted in batches, merged when they are read."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, list_of, now
 from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.odata import time_of
+from mnistkit.emulator.payloads import body_of, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.runs import Runs, container_of
+from mnistkit.emulator.services.artifacts import container_of
+from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Metrics"]
 
-_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
-_NUMBERS = frozenset({"int", "float", "double", "integer"})
-_CLAUSE = re.compile(r"(RunId|Name|MetricType) eq (\"[^\"]*\"|[^\s()]+)", re.IGNORECASE)
+_EARLIEST_TIME = datetime.min.replace(tzinfo=timezone.utc)
+_NUMBER_TYPES = frozenset({"int", "float", "double", "integer"})
+_CLAUSE_PATTERN = re.compile(r"(RunId|Name|MetricType) eq (\"[^\"]*\"|[^\s()]+)", re.IGNORECASE)
 
 
 class Metrics:
@@ -39,7 +40,7 @@ class Metrics:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the metric service answers, and run history about metrics."""
+        """Its routes."""
         metric, found = "/metric/v2.0{scope}/runs/{run}", []
         found += [
             Route("POST", f"{metric}/batch", self._post),
@@ -73,7 +74,7 @@ class Metrics:
             self._table[key] = part
 
     def merged(self, run_id: str) -> dict[str, dict[str, Any]]:
-        """A run's metrics, each once, by name; their values in the order in which they were made."""
+        """Return a run's metrics by name, each once, with their values in the order of their times."""
         found: dict[str, dict[str, Any]] = {}
         seen: dict[str, set[str]] = defaultdict(set)
         for key in list(self._keys.get(run_id, ())):
@@ -128,11 +129,11 @@ class Metrics:
 
     def _query(self, request: Request, experiment: str) -> Response:
         text = str(body_of(request, "filter", "orderby", "top", "continuationToken").get("filter") or "")
-        rest = re.sub(r"\band\b|\bor\b|[()\s]", "", _CLAUSE.sub("", text), flags=re.IGNORECASE)
+        rest = re.sub(r"\band\b|\bor\b|[()\s]", "", _CLAUSE_PATTERN.sub("", text), flags=re.IGNORECASE)
         if rest:
             raise Refusal(400, f"The filter {text!r} can't be understood: {rest[:40]!r}.", code="InvalidQueryFilter")
         asked: dict[str, set[str]] = defaultdict(set)
-        for name, value in _CLAUSE.findall(text):
+        for name, value in _CLAUSE_PATTERN.findall(text):
             asked[name.lower()].add(value.strip('"'))
         found = []
         for run_id in sorted(asked["runid"]):
@@ -178,22 +179,22 @@ def _check(metric: Mapping[str, Any]) -> None:
 
 
 def _created(value: Mapping[str, Any]) -> datetime:
-    return time_of(str(value.get("createdUtc") or "")) or _EARLIEST
+    return time_of(str(value.get("createdUtc") or "")) or _EARLIEST_TIME
 
 
 def _widened(name: str, columns: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """The columns of both; what is a number in both is a double."""
+    """Return the columns of both; a number in both is a double."""
     found = dict(columns)
     for column, kind in more.items():
         known = found.get(column, kind)
-        if known.lower() != kind.lower() and not {known.lower(), kind.lower()} <= _NUMBERS:
+        if known.lower() != kind.lower() and not {known.lower(), kind.lower()} <= _NUMBER_TYPES:
             raise Refusal(400, f"The column {column!r} of the metric {name!r} holds {known}, not {kind}.")
         found[column] = kind if known.lower() == kind.lower() else "Double"
     return found
 
 
 def _as_cells(run_id: str, metric: Mapping[str, Any]) -> dict[str, Any]:
-    """A metric as the older interface shows it."""
+    """Return a metric in the shape of the older interface."""
     cells: Iterable[dict[str, Any]] = [value["data"] for value in metric["value"]]
     kind = (metric["properties"] or {}).get("uxMetricType") or ""
     columns = [{"propertyId": name, "name": name, "type": kind} for name, kind in metric["columns"].items()]

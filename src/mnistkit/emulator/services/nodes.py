@@ -1,4 +1,4 @@
-"""The nodes of a cluster: how many are busy, how many wait, and for how long."""
+"""The nodes of a cluster: busy ones, and idle ones until they leave."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mnistkit.emulator.routing import Refusal
 
 __all__ = ["Nodes", "idle_seconds", "scale_settings"]
 
-_DURATION = re.compile(r"PT(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
-_IDLE = "nodeIdleTimeBeforeScaleDown"
-_USUAL_IDLE = "PT120S"
+_DURATION_PATTERN = re.compile(r"PT(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+_IDLE_KEY = "nodeIdleTimeBeforeScaleDown"
+_DEFAULT_IDLE_TIME = "PT120S"
 
 
 class Nodes:
@@ -29,7 +29,7 @@ class Nodes:
 
     @property
     def idle(self) -> int:
-        """How many wait for a job, until they have been idle for too long."""
+        """The number of nodes without a job that haven't left yet."""
         self._leave_at = [end for end in self._leave_at if end > time.monotonic()]
         return len(self._leave_at)
 
@@ -39,14 +39,14 @@ class Nodes:
         del self._leave_at[:count]
 
     def release(self, count: int, seconds: float) -> None:
-        """Give some back, which then stay for so many seconds."""
+        """Give some back; they leave after so many idle seconds."""
         count = min(count, self.busy)
         self.busy -= count
         self._leave_at += [time.monotonic() + seconds] * count
 
 
 def scale_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A cluster's scale settings, complete.
+    """Return a cluster's scale settings, complete.
 
     Raises:
         Refusal: 400, if they can't be right.
@@ -54,19 +54,19 @@ def scale_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     least, most = given.get("minNodeCount") or 0, given.get("maxNodeCount")
     if type(least) is not int or type(most) is not int or not 0 <= least <= most:
         raise Refusal(400, f"A cluster has 0 <= minNodeCount <= maxNodeCount, not {least!r} and {most!r}.")
-    settings = {"minNodeCount": least, "maxNodeCount": most, _IDLE: given.get(_IDLE) or _USUAL_IDLE}
+    settings = {"minNodeCount": least, "maxNodeCount": most, _IDLE_KEY: given.get(_IDLE_KEY) or _DEFAULT_IDLE_TIME}
     idle_seconds(settings)
     return settings
 
 
 def idle_seconds(settings: Mapping[str, Any]) -> float:
-    """How long a node waits for a job before it goes.
+    """Return the seconds that a node waits for a job before it leaves.
 
     Raises:
         Refusal: 400, if that isn't a duration.
     """
-    match = _DURATION.fullmatch(str(settings[_IDLE]))
+    match = _DURATION_PATTERN.fullmatch(str(settings[_IDLE_KEY]))
     if not match:
-        raise Refusal(400, f"{settings[_IDLE]!r} isn't a duration such as PT120S.")
+        raise Refusal(400, f"{settings[_IDLE_KEY]!r} isn't a duration such as PT120S.")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600.0 + minutes * 60.0 + seconds

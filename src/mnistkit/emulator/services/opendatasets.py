@@ -1,20 +1,20 @@
-"""Azure's Open Datasets, of which MNIST is emulated: the hosts that the SDK's engine reads its four files from."""
+"""Azure's Open Datasets: the hosts from which the SDK's engine reads MNIST's four files."""
 
 from __future__ import annotations
 
 import gzip
-import os
-import re
+import logging
 import secrets
 import shutil
+import struct
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnistkit.emulator.answers import allow_query
+from mnistkit.emulator.payloads import allow_query
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.blob_listing import http_date, listing
+from mnistkit.emulator.services.public_files import container_response, file_response, is_listing
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.synthetic import FILES, write_digits
 from mnistkit.emulator.workspace import Workspace
@@ -23,9 +23,10 @@ from mnistkit.errors import NotFoundError
 __all__ = ["OpenDatasets"]
 
 _HOSTS = ("azureopendatastorage.azurefd.net", "azureopendatastorage.blob.core.windows.net")
-_CONTAINER = "mnist"
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-_TYPE = "application/octet-stream"
+_CONTAINER_NAME = "mnist"
+_IMAGES_MAGIC = 0x803
+_IMAGE_SHAPE = (28, 28)
+_logger = logging.getLogger(__name__)
 
 
 class OpenDatasets:
@@ -42,68 +43,34 @@ class OpenDatasets:
 
     def __init__(self, workspace: Workspace, store: Store, data: Path | None = None) -> None:
         self._sources = None if data is None else _find(data)
+        for file in (self._sources or {}).values():
+            _warn_of_size(file)
         self._folder = store.folder / "opendatasets"
         self._lock = threading.Lock()
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return tuple(
             Route("GET|HEAD", pattern, handler, host=host, is_open=True)
             for host in _HOSTS
-            for pattern, handler in (("/{container}", self._container), ("/{container}/{blob*}", self._blob))
+            for pattern, handler in (
+                (f"/{_CONTAINER_NAME}", self._container),
+                (f"/{_CONTAINER_NAME}/{{blob*}}", self._blob),
+            )
         )
 
-    def _container(self, request: Request, container: str) -> Response:
-        allow_query(request, "restype", "comp", "prefix", "delimiter", "marker", "maxresults", "include", "timeout")
-        self._check(container)
-        if request.query.get("restype") != "container" or request.query.get("comp") not in {None, "list", "metadata"}:
-            raise Refusal(400, "A container is asked for with restype=container.", code="InvalidUri")
-        headers = _headers() | {"x-ms-blob-public-access": "container"}
-        if request.query.get("comp") != "list":
-            return Response(headers=headers | {"ETag": '"0x1"', "Last-Modified": http_date(0)}, content_type=_TYPE)
-        prefix = request.query.get("prefix", "")
-        facts = []
-        for name in sorted(name for name in FILES if name.startswith(prefix)):
-            state = self._file(name).stat()
-            facts.append((name, {"size": state.st_size, "modified": state.st_mtime, "etag": _etag(state), "md5": None,
-                                 "type": "BlockBlob", "content_type": _TYPE, "metadata": {}}))  # fmt: skip
-        body = listing(f"https://{request.host}/", container, facts, request.query)
-        return Response(headers=headers, body=body, content_type="application/xml")
+    def _container(self, request: Request) -> Response:
+        files = [(name, self._file(name)) for name in FILES] if is_listing(request) else []
+        return container_response(request, _CONTAINER_NAME, files)
 
-    def _blob(self, request: Request, container: str, blob: str) -> Response:
+    def _blob(self, request: Request, blob: str) -> Response:
         allow_query(request, "timeout")
-        self._check(container)
-        file = self._file(blob)
-        state = file.stat()
-        first, last = _range(request, state.st_size)
-        headers = _headers() | {
-            "ETag": _etag(state),
-            "Last-Modified": http_date(state.st_mtime),
-            "x-ms-creation-time": http_date(state.st_mtime),
-            "x-ms-blob-type": "BlockBlob",
-            "Accept-Ranges": "bytes",
-        }
-        status = 200
-        if last - first + 1 < state.st_size or "range" in request.headers or "x-ms-range" in request.headers:
-            status = 206
-            headers["Content-Range"] = f"bytes {first}-{last}/{state.st_size}"
-        if request.method == "HEAD":
-            length = {"Content-Length": str(last - first + 1)}
-            return Response(status=status, headers=headers | length, content_type=_TYPE)
-        with file.open("rb") as stream:
-            stream.seek(first)
-            body = stream.read(last - first + 1)
-        return Response(status=status, headers=headers, body=body, content_type=_TYPE)
-
-    def _check(self, container: str) -> None:
-        if container != _CONTAINER:
-            message = f"Of Azure's Open Datasets the emulator has {_CONTAINER!r} alone, not {container!r}."
-            raise Refusal(404, message, code="ContainerNotFound")
+        return file_response(request, self._file(blob))
 
     def _file(self, name: str) -> Path:
         if name not in FILES:
-            raise Refusal(404, f"{_CONTAINER!r} has no blob {name!r}, only {FILES}.", code="BlobNotFound")
+            raise Refusal(404, f"{_CONTAINER_NAME!r} has no blob {name!r}, only {FILES}.", code="BlobNotFound")
         source = self._sources[name] if self._sources else None
         if source is not None and source.suffix == ".gz":
             return source
@@ -135,8 +102,20 @@ class OpenDatasets:
         return file
 
 
+def _warn_of_size(file: Path) -> None:
+    """Log a warning if a file holds images of another size than MNIST's."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            magic, _, rows, columns = struct.unpack(">IIII", stream.read(16))
+    except (OSError, EOFError, struct.error):
+        return  # labels of few images are shorter; what isn't IDX at all, whoever reads it finds out
+    if magic == _IMAGES_MAGIC and (rows, columns) != _IMAGE_SHAPE:
+        text = "%s holds images of %d x %d pixels; MNIST's are 28 x 28, and scripts for MNIST may not take others."
+        _logger.warning(text, file, rows, columns)
+
+
 def _find(data: Path) -> dict[str, Path]:
-    """The four files in a folder: the first of each in order of their paths, gzipped ones before plain ones."""
+    """Return the four files in a folder: the first of each in order of their paths, gzipped ones before plain ones."""
     if not data.is_dir():
         raise NotFoundError(f"There is no folder {data}: name one with MNIST's four files, gzipped or not.")
     names = {name.removesuffix(suffix): name for name in FILES for suffix in ("", ".gz")}
@@ -150,25 +129,3 @@ def _find(data: Path) -> dict[str, Path]:
             f"{data} lacks {', '.join(missing)}: name a folder with MNIST's four files, gzipped or not."
         )
     return found
-
-
-def _range(request: Request, size: int) -> tuple[int, int]:
-    text = request.headers.get("x-ms-range") or request.headers.get("range")
-    if text is None:
-        return 0, size - 1
-    found = _RANGE.fullmatch(text)
-    if found is None:
-        raise Refusal(400, f"The emulator doesn't know the range {text!r}.", code="InvalidHeaderValue")
-    first, last = int(found[1]), min(int(found[2] or size), size - 1)
-    if first > last:
-        headers = {"Content-Range": f"bytes */{size}"}
-        raise Refusal(416, f"The range {text!r} is beyond the {size} bytes.", code="InvalidRange", headers=headers)
-    return first, last
-
-
-def _etag(state: os.stat_result) -> str:
-    return f'"0x{state.st_mtime_ns:X}"'
-
-
-def _headers() -> dict[str, str]:
-    return {"x-ms-version": "2019-02-02", "x-ms-request-id": secrets.token_hex(16)}

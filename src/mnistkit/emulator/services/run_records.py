@@ -1,49 +1,43 @@
-"""The records of runs, and what happens to them."""
+"""The records of runs, and their changes."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from mnistkit.emulator.answers import check_name, now
+from mnistkit.emulator.payloads import check_name, now
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import Artifacts, container_of
 from mnistkit.emulator.services.experiments import Experiments
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["CHANGEABLE", "FINAL", "ORIGIN", "RunRecords", "container_of"]
+__all__ = ["CHANGEABLE", "FINAL", "RunRecords"]
 
 FINAL = frozenset({"Completed", "Failed", "Canceled"})
-ORIGIN = "ExperimentRun"
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,255}")
-_EVENT = "Microsoft.MachineLearning.Run."
-_STATES = {"Start": "Running", "Queued": "Queued", "CancelRequested": "CancelRequested"} | {
+_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,255}")
+_EVENT_PREFIX = "Microsoft.MachineLearning.Run."
+_EVENT_STATES = {"Start": "Running", "Queued": "Queued", "CancelRequested": "CancelRequested"} | {
     each: each for each in FINAL
 }
 _OTHER_EVENTS = frozenset({"Heartbeat", "QueueingInfo", "Warning", "Error"})
-_MERGED = ("properties", "tags")
+_MERGED_KEYS = ("properties", "tags")
 CHANGEABLE = (
     *("parentRunId", "status", "startTimeUtc", "endTimeUtc", "heartbeatEnabled", "options", "name", "displayName"),
     *("dataContainerId", "description", "hidden", "runType", "runTypeV2", "scriptName", "target", "inputDatasets"),
     *("outputDatasets", "runDefinition", "primaryMetricName", "createdFrom", "cancelUri", "diagnosticsUri"),
-    *("queueingInfo", *_MERGED),
+    *("queueingInfo", *_MERGED_KEYS),
 )
-_EMPTY = (
+_NULL_KEYS = (
     *("parentRunId", "parentRunUuid", "startTimeUtc", "endTimeUtc", "name", "description", "scriptName", "target"),
     *("runDefinition", "createdFrom", "cancelUri", "diagnosticsUri", "error", "token", "tokenExpiryTimeUtc"),
     *("runType", "runTypeV2", "primaryMetricName", "queueingInfo"),
 )
-
-
-def container_of(run_id: str) -> str:
-    """The container of a run's artifacts."""
-    return f"dcid.{run_id}"
 
 
 class RunRecords:
@@ -51,6 +45,7 @@ class RunRecords:
 
     Attributes:
         forget: Called with the id of each run that is deleted, by who else keeps something of it.
+        finish: Called with the id of each job's run that a client brings into a final state.
     """
 
     def __init__(
@@ -60,8 +55,10 @@ class RunRecords:
         self._table = store.table("runs")
         self._events = store.table("events")
         self._lock = store.lock
+        self._last_number = max((each["runNumber"] for each in self._table.views()), default=0)
         self._experiments, self._artifacts, self._tokens = experiments, artifacts, tokens
         self.forget: list[Callable[[str], None]] = []
+        self.finish: list[Callable[[str], object]] = []
 
     def create(self, experiment: str, run_id: str, **fields: Any) -> dict[str, Any]:
         """Make a run.
@@ -74,7 +71,7 @@ class RunRecords:
         Raises:
             Refusal: 409: there is a run of that id; 404: no parent of its id; 400: that can't be an id.
         """
-        check_name(run_id, _ID, "a run")
+        check_name(run_id, _ID_PATTERN, "a run")
         with self._lock:
             if run_id in self._table:
                 raise Refusal(409, f"There is a run {run_id!r} already.", code="Conflict")
@@ -89,7 +86,7 @@ class RunRecords:
             return record
 
     def get(self, run_id: str) -> dict[str, Any]:
-        """A run's record.
+        """Return a run's record.
 
         Raises:
             Refusal: 404: there is none.
@@ -102,12 +99,12 @@ class RunRecords:
         return run_id in self._table
 
     def ids(self) -> list[str]:
-        """The ids of all runs, the oldest first."""
+        """Return the ids of all runs, the oldest first."""
         return list(self._table)
 
     @contextmanager
     def change(self, run_id: str) -> Iterator[dict[str, Any]]:
-        """A run's record, to be changed in the block.
+        """Yield a run's record, to be changed in the block.
 
         Raises:
             Refusal: 404: there is none.
@@ -116,9 +113,13 @@ class RunRecords:
         with self._table.change(run_id) as record:
             yield record
 
-    def children(self, run_id: str) -> list[dict[str, Any]]:
-        """The records of a run's children, the oldest first."""
-        return [record for record in self._table.values() if record["parentRunId"] == run_id]
+    def newest(self) -> list[Mapping[str, Any]]:
+        """Return the records of all runs, the newest first; they must not be changed."""
+        return self._table.views()[::-1]
+
+    def children(self, run_id: str) -> list[Mapping[str, Any]]:
+        """Return the records of a run's children, the oldest first; they must not be changed."""
+        return [record for record in self._table.views() if record["parentRunId"] == run_id]
 
     def move(self, run_id: str, status: str, *, error: str = "", code: str = "UserError") -> bool:
         """Bring a run into a state, unless it has ended.
@@ -145,16 +146,16 @@ class RunRecords:
             return True
 
     def event(self, run_id: str, event: dict[str, Any]) -> None:
-        """Note what happened to a run; some events bring it into another state.
+        """Record an event of a run; some events change its state.
 
         Raises:
             Refusal: 404: there is no such run; 400: there are no such events.
         """
-        name = str(event.get("name") or "").removeprefix(_EVENT)
+        name = str(event.get("name") or "").removeprefix(_EVENT_PREFIX)
         data = event.get("data") or {}
         if not isinstance(data, dict):
             raise Refusal(400, "An event's data has to be an object.")
-        if name not in _STATES and name not in _OTHER_EVENTS:
+        if name not in _EVENT_STATES and name not in _OTHER_EVENTS:
             raise Refusal(400, f"Runs have no event {event.get('name')!r}.")
         with self.change(run_id) as record:
             if name == "Error":
@@ -163,11 +164,16 @@ class RunRecords:
                 record["warnings"].append({"source": data.get("Source"), "message": data.get("Message")})
         if name != "Heartbeat":
             self._events[f"{run_id} {len(self._events)}"] = event
-        if name in _STATES and not (self.get(run_id).get("_isJob") and name != "CancelRequested"):
-            self.move(run_id, _STATES[name])
+        state = _EVENT_STATES.get(name)
+        is_job = bool(self.get(run_id).get("_isJob"))
+        if state is None or (is_job and state in {"Queued", "Running"}):  # a job's own course leads there
+            return
+        if self.move(run_id, state) and is_job and state in FINAL:
+            for finish in self.finish:
+                finish(run_id)
 
     def in_experiment(self, experiment: str, run_id: str) -> dict[str, Any]:
-        """A run's record.
+        """Return a run's record.
 
         Args:
             experiment: The name or the id of its experiment.
@@ -182,7 +188,7 @@ class RunRecords:
         return record
 
     def change_or_make(self, experiment: str, run_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-        """A run's record, changed; the run is made if it isn't there.
+        """Return a run's record after a change; make the run if it isn't there.
 
         Args:
             experiment: The name or the id of its experiment.
@@ -213,17 +219,17 @@ class RunRecords:
         except Refusal:
             return self._experiments.by_id(experiment)
 
-    def of(self, experiment: str) -> list[dict[str, Any]]:
-        """The records of the runs of an experiment, given by its name or id, the oldest first.
+    def of(self, experiment: str) -> list[Mapping[str, Any]]:
+        """Return the records of an experiment's runs, by its name or id, the oldest first; not to be changed.
 
         Raises:
             Refusal: 404: there is no such experiment.
         """
         experiment_id = self._named(experiment)["experimentId"]
-        return [record for record in self._table.values() if record["experimentId"] == experiment_id]
+        return [record for record in self._table.views() if record["experimentId"] == experiment_id]
 
     def error(self, message: str, code: str) -> dict[str, Any]:
-        """An error as run history tells it."""
+        """Return an error in run history's shape."""
         error: dict[str, Any] = {"code": code, "message": message, "details": [], "innerError": None}
         correlation = {"operation": None, "request": None}
         about = {"environment": "emulator", "location": self._workspace.location, "time": now()}
@@ -231,10 +237,10 @@ class RunRecords:
 
     def _blank(self, experiment: dict[str, Any], run_id: str) -> dict[str, Any]:
         user = {"userObjectId": self._tokens.identity.client_id, "userName": "emulator"}
-        number = 1 + max((each["runNumber"] for each in self._table.values()), default=0)
+        self._last_number += 1
         run_uuid = str(uuid.uuid4())
-        return dict.fromkeys(_EMPTY) | {
-            "runNumber": number,
+        return dict.fromkeys(_NULL_KEYS) | {
+            "runNumber": self._last_number,
             "runId": run_id,
             "runUuid": run_uuid,
             "rootRunId": run_id,
@@ -262,9 +268,11 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
     for key, value in changes.items():
         if value is None or key == "runId":
             continue
-        if key in _MERGED:
+        if key in _MERGED_KEYS:
             if not isinstance(value, dict):
                 raise Refusal(400, f"The {key} have to be an object, they are {type(value).__name__}.")
+            if key == "properties":
+                _check_unchanged(record, value)
             record[key].update(value)
         else:
             record[key] = value
@@ -274,8 +282,15 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
         record["endTimeUtc"] = now()
 
 
+def _check_unchanged(record: dict[str, Any], properties: dict[str, Any]) -> None:
+    known = record["properties"]
+    changed = sorted(name for name in properties if name in known and known[name] != properties[name])
+    if changed:
+        raise Refusal(400, f"The properties {changed} of run {record['runId']!r} can't be changed once they are set.")
+
+
 def _lower_keys(value: Any) -> Any:
-    """The same, with keys as they are on the wire: some clients send those of their own language."""
+    """Return the same with the wire's keys: some clients send those of their own language."""
     if isinstance(value, dict):
         return {re.sub(r"_(\w)", lambda found: found[1].upper(), key): _lower_keys(each) for key, each in value.items()}
     return [_lower_keys(each) for each in value] if isinstance(value, list) else value

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, list_of
-from mnistkit.emulator.odata import Fields, order, page, parse
+from mnistkit.emulator.odata import Fields, order, page, parse, time_of
+from mnistkit.emulator.payloads import body_of, list_of
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.run_records import CHANGEABLE, FINAL, ORIGIN, RunRecords, container_of
+from mnistkit.emulator.services.artifacts import ORIGIN, container_of
+from mnistkit.emulator.services.run_records import CHANGEABLE, FINAL, RunRecords
 
-__all__ = ["FINAL", "ORIGIN", "Runs", "container_of"]
+__all__ = ["FINAL", "Runs"]
 
 _TOKEN_SECONDS = 24 * 3600.0
+_LATEST_TIME = datetime.max.replace(tzinfo=timezone.utc)
 _LOG_FOLDERS = ("user_logs/", "azureml-logs/", "system_logs/", "logs/azureml/")
-_PLAIN = (
+_PLAIN_FIELDS = (
     *("runId", "runNumber", "status", "parentRunId", "rootRunId", "experimentId", "runType", "target", "name"),
     *("displayName", "description", "scriptName", "userId", "hidden", "createdUtc", "startTimeUtc", "endTimeUtc"),
 )
-_IN_DETAILS = (
+_DETAIL_KEYS = (
     *("runId", "target", "status", "startTimeUtc", "endTimeUtc", "error", "warnings", "properties"),
     *("inputDatasets", "outputDatasets", "runDefinition"),
 )
-_FIELDS = Fields(
-    plain={each.lower(): each for each in _PLAIN} | {"runtypev2/orchestrator": "_orchestrator"},
+_QUERY_FIELDS = Fields(
+    plain={each.lower(): each for each in _PLAIN_FIELDS} | {"runtypev2/orchestrator": "_orchestrator"},
     times=frozenset({"createdUtc", "startTimeUtc", "endTimeUtc"}),
     maps={"tags": "tags", "properties": "properties", "runtypev2/traits": "_traits"},
 )
@@ -36,7 +38,7 @@ class Runs(RunRecords):
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What run history answers about runs."""
+        """Its routes."""
         history = "/history/v1.0{scope}"
         found = [Route("GET", f"{history}/runs/{{run}}", self._show)]
         found += [Route("GET", f"{history}/computes/{{target}}/runs", self._list)]
@@ -91,7 +93,7 @@ class Runs(RunRecords):
         container = container_of(run)
         logs = [path for path in self._artifacts.paths(ORIGIN, container) if path.startswith(_LOG_FOLDERS)]
         urls = {path: self._artifacts.url(ORIGIN, container, path) for path in logs}
-        return Response.json({key: record[key] for key in _IN_DETAILS} | {"services": {}, "logFiles": urls})
+        return Response.json({key: record[key] for key in _DETAIL_KEYS} | {"services": {}, "logFiles": urls})
 
     def _token(self, request: Request, experiment: str, run: str) -> Response:
         self.in_experiment(experiment, run)
@@ -106,7 +108,7 @@ class Runs(RunRecords):
     def _list(self, request: Request, experiment: str = "", target: str = "") -> Response:
         if experiment:
             return Response.json(_answer(self.of(experiment), _asked(request)))
-        found = [record for record in self._table.values() if record["target"] == target]
+        found = [record for record in self._table.views() if record["target"] == target]
         return Response.json(_answer(found, _asked(request)))
 
     def _query(self, request: Request, experiment: str) -> Response:
@@ -141,7 +143,7 @@ class Runs(RunRecords):
         return Response.json(_public(self.get(run)) | {"errors": {}})
 
 
-def _public(record: dict[str, Any]) -> dict[str, Any]:
+def _public(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if not key.startswith("_")}
 
 
@@ -154,20 +156,23 @@ def _asked(request: Request) -> dict[str, Any]:
     return asked | {"orderby": text, "continuationToken": asked.get("continuationtoken")}
 
 
-def _answer(records: list[dict[str, Any]], query: dict[str, Any]) -> dict[str, Any]:
-    """A page of runs, the latest first; one that hasn't started yet comes before those that have."""
-    found = order(records, "runNumber desc", _FIELDS)
+def _answer(records: Sequence[Mapping[str, Any]], query: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of runs, the latest first; one that hasn't started yet comes before those that have."""
+    found = list(records[::-1])
     if query.get("filter"):
-        fits = parse(query["filter"], _FIELDS)
-        found = [record for record in found if fits(record | _type(record))]
-    text = query.get("orderby") or "StartTimeUtc desc"
-    later = f"{datetime.max.replace(tzinfo=timezone.utc).isoformat()}"
-    shown = {record["runId"]: record for record in found}
-    sortable = [record | {"startTimeUtc": record["startTimeUtc"] or later} for record in found]
-    answer = page(order(sortable, text, _FIELDS), "runId", query.get("top"), query.get("continuationToken"))
-    return answer | {"value": [_public(shown[record["runId"]]) for record in answer["value"]]}
+        fits = parse(query["filter"], _QUERY_FIELDS)
+        found = [record for record in found if fits({**record, **_type(record)})]
+    if query.get("orderby"):
+        later = f"{datetime.max.replace(tzinfo=timezone.utc).isoformat()}"
+        shown = {record["runId"]: record for record in found}
+        sortable = [{**record, "startTimeUtc": record["startTimeUtc"] or later} for record in found]
+        found = [shown[record["runId"]] for record in order(sortable, query["orderby"], _QUERY_FIELDS)]
+    else:
+        found.sort(key=lambda record: time_of(record["startTimeUtc"] or "") or _LATEST_TIME, reverse=True)
+    answer = page(found, "runId", query.get("top"), query.get("continuationToken"))
+    return answer | {"value": [_public(record) for record in answer["value"]]}
 
 
-def _type(record: dict[str, Any]) -> dict[str, Any]:
+def _type(record: Mapping[str, Any]) -> dict[str, Any]:
     kind = record["runTypeV2"] or {}
     return {"_orchestrator": kind.get("orchestrator"), "_traits": dict.fromkeys(kind.get("traits") or ())}

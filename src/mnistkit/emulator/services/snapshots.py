@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistkit.emulator.answers import body_of, list_of, now
+from mnistkit.emulator.payloads import body_of, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
@@ -19,8 +19,8 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Snapshots"]
 
-_CONTAINER = "snapshots"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_CONTAINER_NAME = "snapshots"
+_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _MAX_DEPTH = 100
 
 
@@ -33,7 +33,7 @@ class Snapshots:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What the content service answers."""
+        """Its routes."""
         found = []
         for version in ("v1.0", "v2.0"):
             base = f"/content/{version}{{scope}}/snapshots"
@@ -47,7 +47,7 @@ class Snapshots:
         return found
 
     def files(self, snapshot_id: str) -> dict[str, str]:
-        """The names of a snapshot's files, and their blobs.
+        """Return the names of a snapshot's files, and their blobs.
 
         Raises:
             Refusal: 404: there is no such snapshot.
@@ -66,7 +66,7 @@ class Snapshots:
         for name, blob in self.files(snapshot_id).items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self._blobs.file(_CONTAINER, blob), target)
+            shutil.copyfile(self._blobs.file(_CONTAINER_NAME, blob), target)
 
     def _offer(self, request: Request) -> Response:
         names = list_of(body_of(request, "FileNames"), "FileNames", str)
@@ -75,11 +75,11 @@ class Snapshots:
         for number, name in enumerate(names):
             _checked(name)
             blob = f"{upload}/{number}"  # some clients encode the names in URLs twice
-            nodes.append({"fullName": name, "blobUri": self._blobs.url(_CONTAINER, blob, "rcw")})
+            nodes.append({"fullName": name, "blobUri": self._blobs.url(_CONTAINER_NAME, blob, "rcw")})
         return Response.json({"fileNodes": nodes})
 
     def _make(self, request: Request, snapshot: str) -> Response:
-        if not _ID.fullmatch(snapshot):
+        if not _ID_PATTERN.fullmatch(snapshot):
             raise Refusal(400, f"{snapshot!r} can't be a snapshot's id.")
         asked = body_of(request, needs=("DirTreeNode", "FileRevisionList"))
         parent = asked.get("ParentSnapshotId")
@@ -88,7 +88,7 @@ class Snapshots:
             raise Refusal(400, "'DirTreeNode' and 'FileRevisionList' have to be objects.")
         for node in list_of(asked["FileRevisionList"], "FileNodes", dict):
             container, blob = self._blobs.name_of(str(node.get("BlobUri")))
-            if container != _CONTAINER:
+            if container != _CONTAINER_NAME:
                 raise Refusal(400, f"{node.get('FullName')!r} is in the container {container!r}.")
             self._blobs.file(container, blob)
             files[_checked(node.get("FullName"))] = blob
@@ -116,14 +116,14 @@ class Snapshots:
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, blob in self.files(snapshot).items():
-                archive.write(self._blobs.file(_CONTAINER, blob), name)
+                archive.write(self._blobs.file(_CONTAINER_NAME, blob), name)
         name = f"zips/{snapshot}.zip"
-        self._blobs.write(_CONTAINER, name, out.getvalue())
-        return Response.json({"zipSasUri": self._blobs.url(_CONTAINER, name)})
+        self._blobs.write(_CONTAINER_NAME, name, out.getvalue())
+        return Response.json({"zipSasUri": self._blobs.url(_CONTAINER_NAME, name)})
 
 
 def _leaves(node: Mapping[str, Any], folder: str = "", depth: int = 0) -> Iterator[str]:
-    """The files of a tree of folders, as the client describes it."""
+    """Return the files of a tree of folders, as the client describes it."""
     if depth > _MAX_DEPTH:
         raise Refusal(400, f"Folders are nested more than {_MAX_DEPTH} deep.")
     children = node.get("children") or {}
@@ -156,7 +156,7 @@ def _check_folders(names: set[str]) -> None:
 
 
 def _checked(name: object) -> str:
-    """The name, if it stays in the folder that it is written into.
+    """Return the name if it stays in the folder that it is written into.
 
     Raises:
         Refusal: 400: it doesn't.

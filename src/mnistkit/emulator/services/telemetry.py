@@ -1,4 +1,4 @@
-"""Application Insights: the SDK's telemetry is taken and thrown away."""
+"""Application Insights: the SDK's telemetry is received and dropped."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _HOSTS = ("*.services.visualstudio.com", "*.applicationinsights.azure.com")
 
 
 class Telemetry:
-    """Answers as if it had kept what it was sent."""
+    """Application Insights' endpoints."""
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return tuple(
             Route("POST", path, self._take, host=host, is_open=True)
             for host in _HOSTS

@@ -32,7 +32,7 @@ class VmSize:
     disk_mb: int
 
     def shown(self) -> dict[str, Any]:
-        """As clients see it."""
+        """Return it in the shape of Azure's list."""
         return {
             "name": self.name,
             "family": self.family,
@@ -45,7 +45,7 @@ class VmSize:
         }
 
     def quota_error(self) -> dict[str, Any]:
-        """What a cluster is told that can't have a node of this size."""
+        """Return the error of a cluster that can't have a node of this size."""
         text = f"The quota of cores of {self.family} in this region doesn't allow for one more node of {self.name}."
         return {"code": "ClusterCoreQuotaReached", "message": text}
 
@@ -79,7 +79,7 @@ VM_SIZES = (
 
 
 def find_vm_size(name: str) -> VmSize:
-    """The size of that name, in whatever case.
+    """Return the size of that name, in whatever case.
 
     Raises:
         Refusal: 400, if the emulator has none.

@@ -1,4 +1,4 @@
-"""What the records of web services hold, and what may be asked for."""
+"""The records of web services, and checks of what is requested."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from mnistkit.emulator.answers import check_texts, check_types, now
-from mnistkit.emulator.routing import Refusal
+from mnistkit.emulator.limits import NotEmulated
+from mnistkit.emulator.payloads import check_texts, check_types, now
 
 __all__ = ["GIVEN", "KEYS", "check", "failure", "new_key", "new_record", "refuse_unemulated"]
 
@@ -20,7 +20,7 @@ GIVEN = (
 
 
 def new_record(sent: dict[str, Any], location: str) -> dict[str, Any]:
-    """A service's record.
+    """Return a service's record.
 
     Args:
         sent: What it was asked for with.
@@ -55,12 +55,12 @@ def new_record(sent: dict[str, Any], location: str) -> dict[str, Any]:
 
 
 def new_key() -> str:
-    """A key that opens a service."""
+    """Return a key that opens a service."""
     return secrets.token_urlsafe(24)
 
 
 def check(sent: Mapping[str, Any]) -> None:
-    """See that what is known of a service, or sent for it, has its types.
+    """Check the types of what is sent for a service, or known of it.
 
     Raises:
         Refusal: 400: it hasn't.
@@ -72,13 +72,13 @@ def check(sent: Mapping[str, Any]) -> None:
 
 
 def refuse_unemulated(sent: Mapping[str, Any]) -> None:
-    """See that a service can be had here.
+    """Check that a service asks for nothing that isn't emulated.
 
     Raises:
         Refusal: 400: it asks for what isn't emulated.
     """
     if sent["computeType"] != "ACI":
-        raise Refusal(400, f"Web services on {sent['computeType']!r} aren't emulated, only on ACI.")
+        raise NotEmulated("web services", f"Web services on {sent['computeType']!r} aren't emulated, only on ACI.")
     asked = [
         key
         for key in ("sslEnabled", "sslCertificate", "sslKey", "cname", "dnsNameLabel", "encryptionProperties")
@@ -87,11 +87,11 @@ def refuse_unemulated(sent: Mapping[str, Any]) -> None:
     asked += [key for key in ("vnetConfiguration",) if sent.get(key)]
     asked += [f"dataCollection.{key}" for key, value in (sent.get("dataCollection") or {}).items() if value]
     if asked:
-        raise Refusal(400, f"The emulator's web services can't do {asked}.")
+        raise NotEmulated("web services", f"The emulator's web services can't do {asked}.")
 
 
 def failure(message: str, details: str) -> dict[str, Any]:
-    """A service's error, as Azure's container instances tell it."""
+    """Return a service's error, as Azure's container instances tell it."""
     return {
         "code": "AciDeploymentFailed",
         "statusCode": 400,

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from mnistkit.emulator.answers import (
+from mnistkit.emulator.deployment import fill
+from mnistkit.emulator.payloads import (
     allow_query,
     apply_patch,
     body_of,
@@ -18,7 +19,6 @@ from mnistkit.emulator.answers import (
     now,
     number,
 )
-from mnistkit.emulator.deployment import fill
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.models import Models
@@ -37,12 +37,19 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["WebServices"]
 
-_BASE = "/modelmanagement/v1.0{scope}"
-_NAME = re.compile(r"(?=.{3,32}$)[a-z]([-a-z0-9]*[a-z0-9])?")
-_CHANGEABLE = ("kvTags", "properties", "description", "authEnabled", "appInsightsEnabled", "environmentImageRequest")
-_OPERATIONS = {"Transitioning": "Running", "Healthy": "Succeeded", "Unhealthy": "Failed", "Failed": "Failed"}
+_BASE_PATH = "/modelmanagement/v1.0{scope}"
+_NAME_PATTERN = re.compile(r"(?=.{3,32}$)[a-z]([-a-z0-9]*[a-z0-9])?")
+_CHANGEABLE_KEYS = (
+    "kvTags",
+    "properties",
+    "description",
+    "authEnabled",
+    "appInsightsEnabled",
+    "environmentImageRequest",
+)
+_OPERATION_STATES = {"Transitioning": "Running", "Healthy": "Succeeded", "Unhealthy": "Failed", "Failed": "Failed"}
 _SETTLE_SECONDS = 4.0  # the SDK asks again after five
-_MOST_LINES = 5000
+_MAX_LOG_LINES = 5000
 
 
 class WebServices:
@@ -63,20 +70,20 @@ class WebServices:
 
     @property
     def routes(self) -> Sequence[Route]:
-        """What it answers."""
+        """Its routes."""
         return (
-            Route("POST", f"{_BASE}/services/validate", self._validate),
-            Route("POST", f"{_BASE}/services/validate/resource", self._validate_resources),
-            Route("POST", f"{_BASE}/services/validate/name/{{name}}", self._validate_name),
-            Route("POST", f"{_BASE}/services", self._create),
-            Route("GET", f"{_BASE}/services", self._list),
-            Route("GET", f"{_BASE}/services/{{name}}", self._get),
-            Route("PATCH", f"{_BASE}/services/{{name}}", self._update),
-            Route("DELETE", f"{_BASE}/services/{{name}}", self._delete),
-            Route("GET", f"{_BASE}/services/{{name}}/logs", self._logs),
-            Route("POST", f"{_BASE}/services/{{name}}/listkeys", self._list_keys),
-            Route("POST", f"{_BASE}/services/{{name}}/regenerateKeys", self._regenerate_key),
-            Route("GET", f"{_BASE}/operations/{{operation_id}}", self._operation),
+            Route("POST", f"{_BASE_PATH}/services/validate", self._validate),
+            Route("POST", f"{_BASE_PATH}/services/validate/resource", self._validate_resources),
+            Route("POST", f"{_BASE_PATH}/services/validate/name/{{name}}", self._validate_name),
+            Route("POST", f"{_BASE_PATH}/services", self._create),
+            Route("GET", f"{_BASE_PATH}/services", self._list),
+            Route("GET", f"{_BASE_PATH}/services/{{name}}", self._get),
+            Route("PATCH", f"{_BASE_PATH}/services/{{name}}", self._update),
+            Route("DELETE", f"{_BASE_PATH}/services/{{name}}", self._delete),
+            Route("GET", f"{_BASE_PATH}/services/{{name}}/logs", self._logs),
+            Route("POST", f"{_BASE_PATH}/services/{{name}}/listkeys", self._list_keys),
+            Route("POST", f"{_BASE_PATH}/services/{{name}}/regenerateKeys", self._regenerate_key),
+            Route("GET", f"{_BASE_PATH}/operations/{{operation_id}}", self._operation),
             Route("POST", "/api/v1/service/{name}/score", self._score, is_open=True),
         )
 
@@ -101,7 +108,9 @@ class WebServices:
         name, state = record["name"], self._state(record["name"])
         known = {model_id: self._models.get(model_id) for model_id in record["modelIds"]}
         public = {key: value for key, value in record.items() if key not in {"keys", "modelIds"}}
-        uri = f"{self._workspace.url}/api/v1/service/{name}/score" if state == "Healthy" else None
+        # nothing else in the address leads to another workspace than the first
+        query = f"?workspace={self._workspace.name}" if self._workspace.is_further else ""
+        uri = f"{self._workspace.url}/api/v1/service/{name}/score{query}" if state == "Healthy" else None
         return {**public, "state": state, "scoringUri": uri, "models": list(known.values())}
 
     def _validate(self, request: Request) -> Response:
@@ -124,7 +133,7 @@ class WebServices:
     def _create(self, request: Request) -> Response:
         allow_query(request)
         sent = body_of(request, *GIVEN, needs=["name", "computeType", "environmentImageRequest"])
-        name = check_name(sent["name"], _NAME, "a web service")
+        name = check_name(sent["name"], _NAME_PATTERN, "a web service")
         check(sent)
         refuse_unemulated(sent)
         if name in self._table and not sent.get("overwrite"):
@@ -186,7 +195,7 @@ class WebServices:
     def _update(self, request: Request, name: str) -> Response:
         operations = request.json()
         record = self._record(name)
-        apply_patch(record, operations, _CHANGEABLE)
+        apply_patch(record, operations, _CHANGEABLE_KEYS)
         check(record)
         record["kvTags"], record["properties"] = record["kvTags"] or {}, record["properties"] or {}
         if any(operation["path"].startswith("/environmentImageRequest") for operation in operations):
@@ -208,7 +217,7 @@ class WebServices:
         allow_query(request, "tail", "init")
         record = self._record(name)
         serving = self._running.get(name)
-        text = serving.log(number(request, "tail", _MOST_LINES)) if serving else record["error"]["message"]
+        text = serving.log(number(request, "tail", _MAX_LOG_LINES)) if serving else record["error"]["message"]
         return Response.json({"content": text})
 
     def _list_keys(self, request: Request, name: str) -> Response:
@@ -236,7 +245,7 @@ class WebServices:
             {
                 "id": operation_id,
                 "operationType": "Service",
-                "state": _OPERATIONS[self._state(name)],
+                "state": _OPERATION_STATES[self._state(name)],
                 "error": self._record(name)["error"],
                 "operationDetails": {"subOperationType": "DeployService"},
                 "operationLog": None,

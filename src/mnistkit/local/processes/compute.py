@@ -7,14 +7,13 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 import traceback
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
@@ -22,11 +21,16 @@ from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
+from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
-from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.record import RunRecord, RunState, Transition
+from mnistkit.utils.clock import utc_now
+from mnistkit.utils.files import open_below
+from mnistkit.utils.interpreter import library_path, module_command, search_path
 from mnistkit.utils.lifetime import finish_at_exit
+from mnistkit.utils.redaction import redacted
 
 __all__ = ["ProcessCompute"]
 
@@ -36,6 +40,7 @@ _WORKER = "mnistkit.local.processes.worker"
 _CANCEL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
 _MAX_REMEMBERED = 1000
+_MAX_REPORT_BYTES = 1 << 20
 
 
 class ProcessCompute(FolderBackend):
@@ -107,12 +112,18 @@ class ProcessCompute(FolderBackend):
             self._order(worker, waiting, data, detach=detach)
         return tuple(self.get(run_id) for run_id in run_ids)
 
+    def get(self, run_id: str) -> RunRecord:
+        """Return the present record; see `ComputeBackend.get`."""
+        record = super().get(run_id)
+        return record if record.state.is_terminal else _Worker.completed(record)
+
     def cancel(self, run_id: str) -> None:
         """End the run, whichever process submitted it; see `ComputeBackend.cancel`."""
         state = self.get(run_id).state
         if state.is_terminal:
             return
         self._store.request_cancel(run_id)
+        self._store.wake_owner(run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
         while self._store.state(run_id) is RunState.QUEUED and time.monotonic() < deadline:
             if self.get(run_id).state.is_terminal:  # its owner is gone
@@ -130,7 +141,7 @@ class ProcessCompute(FolderBackend):
                 "grace": self._grace,
                 "memory": self._memory_limit,
                 "variables": job_environment(os.environ),
-                "path": _module_path(),
+                "path": search_path(),
             }
         )
         if detach:
@@ -185,19 +196,40 @@ class _Worker:
             cls._shared = None
         cls._lock = threading.Lock()
 
+    @classmethod
+    def completed(cls, record: RunRecord) -> RunRecord:
+        """Return the record of an unfinished run, with its end if the worker reports one that it can't record."""
+        worker = cls._shared
+        if worker is None:
+            return record
+        worker.read_reports()
+        error = worker.ended.get(record.id)
+        if error is None:
+            return record
+        return attrs.evolve(
+            record, transitions=(*record.transitions, Transition(RunState.FAILED, utc_now())), error=redacted(error)
+        )
+
     def __init__(self, root: Path) -> None:
-        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(_module_path())}
-        with (root / WORKER_LOG).open("ab") as log:
+        self.ended: dict[str, str] = {}
+        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(library_path())}
+        self._log = root / WORKER_LOG
+        with _opened_log(self._log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                [sys.executable, "-m", _WORKER],
+                module_command(_WORKER),  # the runs get the whole path: see "path" in an order
                 stdin=subprocess.PIPE,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 env=variables,
                 start_new_session=True,
             )
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        assert self._process.stdout is not None  # noqa: S101 - the same
         self._stdin = self._process.stdin
+        self._reports = self._process.stdout
+        self._unparsed = b""
+        self._reading = threading.Lock()
+        os.set_blocking(self._reports.fileno(), False)
         self._sending = threading.Lock()
         self._is_used = False
         self.owner = Owner.of(self._process.pid)
@@ -205,6 +237,18 @@ class _Worker:
     @property
     def is_alive(self) -> bool:
         return self._process.poll() is None
+
+    def read_reports(self) -> None:
+        """Read which runs ended without a record of that; also wake the worker, which a job may have stopped."""
+        if self._process.returncode is None:
+            processes.wake(self._process.pid)
+        with self._reading:
+            try:
+                data = os.read(self._reports.fileno(), _MAX_REPORT_BYTES)
+            except (OSError, ValueError):  # nothing has come, or it is closed
+                return
+            *lines, self._unparsed = (self._unparsed + data).split(b"\n")
+            self.ended.update((report["run"], report["error"]) for report in map(json.loads, lines))
 
     def send(self, **message: object) -> None:
         """Send an order.
@@ -226,15 +270,15 @@ class _Worker:
             self._process.terminate()
         with contextlib.suppress(OSError):
             self._stdin.close()
+        processes.wake(self._process.pid)
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
             self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
-
-
-def _module_path() -> list[str]:
-    """Return the folders of this process's modules, independent of the working directory."""
-    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - "" is the working directory
+            return
+        with contextlib.suppress(OSError):
+            if not self._log.stat().st_size:
+                self._log.unlink()
 
 
 class _Submissions:
@@ -275,9 +319,19 @@ def _is_wanted(root: Path, run_id: str) -> bool:
     """Return True if the run hasn't finished, and its cancellation wasn't requested."""
     store = RunStore(root)
     try:
-        return not store.read(run_id).state.is_terminal and not store.is_cancel_requested(run_id)
+        record = _Worker.completed(store.read(run_id))
+        return not record.state.is_terminal and not store.is_cancel_requested(run_id)
     except MnistkitError:
         return False
+
+
+def _opened_log(path: Path) -> IO[bytes]:
+    try:
+        return os.fdopen(open_below(path.parent, path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+    except OSError as error:
+        raise StorageError(
+            f"Can't write to {path}: {error.strerror or error}. Make room or make it writable."
+        ) from error
 
 
 def _forget() -> None:

@@ -9,6 +9,10 @@ objects, one a line, from its standard input:
 
 The end of its input is the end of the program that submitted the runs: those that weren't detached are ended. A pipe
 says so however that program dies, and it needs no file that a crash would leave behind.
+
+To another pipe it writes ``{"run": ID, "error": TEXT}`` for each run whose end can't be recorded, as on a full disk.
+Such an end is recorded when there is room again, at the latest when the dispatcher exits; if there is none by then, the
+record's owner is gone, which every reader takes for a failure.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ from mnistkit.utils.serialization import from_json
 __all__ = ["Dispatcher", "Order"]
 
 _PAUSE_SECONDS = 0.05
+_RETRY_SECONDS = 1.0
 _ABANDONED_ERROR = "The program that submitted it ended before it did."
 
 _log = logging.getLogger(__name__)
@@ -83,11 +88,43 @@ class _Task:
     pid: int | None = None
 
 
+@frozen
+class _Ending:
+    """How a run ended, to be recorded."""
+
+    store: RunStore
+    run_id: str
+    error: str
+    traceback: str | None
+
+    def record(self) -> None:
+        """Write it into the run's record, unless that has an end.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        if self.store.state(self.run_id).is_terminal:
+            return
+        if self.store.is_cancel_requested(self.run_id):
+            self.store.advance(self.run_id, RunState.CANCELED)
+        else:
+            self.store.advance(self.run_id, RunState.FAILED, error=self.error, traceback=self.traceback)
+
+
 class Dispatcher:
     """Reads orders from a file descriptor, and carries them out."""
 
-    def __init__(self, orders: int) -> None:
+    def __init__(self, orders: int, reports: int) -> None:
+        """Make one; nothing is read yet.
+
+        Args:
+            orders: The file descriptor to read orders from.
+            reports: The file descriptor to write to which runs ended without a record of that; not inherited by jobs.
+        """
         self._orders = orders
+        self._reports = reports
+        self._unrecorded: list[_Ending] = []
+        self._retry_at = 0.0
         self._text = b""
         self._tasks: dict[str, _Task] = {}
         self._statuses: dict[int, int] = {}
@@ -107,8 +144,11 @@ class Dispatcher:
             self._reap()
             if not self._is_connected:
                 self._abandon()
+            self._wake()
             self._drop_canceled()
             self._start()
+            self._retry()
+        self._retry(is_last=True)
 
     def _on_sigterm(self, *_: object) -> None:
         self._is_connected, self._is_terminated = False, True
@@ -146,9 +186,11 @@ class Dispatcher:
         self._statuses.update(processes.reap())
         # One at a time: while strays of one are ended, other supervisors may exit, and their statuses come meanwhile.
         while task := next((task for task in self._tasks.values() if task.pid in self._statuses), None):
-            if self._statuses.pop(task.pid or 0) != 0:
+            status = self._statuses.pop(task.pid or 0)
+            if status != 0:
                 self._end_strays()
-            self._end(task, "Its supervisor process was killed.")
+            how = "was killed" if os.WIFSIGNALED(status) else "failed, and wrote why into .worker.log"
+            self._end(task, f"Its supervisor process {how}.")
         self._statuses.clear()  # the others are orphans, whose process ids may be used again
 
     def _end_strays(self) -> None:
@@ -165,6 +207,12 @@ class Dispatcher:
 
         with contextlib.suppress(psutil.Error):
             processes.end_processes(strays, 0)
+
+    def _wake(self) -> None:
+        """Let supervisors go on that a job has stopped."""
+        for task in self._tasks.values():
+            if task.pid is not None:
+                processes.wake(task.pid)
 
     def _abandon(self) -> None:
         for task in list(self._tasks.values()):
@@ -206,10 +254,11 @@ class Dispatcher:
         limits = Limits(grace=task.order.grace, memory=task.order.memory, threads=max(threads, 1))
 
         def watch() -> None:
+            os.close(self._reports)
             os.environ.clear()
             os.environ.update(task.order.variables)
             sys.path[:] = task.order.path
-            supervise(task.store, task.runs, data, limits, train)
+            supervise(task.store, task.runs, data, limits, train, wakes_parent=True)
 
         task.pid = processes.fork_session(watch, outlives=True)
 
@@ -222,18 +271,34 @@ class Dispatcher:
             self._end(task, f"{type(error).__name__}: {error}")
 
     def _end(self, task: _Task, error: str, traceback: str | None = None) -> None:
-        """Record the end of each run of a task that hasn't finished."""
+        """Record the end of each run of a task that hasn't finished, or report what can't be recorded."""
         for run_id in task.runs:
+            ending = _Ending(task.store, run_id, error, traceback)
             try:
-                if task.store.state(run_id).is_terminal:
-                    continue
-                if task.store.is_cancel_requested(run_id):
-                    task.store.advance(run_id, RunState.CANCELED)
-                else:
-                    task.store.advance(run_id, RunState.FAILED, error=error, traceback=traceback)
-            except (OSError, MnistkitError):
-                _log.exception("could not keep the record of run %s", run_id)
+                ending.record()
+            except (OSError, MnistkitError) as problem:
+                self._unrecorded.append(ending)
+                self._report(run_id, f"{error.rstrip('.')}. That can't be recorded: {problem}. Make room.")
         del self._tasks[task.order.runs[0]]
+
+    def _report(self, run_id: str, error: str) -> None:
+        """Send the program that waits for a run the end that its record doesn't have."""
+        with contextlib.suppress(OSError):  # it may have ended
+            os.write(self._reports, json.dumps({"run": run_id, "error": error}).encode() + b"\n")
+
+    def _retry(self, *, is_last: bool = False) -> None:
+        """Record, once there is room again, what couldn't be recorded."""
+        if not self._unrecorded or (time.monotonic() < self._retry_at and not is_last):
+            return
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        for ending in list(self._unrecorded):
+            try:
+                ending.record()
+            except OSError:  # there is no room yet
+                continue
+            except MnistkitError:
+                _log.exception("could not keep the record of run %s", ending.run_id)
+            self._unrecorded.remove(ending)
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 __all__ = ["main"]
@@ -12,11 +13,14 @@ def main() -> None:
     """Carry out orders from standard input until it ends; see `mnistkit.local.processes.dispatcher`."""
     from mnistkit.local.processes.dispatcher import Dispatcher
 
+    # Standard output is for reports alone: what anything prints belongs in the log, and jobs don't inherit the pipe.
+    reports = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     gc.disable()  # imports make no garbage, and each collection would go through all of them
     _import_ahead()
     gc.freeze()
     gc.enable()
-    Dispatcher(sys.stdin.fileno()).run()
+    Dispatcher(sys.stdin.fileno(), reports).run()
 
 
 def _import_ahead() -> None:

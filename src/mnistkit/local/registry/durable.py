@@ -11,12 +11,12 @@ import errno
 import hashlib
 import os
 import shutil
-import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from mnistkit.utils import files
 from mnistkit.utils.files import FileInfo, sync
 
 __all__ = [
@@ -35,9 +35,7 @@ __all__ = [
 ]
 
 _CHUNK_BYTES = 1 << 20
-_PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
 _MAX_RECORD_BYTES = 64 << 20
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _NO_LINK_ERRNOS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -136,21 +134,8 @@ def remove_empty(path: Path) -> None:
 
 
 def read_regular(path: str | Path, max_bytes: int = _MAX_RECORD_BYTES) -> bytes:
-    """Return the content of a regular file, in time and memory that grow with its size.
-
-    Raises:
-        OSError: As from `open_regular`, or it is larger than ``max_bytes``.
-    """
-    descriptor = _opened(path)
-    try:
-        if os.fstat(descriptor).st_size > max_bytes:  # a sparse file of any size costs nothing to make
-            raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
-        pieces = []
-        while piece := os.read(descriptor, _PIECE_BYTES):
-            pieces.append(piece)
-    finally:
-        os.close(descriptor)
-    return b"".join(pieces)
+    """Return the content of a record; see `mnistkit.utils.files.read_regular`."""
+    return files.read_regular(path, max_bytes)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -159,7 +144,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: It can't be read, or is a link, a pipe, a device or a folder.
     """
-    return os.fdopen(_opened(path), "rb")
+    return os.fdopen(files.open_descriptor(path), "rb")
 
 
 def hash_file(path: Path) -> FileInfo:
@@ -191,14 +176,6 @@ def _write(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _opened(path: str | Path) -> int:
-    descriptor = os.open(path, _READ_FLAGS)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return descriptor
 
 
 def _remove_nested(path: Path) -> None:

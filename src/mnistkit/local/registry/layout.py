@@ -23,9 +23,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from mnistkit.errors import IntegrityError, InvalidNameError, MnistkitError, StorageError
+from mnistkit.errors import DataFormatError, IntegrityError, InvalidNameError, MnistkitError, StorageError
 from mnistkit.local.registry import durable as disk
 from mnistkit.registry.manifest import MANIFEST
+from mnistkit.utils.documents import parse_json
 
 __all__ = ["Layout", "Numbers"]
 
@@ -130,10 +131,10 @@ class Layout:
         """
         path = self.path("format.json")
         try:
-            layout = json.loads(disk.read_regular(path, _MAX_FORMAT_BYTES))
+            layout = parse_json(disk.read_regular(path, _MAX_FORMAT_BYTES), path)
         except (FileNotFoundError, NotADirectoryError):
             return
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, DataFormatError) as error:
             raise StorageError(f"Can't read {path}: {error}. It should hold {json.dumps(_FORMAT)}.") from error
         if layout != _FORMAT:
             raise StorageError(
@@ -260,8 +261,8 @@ class Layout:
         for alias in self.entries("models", name, "aliases"):
             for number in self.sequence(name, alias):
                 path = self.path("models", name, "aliases", alias) / f"{number:012d}.json"
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-                    found |= _numbers([str(json.loads(disk.read_regular(path))["version"])])
+                with contextlib.suppress(OSError, DataFormatError, KeyError, TypeError):
+                    found |= _numbers([str(parse_json(disk.read_regular(path), path)["version"])])
         return max(found, default=0)
 
     def _refuse_twins(self, parts: tuple[str, ...], what: str) -> None:

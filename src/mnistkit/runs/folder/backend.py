@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnistkit.data.source import DataSource
-from mnistkit.errors import MnistkitError, RunStateError, UsageError
+from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.backend import ComputeBackend
@@ -80,5 +80,10 @@ class FolderBackend(ComputeBackend):
             if isinstance(job, ScriptJob):
                 snapshot(job, self._store.folder(run_id))
         except (MnistkitError, OSError) as error:
-            self._store.advance(run_id, RunState.FAILED, error=f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            try:
+                self._store.advance(run_id, RunState.FAILED, error=reason)
+            except OSError as problem:
+                self._store.delete(run_id)
+                raise StorageError(f"Can't keep a new run in {self._root}: {reason} Make room.") from problem
         return run_id

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from mnistkit.utils.files import open_below
+
 __all__ = ["CappedLog"]
 
 _MIB = 1 << 20
@@ -16,10 +18,10 @@ _MIB = 1 << 20
 class CappedLog:
     """Keeps the head and the tail of a job's output in one file that only ever grows.
 
-    The head is appended to the file as it comes. What comes after it is kept in two unnamed files beside it, of which
-    the older one gives way: `finish` appends them, after one line that says how many bytes were left out, if any. A
-    line (it ends with a line feed or, as those of progress bars, with a carriage return) that is too long is cut, and
-    says so at its end. Memory stays within a few hundred KiB, whatever comes. For one thread.
+    The head is appended to the file as it comes. What comes after it is kept in two unnamed files in the run's folder,
+    of which the older one gives way: `finish` appends them, after one line that says how many bytes were left out, if
+    any. A line (it ends with a line feed or, as those of progress bars, with a carriage return) that is too long is
+    cut, and says so at its end. Memory stays within a few hundred KiB, whatever comes. For one thread.
 
     Attributes:
         path: The file.
@@ -31,14 +33,16 @@ class CappedLog:
         self,
         path: str | os.PathLike[str],
         *,
+        within: Path | None = None,
         head: int = 16 * _MIB,
         tail: int = 48 * _MIB,
         line: int = 64 * 1024,
     ) -> None:
-        """Open ``path`` for appending; it and its folder are created if need be.
+        """Open a file for appending; it and its folder are created if need be, and no symbolic link is followed.
 
         Args:
             path: The file. It grows by at most ``head + tail`` bytes and 1 KiB.
+            within: The run's folder, above it; None for the file's own folder.
             head: How many bytes to keep of the beginning.
             tail: How many bytes to keep of the end, at most; at least half as many, when there are more.
             line: How many bytes to keep of one line, not counting its end.
@@ -47,12 +51,17 @@ class CappedLog:
             OSError: The file can't be opened. Later errors are kept in ``error`` instead.
         """
         self.path = Path(path)
+        folder = within or self.path.parent
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.error: OSError | None = None
-        self._stream = self.path.open("ab", buffering=0)
+        # The job may put a link in place of the file or of its folder at any time: later writes go to what is open.
+        descriptor = open_below(
+            folder, self.path.relative_to(folder).as_posix(), os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        )
+        self._stream: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
         self._head_room = head
         self._head_end = b"\n"
-        self._tail = _Tail(self.path.parent, max(tail // 2, 1))
+        self._tail = _Tail(folder, max(tail // 2, 1))
         self._line_limit = line
         self._line = 0
 

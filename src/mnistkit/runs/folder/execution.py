@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -13,14 +14,18 @@ from pathlib import Path
 import attrs
 
 from mnistkit.data.fetching import DataFolder
+from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.child import Limits, Train
 from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.folder.supervisor import supervise
 from mnistkit.runs.record import RunRecord
+from mnistkit.utils.files import open_below
+from mnistkit.utils.interpreter import library_path, module_command, search_path
 
 __all__ = ["carry_out", "main"]
 
+_PAUSE_SECONDS = 0.2
 _TRAIN = "mnistkit.training:train"
 
 
@@ -55,22 +60,29 @@ def carry_out(
     for run_id in run_ids:
         store.folder(run_id)
     given = job_environment(os.environ) if variables is None else dict(variables)
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 - "" is the working directory
     order = {"root": str(root), "runs": list(run_ids), "data": attrs.asdict(data), "limits": attrs.asdict(limits)}
-    with (root / WORKER_LOG).open("ab") as log:
+    order |= {"path": search_path(), "train": train}
+    with os.fdopen(open_below(root, WORKER_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
         process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-m", __name__],
+            module_command(__name__),
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env={**given, "PYTHONPATH": path},
-            cwd=root,  # -m looks for modules here first: not in a folder of the user's
+            env={**given, "PYTHONPATH": os.pathsep.join(library_path())},
+            cwd=root,
             start_new_session=True,  # Ctrl-C in a terminal is for the caller, who ends it
         )
     try:
-        process.communicate(json.dumps({**order, "train": train}).encode())
+        assert process.stdin is not None  # noqa: S101 - it was asked for
+        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
+            stream.write(json.dumps(order).encode())
+        while process.poll() is None:
+            processes.wake(process.pid)  # the job may have stopped it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PAUSE_SECONDS)
     except BaseException:
         process.terminate()
+        processes.wake(process.pid)
         process.wait()
         raise
     return tuple(store.read(run_id) for run_id in run_ids)
@@ -79,6 +91,7 @@ def carry_out(
 def main() -> None:
     """Carry out what comes on standard input, as `carry_out` sends it."""
     order = json.load(sys.stdin)
+    sys.path[:] = order["path"]  # from here on the user's modules can be imported, such as an estimator of the job's
     module, _, function = order["train"].partition(":")
     train: Train = getattr(importlib.import_module(module), function)
     store, data = RunStore(Path(order["root"])), DataFolder(**order["data"])

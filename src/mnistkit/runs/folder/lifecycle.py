@@ -103,7 +103,7 @@ class RunLifecycle:
 
     def _last_lines(self) -> str:
         try:
-            with open_regular(self.log_file) as stream:
+            with open_regular(self.log_file, within=self.folder) as stream:
                 stream.seek(max(stream.seek(0, os.SEEK_END) - _MAX_TAIL_BYTES, 0))
                 text = stream.read().decode("utf-8", errors="backslashreplace")
         except FileNotFoundError:  # the job has removed it

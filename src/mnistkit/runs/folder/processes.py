@@ -26,6 +26,7 @@ __all__ = [
     "pass_signals",
     "reap",
     "thread_variables",
+    "wake",
 ]
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -106,6 +107,12 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
                 _signal(process, signal.SIGTERM)
                 _signal(process, signal.SIGCONT)  # one that is stopped can't end
         time.sleep(_PAUSE_SECONDS)
+
+
+def wake(pid: int) -> None:
+    """Let a process go on that a job has stopped; nothing happens to one that runs, or is gone."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def descendants() -> list[psutil.Process]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,10 +17,18 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
 from mnistkit.runs.context import RUN_FOLDER_VARIABLE
 from mnistkit.runs.folder.snapshot import CODE
-from mnistkit.utils.files import found_files
+from mnistkit.utils.files import found_files, open_below
 from mnistkit.utils.names import check_file
 
-__all__ = ["MAX_COLLECTED_BYTES", "MAX_FILES", "collect", "execute_script", "job_environment", "run_script"]
+__all__ = [
+    "MAX_COLLECTED_BYTES",
+    "MAX_FILES",
+    "appending_to_log",
+    "collect",
+    "execute_script",
+    "job_environment",
+    "run_script",
+]
 
 
 MAX_FILES = 10_000
@@ -28,7 +37,7 @@ MAX_FILES = 10_000
 MAX_COLLECTED_BYTES = 10 * 2**30
 """The most that they may hold, in bytes."""
 
-_MAX_LISTED = 20
+_MAX_LISTED_FILES = 20
 _GRACE_SECONDS = 5.0
 _PASSED_VARIABLES = frozenset(
     [
@@ -45,6 +54,7 @@ _PASSED_VARIABLES = frozenset(
         "TMP",
         "PYTHONPATH",
         "PYTHONHASHSEED",
+        "PYTHONSAFEPATH",
         "VIRTUAL_ENV",
         "CONDA_PREFIX",
         "LD_LIBRARY_PATH",
@@ -73,7 +83,7 @@ def run_script(
         log: Gets what the script writes, standard output and error together.
         should_stop: Called several times a second; once it returns True the script is ended.
     """
-    with log.open("ab") as output:
+    with appending_to_log(run_folder, log) as output:
         process = subprocess.Popen(  # noqa: S603 - running the user's script is the purpose
             _command(job, data_folder),
             cwd=run_folder / CODE,
@@ -133,7 +143,17 @@ def collect(run_folder: Path, log: Path) -> None:
             else:
                 count, total = count + 1, total + size
     if refused:
-        _note_refused(log, refused)
+        _note_refused(run_folder, log, refused)
+
+
+def appending_to_log(run_folder: Path, log: Path) -> FileIO:
+    """Open a run's log for appending: the file itself, whatever links a job has put in its place or its folder's.
+
+    Raises:
+        OSError: A link is in the way, or as the system says.
+    """
+    name = log.relative_to(run_folder).as_posix()
+    return FileIO(open_below(run_folder, name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -172,12 +192,11 @@ def _leads_away(path: Path, run_folder: Path) -> bool:
     return any(step.is_symlink() for step in (path, *path.parents) if run_folder in step.parents)
 
 
-def _note_refused(log: Path, refused: list[str]) -> None:
+def _note_refused(run_folder: Path, log: Path, refused: list[str]) -> None:
     lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
-    lines += [f"  {line}" for line in refused[:_MAX_LISTED]]
-    lines += [f"  and {len(refused) - _MAX_LISTED} more"] * (len(refused) > _MAX_LISTED)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with contextlib.suppress(OSError), open(os.open(log, flags, 0o666), "ab", buffering=0) as stream:  # noqa: PTH123 - of a descriptor
+    lines += [f"  {line}" for line in refused[:_MAX_LISTED_FILES]]
+    lines += [f"  and {len(refused) - _MAX_LISTED_FILES} more"] * (len(refused) > _MAX_LISTED_FILES)
+    with contextlib.suppress(OSError), appending_to_log(run_folder, log) as stream:
         stream.write(("\n".join(lines) + "\n").encode())
 
 
@@ -188,7 +207,11 @@ def _command(job: ScriptJob, data_folder: Path) -> list[str]:
 
 def _variables(job: ScriptJob, run_folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     own = job.environment.variables if job.environment else {}
-    return {**job_environment(os.environ), **(more or {}), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
+    variables = {**job_environment(os.environ), **(more or {}), **own, RUN_FOLDER_VARIABLE: str(run_folder)}
+    if variables.get("PYTHONSAFEPATH"):  # else Python puts the script's folder first by itself
+        folder = (run_folder / CODE / job.entry_script).parent
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), variables.get("PYTHONPATH", "")]))
+    return variables
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -199,6 +222,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     ):
         if process.poll() is None:
             _signal(process, number)
+            _signal(process, getattr(signal, "SIGCONT", number))  # one that is stopped can't end
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(grace)
     _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))  # what the script started and left behind

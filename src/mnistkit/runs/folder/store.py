@@ -23,21 +23,24 @@ import shutil
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import attrs
 from attrs import field, frozen
+from attrs.validators import ge, lt, min_len
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
+from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
-from mnistkit.utils.serialization import from_json, to_json
+from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]
 
@@ -46,6 +49,7 @@ _log = logging.getLogger(__name__)
 _JOB = "job.json"
 _RECORD = "record.json"
 _LOG = "logs/std_log.txt"
+_MAX_PID = 1 << 31
 
 WORKER_LOG = ".worker.log"
 """Beside the run folders: what the process that runs them says of itself, which should be nothing."""
@@ -57,7 +61,7 @@ ELSEWHERE = "(elsewhere)"
 
 @frozen(kw_only=True)
 class Owner:
-    """Who changes the record of a run: a process with what it starts, or something elsewhere.
+    """The owner of a run's record, which alone changes it: a process with what it starts, or something elsewhere.
 
     Attributes:
         host: The host of the process; `ELSEWHERE` for an owner that no process stands for, such as a task of a cluster.
@@ -67,7 +71,7 @@ class Owner:
     """
 
     host: str
-    pid: int
+    pid: int = field(validator=[ge(0), lt(_MAX_PID)])
     started: float
 
     @classmethod
@@ -100,7 +104,7 @@ class _Status:
     """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
 
     data: str
-    transitions: tuple[Transition, ...]
+    transitions: tuple[Transition, ...] = field(validator=min_len(1))
     owner: Owner
     error: str | None = None
     traceback: str | None = None
@@ -183,8 +187,7 @@ class RunStore:
         Raises:
             DataFormatError: It can't be understood.
         """
-        path = self.folder(run_id) / _JOB
-        job: Job = from_json(path.read_bytes(), Job, path)
+        job: Job = _read(self.folder(run_id) / _JOB, Job)
         return job
 
     def log_file(self, run_id: str) -> Path:
@@ -242,8 +245,25 @@ class RunStore:
         (folder / "outputs").mkdir(exist_ok=True)
 
     def request_cancel(self, run_id: str) -> None:
-        """Request the end of a run: leave the file that says so."""
-        (self.folder(run_id) / CANCEL_FILE).touch()
+        """Request the end of a run: leave the file that says so.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        path = self.folder(run_id) / CANCEL_FILE
+        try:
+            path.touch()
+        except OSError as error:
+            raise StorageError(
+                f"Can't write {path}, which requests the end of the run: {error.strerror or error}. Make room, or make "
+                "its folder writable."
+            ) from error
+
+    def wake_owner(self, run_id: str) -> None:
+        """Let the process that owns a run go on, in case the run's job has stopped it."""
+        owner = _read_status(self.folder(run_id)).owner
+        if owner.pid > 0 and owner.host == socket.gethostname() and not owner.is_gone():
+            wake(owner.pid)
 
     def state(self, run_id: str) -> RunState:
         """Return the recorded state. For the owner; others call `read`."""
@@ -316,7 +336,7 @@ class RunStore:
         if characters > start:
             characters = position = 0
         try:
-            with open_regular(folder / _LOG) as stream:
+            with open_regular(folder / _LOG, within=folder) as stream:
                 stream.seek(position)
                 data = stream.read()
         except FileNotFoundError:
@@ -362,9 +382,20 @@ def _me(pid: int) -> Owner:
 
 
 def _read_status(folder: Path) -> _Status:
-    with open_regular(folder / _RECORD) as stream:
-        status: _Status = from_json(stream.read(), _Status, folder / _RECORD)
+    status: _Status = _read(folder / _RECORD, _Status)
     return status
+
+
+def _read(path: Path, as_type: Any) -> Any:
+    """Read a file that a job could have replaced by anything.
+
+    Raises:
+        DataFormatError: It isn't what mnistkit wrote.
+    """
+    try:
+        return read_json(path, as_type)
+    except OSError as error:
+        raise DataFormatError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def _observed(folder: Path) -> _Status:

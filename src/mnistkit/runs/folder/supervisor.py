@@ -28,7 +28,15 @@ _CHUNK_BYTES = 1 << 16
 _MAX_PIPE_BYTES = 1 << 20  # Linux gives 64 KiB, and at most this much to a user who wants more
 
 
-def supervise(store: RunStore, run_ids: Sequence[str], data: DataFolder, limits: Limits, train: Train) -> None:
+def supervise(
+    store: RunStore,
+    run_ids: Sequence[str],
+    data: DataFolder,
+    limits: Limits,
+    train: Train,
+    *,
+    wakes_parent: bool = False,
+) -> None:
     """Bring runs to their ends, one after another, with as many attempts as their jobs allow.
 
     Call it in the main thread of a process that does nothing else: it takes over the runs, collects every child, and
@@ -41,10 +49,11 @@ def supervise(store: RunStore, run_ids: Sequence[str], data: DataFolder, limits:
         data: The data of all of them.
         limits: What each of them may use.
         train: Carries out a training job: `mnistkit.training.train`.
+        wakes_parent: Whether to let the parent go on when it is stopped: not for a parent that a user may stop.
     """
     processes.adopt_orphans()
     runs = [RunLifecycle(store, run_id) for run_id in run_ids]
-    parent = _ParentWatch()
+    parent = _ParentWatch(wakes_parent=wakes_parent)
     while left := [run for run in runs if not run.is_over]:
         _Session(left, data, limits, parent, train).run()
 
@@ -56,14 +65,21 @@ class _ParentWatch:
     killed with the parent as its own child is, but compares the parent's process id on every look, as any system can.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wakes_parent: bool) -> None:
         self._parent = os.getppid()
+        self._wakes_parent = wakes_parent
         self._is_terminated = False
         signal.signal(signal.SIGTERM, self._on_sigterm)
 
     @property
     def is_gone(self) -> bool:
-        return self._is_terminated or os.getppid() != self._parent
+        if self._is_terminated or os.getppid() != self._parent:
+            return True
+        # A job can stop (SIGSTOP) any process of its user. The dispatcher and its supervisors wake each other, so that
+        # timeouts and cancellations work as long as one of them runs.
+        if self._wakes_parent:
+            processes.wake(self._parent)
+        return False
 
     def _on_sigterm(self, *_: object) -> None:
         self._is_terminated = True
@@ -116,7 +132,7 @@ class _Session:
         self._result: dict[str, Any] | None = None
         self._exit_by = float("inf")
         self._is_concluded = False
-        self._log = CappedLog(run.log_file)
+        self._log = CappedLog(run.log_file, within=run.folder)
         run.begin()
         if run.attempts > 1:
             self._log.write(f"--- attempt {run.attempts} ---\n".encode())

@@ -1,0 +1,1 @@
+"""Models in a workspace, for both SDKs: versions with manifests, and the event log of each model."""

@@ -1,0 +1,1 @@
+"""Jobs on their way into a workspace and runs in it, for both SDKs."""

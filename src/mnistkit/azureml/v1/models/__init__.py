@@ -1,1 +1,0 @@
-"""What a registry in the workspace is made of: records, files, and the history of each model."""

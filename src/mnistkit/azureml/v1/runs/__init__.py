@@ -1,1 +1,0 @@
-"""Jobs on their way into the workspace, and what it tells of them from then on."""

@@ -1,0 +1,222 @@
+"""Runs jobs on a cluster of an Azure ML workspace, through the SDK v2."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+from attrs import frozen
+
+from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
+from mnistkit.azureml.environments import NodeEnvironment, node_environment
+from mnistkit.azureml.runs.compute import WorkspaceCompute, check_job
+from mnistkit.azureml.runs.pending import duration_seconds
+from mnistkit.azureml.runs.staging import ENTRY, needs_data
+from mnistkit.azureml.v2.cluster import Cluster
+from mnistkit.azureml.v2.history import SdkHistory
+from mnistkit.azureml.v2.submission import SdkSubmitter, command_line
+from mnistkit.azureml.v2.workspace import Connection
+from mnistkit.data.source import DataSource
+from mnistkit.errors import UsageError
+from mnistkit.jobs.job import Job
+
+__all__ = ["AmlCompute", "Plan"]
+
+
+@frozen(kw_only=True)
+class Plan:
+    """The request that `AmlCompute.submit` would send.
+
+    Attributes:
+        cluster: The cluster to run on; None for serverless compute.
+        environment: The node's requirements.
+        command: The command line on the node.
+        data: The uri of the data; None if the job reads none.
+        mode: How the data reaches the node.
+        max_run_duration_seconds: The run's time limit.
+    """
+
+    cluster: ClusterSettings | None
+    environment: NodeEnvironment
+    command: str
+    data: str | None
+    mode: Literal["mount", "download"]
+    max_run_duration_seconds: int
+
+
+class AmlCompute(WorkspaceCompute):
+    """Runs jobs on a cluster of an Azure ML workspace, or serverless, and finds them there from any process.
+
+    The runs' records, logs, metrics and files are the workspace's; nothing is kept on this machine. A job that fits on
+    a node starts when one is free, so a sweep is as parallel as the cluster is large. Making one does no I/O: the
+    workspace is connected to when it is first needed.
+    """
+
+    def __init__(
+        self,
+        workspace: Any = None,
+        *,
+        name: str | None = None,
+        vm_size: str | None = None,
+        min_nodes: int | None = None,
+        max_nodes: int | None = None,
+        idle_seconds: int = 120,
+        serverless: bool = False,
+        mode: Literal["mount", "download"] = "mount",
+        max_run_duration_seconds: int = 24 * 3600,
+        seconds: float | None = None,
+    ) -> None:
+        """Choose the cluster, and its settings if it is to be created.
+
+        Args:
+            workspace: What `connect` returns, or a `Connection`; None for ``connect()`` when it is first needed.
+            name: The cluster's; None for ``AML_COMPUTE_CLUSTER_NAME``, else ``"cpu-cluster"``.
+            vm_size: The machine type; None for ``AML_COMPUTE_CLUSTER_SKU``, else ``"STANDARD_D2_V2"``.
+            min_nodes: Machines that always exist; None for ``AML_COMPUTE_CLUSTER_MIN_NODES``, else 0.
+            max_nodes: The largest number of machines; None for ``AML_COMPUTE_CLUSTER_MAX_NODES``, else 4.
+            idle_seconds: Seconds without work after which a machine is released.
+            serverless: Use a machine of Azure's for each job, and no cluster.
+            mode: ``"mount"`` or ``"download"``: how the node gets the data.
+            max_run_duration_seconds: The time limit of a run whose job has no ``timeout``.
+            seconds: The deadline of one call to Azure; None for two minutes.
+
+        Raises:
+            InvalidNameError: Azure doesn't take the cluster's name.
+            ConfigError: An environment variable isn't a number.
+            UsageError: A number, the machine type or the mode is invalid.
+        """
+        if mode not in {"mount", "download"}:
+            raise UsageError(f"mode={mode!r}: use 'mount' or 'download'.")
+        if max_run_duration_seconds < 1:
+            raise UsageError(f"max_run_duration_seconds={max_run_duration_seconds}: use at least 1.")
+        settings = ClusterSettings.of(
+            name=name, vm_size=vm_size, min_nodes=min_nodes, max_nodes=max_nodes, idle_seconds=idle_seconds
+        )
+        self._connection = Connection.of(workspace)
+        self._cluster = Cluster(self._connection, settings, seconds)
+        self._is_serverless = serverless
+        history = SdkHistory(self._connection, seconds)
+        target = None if serverless else self._cluster.target
+        self._sdk_submitter = SdkSubmitter(
+            self._connection, history, target, settings.vm_size, mode, max_run_duration_seconds, seconds
+        )
+        super().__init__(history, self._sdk_submitter)
+
+    @classmethod
+    def from_home(
+        cls,
+        home: str | os.PathLike[str],
+        *,
+        config: str | None = None,
+        workspace: Any = None,
+        resource_group: str | None = None,
+        subscription_id: str | None = None,
+        credentials: str | None = None,
+        name: str | None = None,
+        vm_size: str | None = None,
+        min_nodes: int | None = None,
+        max_nodes: int | None = None,
+        idle_seconds: int = 120,
+        serverless: bool = False,
+        mode: Literal["mount", "download"] = "mount",
+        max_run_duration_seconds: int = 24 * 3600,
+    ) -> AmlCompute:
+        """Return the backend of a configuration file; ``home`` isn't used: the workspace keeps all.
+
+        Args:
+            home: The folder for files on this machine; unused.
+            config: As in `mnistkit.azureml.v2.workspace.connect`.
+            workspace: The name there; or what it returns.
+            resource_group: As there.
+            subscription_id: As there.
+            credentials: As there.
+            name: As in `AmlCompute`, like what follows.
+            vm_size: As there.
+            min_nodes: As there.
+            max_nodes: As there.
+            idle_seconds: As there.
+            serverless: As there.
+            mode: As there.
+            max_run_duration_seconds: As there.
+        """
+        del home
+        if workspace is None or isinstance(workspace, str):
+            workspace = Connection(
+                config=config,
+                name=workspace,
+                resource_group=resource_group,
+                subscription_id=subscription_id,
+                credentials=credentials,
+            )
+        return cls(
+            workspace,
+            name=name,
+            vm_size=vm_size,
+            min_nodes=min_nodes,
+            max_nodes=max_nodes,
+            idle_seconds=idle_seconds,
+            serverless=serverless,
+            mode=mode,
+            max_run_duration_seconds=max_run_duration_seconds,
+        )
+
+    @property
+    def client(self) -> Any:
+        """The SDK's ``MLClient``; connects if need be."""
+        return self._connection.client
+
+    @property
+    def settings(self) -> ClusterSettings:
+        """The cluster's settings, as used if it is created."""
+        return self._cluster.settings
+
+    def ensure(
+        self, *, timeout: float = 1200.0, progress: Callable[[ClusterStatus], None] | None = None
+    ) -> ClusterStatus:
+        """Reuse the cluster of that name, or create it, and wait until it is ready. Idempotent.
+
+        Args:
+            timeout: Maximum number of seconds to wait; creation takes Azure some minutes.
+            progress: Called with the status whenever it changes; it is logged as well.
+
+        Raises:
+            UsageError: The region has no such machine type, the name is taken by something else, or there is no
+                cluster, as compute is serverless.
+            QuotaError: The subscription has too little quota for it.
+            ServiceError: It couldn't be provisioned; the message has Azure's errors.
+            ServiceTimeoutError: It isn't ready in time; Azure continues.
+        """
+        if self._is_serverless:
+            raise UsageError("serverless=True: there is no cluster to create. Submit a job.")
+        return self._cluster.ensure(timeout=timeout, progress=progress)
+
+    def status(self) -> ClusterStatus:
+        """Return the cluster's status, with the machines that exist and cost.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        return self._cluster.status()
+
+    def delete(self) -> None:
+        """Delete the cluster; its runs stay. Idempotent; it is gone some minutes later."""
+        self._cluster.delete()
+
+    def plan(self, job: Job, data: DataSource) -> Plan:
+        """Return the request that `submit` would send for the job. Nothing is sent.
+
+        Raises:
+            SpecError: As `submit`.
+            NotFoundError: As `submit`.
+        """
+        check_job(job)
+        submitter, has_data = self._sdk_submitter, needs_data(job)
+        return Plan(
+            cluster=None if self._is_serverless else self.settings,
+            environment=node_environment(job),
+            command=command_line(ENTRY[job.kind], has_data=has_data),
+            data=data.uri if has_data else None,
+            mode=submitter.mode,
+            max_run_duration_seconds=duration_seconds(job, submitter.max_seconds),
+        )

@@ -1,0 +1,63 @@
+"""The models of a workspace through the SDK v2, as a `ModelRegistry`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mnistkit.azureml.models.registry import StoredRegistry
+from mnistkit.azureml.v2.models import WorkspaceModels
+from mnistkit.azureml.v2.workspace import Connection
+
+__all__ = ["WorkspaceRegistry"]
+
+
+class WorkspaceRegistry(StoredRegistry):
+    """The models of an Azure ML workspace; see `mnistkit.azureml.models.registry.StoredRegistry`.
+
+    Through the SDK v2 a deleted version is archived: it is gone for mnistkit, its number is never used again, and its
+    files stay in the workspace's storage.
+
+    Args:
+        workspace: What `connect` returns, or a `Connection`; None to connect when it is needed, to what
+            ``config.json`` names.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, workspace: Any = None) -> None:
+        super().__init__(WorkspaceModels(Connection.of(workspace)))
+
+    @classmethod
+    def from_home(
+        cls,
+        home: str | os.PathLike[str],
+        *,
+        config: str | None = None,
+        workspace: Any = None,
+        resource_group: str | None = None,
+        subscription_id: str | None = None,
+        credentials: str | None = None,
+    ) -> WorkspaceRegistry:
+        """Return the registry ``"workspace"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
+
+        Args:
+            home: The folder for files on this machine; unused.
+            config: As in `mnistkit.azureml.v2.workspace.connect`.
+            workspace: The name there; or what it returns.
+            resource_group: As there.
+            subscription_id: As there.
+            credentials: As there.
+        """
+        del home
+        if workspace is not None and not isinstance(workspace, str):
+            return cls(workspace)
+        return cls(
+            Connection(
+                config=config,
+                name=workspace,
+                resource_group=resource_group,
+                subscription_id=subscription_id,
+                credentials=credentials,
+            )
+        )

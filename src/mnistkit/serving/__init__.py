@@ -1,0 +1,13 @@
+"""A registered model behind HTTP. Needs the extra ``serve``."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "limits": ["ServerLimits"],
+        "server": ["ModelServer"],
+    },
+)

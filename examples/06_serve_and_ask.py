@@ -26,9 +26,7 @@ def main() -> None:
     with trainer.serve("sklearn_mnist@champion", port=0, poll_seconds=0.2) as server:
         print("right by", *right(server.url, body, test.y))
         promote(trainer.models, "sklearn_mnist:2", "champion")
-        while (
-            server.version.id != "sklearn_mnist:2"
-        ):  # loaded and verified meanwhile
+        while server.version.id != "sklearn_mnist:2":  # loaded and verified meanwhile
             time.sleep(0.1)
         print("right by", *right(server.url, body, test.y))
 

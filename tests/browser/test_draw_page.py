@@ -137,7 +137,7 @@ def test_clear_and_undo(visit: Callable[..., Any]) -> None:
     draw(page, THREE)
     expect_label(page, "3")
     page.click("#undo")
-    page.wait_for_function("document.getElementById('label').textContent !== '3'")
+    page.wait_for_function("() => document.getElementById('label').textContent !== '3'")
     page.click("#clear")
     expect_label(page, NOTHING)
     assert page.is_hidden("#seen-part")

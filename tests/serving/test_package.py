@@ -85,10 +85,10 @@ def test_the_requirements_are_those_of_the_core_and_of_serving(package: Path) ->
     serve = re.search(r"^serve = \[(.*?)\]", text, re.MULTILINE)
     assert core
     assert serve
-    needed = set(re.findall(r'"([a-z-]+)>=', core[1] + serve[1]))
+    needed = set(re.findall(r'"([a-z0-9-]+)>=', core[1] + serve[1]))
     assert needed | {"pillow", "scipy"} == set(PACKAGE_REQUIREMENTS)
     lines = (package / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert all(re.fullmatch(r"[a-z-]+==[0-9][0-9a-z.]*", line) for line in lines), lines
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines), lines
     conda = (package / "conda.yaml").read_text(encoding="utf-8")
     assert all(f"      - {line}\n" in conda for line in lines)
     assert not [file for file in package.rglob("*") if "$" in file.name or file.suffix == ".pyc"]

@@ -86,7 +86,9 @@ def package_model(
             "pip": "\n".join(f"      - {requirement}" for requirement in requirements),
         }
         for name in _TEMPLATES:
-            text = files("mnistkit.serving").joinpath("package_files", f"{name}.txt").read_text(encoding="utf-8")
+            text = (
+                files("mnistkit.serving").joinpath("package_files").joinpath(f"{name}.txt").read_text(encoding="utf-8")
+            )
             (partial / name).write_text(Template(text).substitute(values), encoding="utf-8")
     return folder
 

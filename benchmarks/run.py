@@ -30,6 +30,7 @@ BENCHMARKS = {
     "training": "training.results",
     "peers": "peers.results",
     "growth": "growth.results",
+    "serving": "serving.results",
 }
 LONG = {"peers-long": "peers.long_results", "growth-long": "growth.long_results"}
 _PEERS = ("torch", "scikit-learn-intelex", "isal", "blake3", "mlflow-skinny")

@@ -116,7 +116,7 @@ def _registry(folder: Path, name: str) -> Victim:
             assert [version.version for version in registry.versions("good")] == [1]
 
     looks = (
-        lambda: registry.names(),
+        registry.names,
         lambda: registry.versions("bad"),
         lambda: registry.get("bad"),
         lambda: registry.aliases("bad"),

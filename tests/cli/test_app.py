@@ -22,7 +22,18 @@ VERBS = {
     (): ["data", "train", "sweep", "runs", "models", "score", "serve", "doctor"],
     ("data",): ["list", "fetch", "info", "show"],
     ("runs",): ["list", "show", "logs", "cancel", "download", "delete"],
-    ("models",): ["list", "show", "register", "promote", "history", "rollback", "download", "verify", "delete"],
+    ("models",): [
+        "list",
+        "show",
+        "register",
+        "promote",
+        "history",
+        "rollback",
+        "download",
+        "verify",
+        "package",
+        "delete",
+    ],
 }
 
 

@@ -19,7 +19,7 @@ Program = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 VERBS = {
-    (): ["data", "train", "sweep", "runs", "models", "score", "serve", "doctor"],
+    (): ["data", "train", "sweep", "runs", "models", "predict", "serve", "doctor"],
     ("data",): ["list", "fetch", "info", "show"],
     ("runs",): ["list", "show", "logs", "cancel", "download", "delete"],
     ("models",): [

@@ -49,7 +49,7 @@ class Failure:
 
 @frozen(kw_only=True, eq=False)
 class Predictions:
-    """What a model predicts for some images.
+    """Predictions of a model for some images.
 
     Attributes:
         model: The model, for people.

@@ -12,7 +12,7 @@ import attrs
 
 from mnistkit import plugins
 from mnistkit.config import Config, find_config, home_folder
-from mnistkit.data.arrays import source_of
+from mnistkit.data.arrays import Data, source_of
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.data.source import DataSource
@@ -23,9 +23,7 @@ from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
 from mnistkit.jobs.spec import ModelSpec, check_classifier
-from mnistkit.models.raw import raw_pipeline
 from mnistkit.registry.loading import load_model
-from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.backend import ComputeBackend
@@ -40,9 +38,6 @@ from mnistkit.sweeps.sweep import Sweep
 from mnistkit.utils.names import check_name
 
 __all__ = ["Trainer"]
-
-Data = str | DataSource | Dataset | tuple[Any, ...]
-"""What a trainer takes as data: a uri, a source, a dataset, ``(X, y)`` or ``(X_train, y_train, X_test, y_test)``."""
 
 
 class Trainer:
@@ -301,29 +296,22 @@ class Trainer:
     ) -> Any:  # fmt: skip
         """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
-        With ``raw`` it comes as a Pipeline that takes images or rows of pixels as they are, 0 to 255; without it the
-        classifier takes rows of 0 to 1. Takes the other arguments of `mnistkit.load_model`, and raises the same errors.
+        Takes the arguments of `mnistkit.load_model`, and raises the same errors.
         """
-        version = resolve_model(self.models, ref) if isinstance(ref, str) else ref
-        model = load_model(
-            self.models, version, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
-            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
+        return load_model(
+            self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
+            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
         )  # fmt: skip
-        return raw_pipeline(model, version.input) if raw else model
 
     def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
-        """Predict images of any form, prepared as the model's training data was.
+        """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
 
-        Args:
-            images: Arrays, tables or lists of pixels, 0 to 255 or 0 to 1, taken as they are; the path of an image file,
-                a ``.npy`` file or a folder, or a pattern; Pillow images; a list of these; a split, or a dataset.
-            model: A run, a reference such as ``name@champion``, a version, or a fitted classifier; None for the newest
-                version of the configured name, ``sklearn_mnist`` by default.
-            proba: Also return the probabilities.
+        ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
+        folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
+        version of the configured name.
 
         Raises:
-            DataFormatError: An array isn't one of images of the model's size. A file that can't be read is among
-                `Predictions.failures`, unless there are no others.
+            DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
             NotFoundError: There is no such model or file.
             UnsafeModelError: Loading the model could run code: give what `load` returned.
         """

@@ -87,6 +87,16 @@ def test_arrays_that_are_no_dataset_are_refused(
         Dataset.from_arrays(*arguments, **options)
 
 
+def test_dark_images_are_noted(caplog: pytest.LogCaptureFixture) -> None:
+    """Masks of 0 and 1 are taken as they are, with a warning that has the brightest value."""
+    made = Dataset.from_arrays((X > 99).astype(np.uint8), Y)
+    assert made.train.images.max() == 1
+    assert "the brightest pixel of X_train is 1 of 255" in caplog.text
+    caplog.clear()
+    assert Dataset.from_arrays(X > 99, Y).train.images.max() == 255
+    assert not caplog.text
+
+
 def test_gaps_and_other_shapes_can_be_named() -> None:
     """With class names a label may have no example; with a shape flat rows needn't be squares."""
     made = Dataset.from_arrays(X.reshape(30, 16), Y * 2, class_names=list("abcde"), shape=(2, 8))

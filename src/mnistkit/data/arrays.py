@@ -15,7 +15,10 @@ from mnistkit.errors import ChecksumError, NotFoundError, StorageError, UsageErr
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
 from mnistkit.utils.serialization import to_json
 
-__all__ = ["ArraySource", "source_of"]
+__all__ = ["ArraySource", "Data", "source_of"]
+
+Data = str | DataSource | Dataset | tuple[Any, ...]
+"""What a trainer takes as data: a uri, a source, a dataset, ``(X, y)`` or ``(X_train, y_train, X_test, y_test)``."""
 
 _N_ARRAYS = (2, 4)
 
@@ -93,8 +96,7 @@ def _place(path: Path, data: bytes) -> None:
         write_atomically(path, data)
     except OSError as error:
         raise StorageError(
-            f"Can't write {path}: {error.strerror or error}. Make it writable, or set MNISTKIT_CACHE "
-            "to a folder that is."
+            f"Can't write {path}: {error.strerror or error}. Make it writable, or set MNISTKIT_CACHE to another."
         ) from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import DTypeLike, NDArray
 
-from mnistkit.data.conversion import as_images, as_labels
+from mnistkit.data.conversion import as_images, as_labels, check_brightness
 from mnistkit.data.decompressed import DECODED, tidy
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.layout import ROLES, find_idx_files, idx_name
@@ -221,6 +221,7 @@ class Dataset:
         if X_test is not None:
             images.append(as_images(X_test, images[0].shape[1:], name="X_test"))
             labels.append(y_test)
+        check_brightness(images[0], "X_train")
         columns, names = as_labels(labels, class_names, names=("y_train", "y_test")[: len(labels)])
         splits = [Split(images=x, labels=y) for x, y in zip(images, columns, strict=True)]
         if len(splits) == 1:

@@ -229,8 +229,8 @@ def test_the_process_survives_and_stays_small(
                 assert 400 <= client.post("/predict", forged_png(3000, 3000), "image/png").status < 500
         return int(psutil.Process().memory_info().rss)
 
-    before = burst(200)
-    after = burst(800)
+    before = burst(1200)  # each of the server's threads has had the largest of them by then
+    after = burst(400)
     assert after - before < 64 << 20
     assert client.post("/score", score([ROW])).status == 200
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

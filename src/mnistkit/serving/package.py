@@ -25,7 +25,7 @@ MODEL_FOLDER: Final = "model"
 """The folder of the model's files within a package."""
 
 VERSION_FILE: Final = "version.json"
-"""What was registered, beside the model's folder."""
+"""The file with the registered version, beside the model's folder."""
 
 
 class PackageRegistry(ModelRegistry):

@@ -30,7 +30,7 @@ PACKAGE_REQUIREMENTS: Final = (
     "attrs", "cattrs", "flask", "joblib", "lazy-loader", "markupsafe", "numpy", "pillow", "platformdirs", "psutil",
     "scikit-learn", "scipy", "skops", "tomli", "urllib3", "waitress",
 )  # fmt: skip
-"""What a package installs: the requirements of mnistkit's core and of serving."""
+"""The packages that a package installs: the requirements of mnistkit's core and of serving."""
 
 _TEMPLATES = ("score.py", "serve.py", "Dockerfile", "README.md", "conda.yaml")
 _UNUSED_ROOMS = ("__pycache__", "*.pyc", "azureml", "cli", "emulator", "plots", "reports", "sweeps", "testing")

@@ -42,7 +42,6 @@ RUN_FILES = ("job.json", "record.json", "metrics.jsonl", "tags.jsonl", f"outputs
 REGISTRY_FILES = (
     "format.json",
     "models/bad/versions/1/manifest.json",
-    "models/bad/versions/1/probe.json",
     "models/bad/aliases/champion/000000000001.json",
 )
 OTHER_FILES = ("mnistkit.toml", "pyproject.toml", "config.json", "dataset.json")
@@ -116,7 +115,7 @@ def _registry(folder: Path, name: str) -> Victim:
             assert [version.version for version in registry.versions("good")] == [1]
 
     looks = (
-        lambda: registry.names(),
+        registry.names,
         lambda: registry.versions("bad"),
         lambda: registry.get("bad"),
         lambda: registry.aliases("bad"),

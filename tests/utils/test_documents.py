@@ -76,7 +76,8 @@ def test_strange_json_is_refused(document: str | bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ['"\\ud83d\\ude00"', "1e308", "[" * 64 + "]" * 64, "1" + "0" * 300, '"e123"', '"1e999"', "[1.5, null, true]"]
+    "document",
+    ['"\\ud83d\\ude00"', "1e308", "[" * 64 + "]" * 64, "1" + "0" * 300, '"e123"', '"1e999"', "[1.5, null]"],
 )
 def test_documents_at_the_limits_are_read(document: str) -> None:
     """Pairs of halves, the largest numbers, text that looks like a number."""

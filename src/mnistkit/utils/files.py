@@ -21,6 +21,7 @@ from mnistkit.errors import StorageError
 
 __all__ = [
     "FileInfo",
+    "copy_below",
     "ensure_folder",
     "file_info",
     "found_files",
@@ -205,6 +206,39 @@ def read_regular(path: str | Path, max_bytes: int, *, follow: bool = False) -> b
     if room <= 0:  # it grew meanwhile
         raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
     return b"".join(pieces)
+
+
+def copy_below(root: Path, name: str, target: Path) -> None:
+    """Copy a regular file that a job left below ``root`` to a new file; what is a hole in it stays one.
+
+    Raises:
+        FileNotFoundError: It isn't there, or a link, a pipe or a device is in its place or in its path.
+        OSError: As the system says.
+    """
+    with open_regular(root / name, within=root) as source, target.open("xb") as copy:
+        size, position = os.fstat(source.fileno()).st_size, 0
+        while position < size:
+            start, end = _data_after(source.fileno(), position, size)
+            source.seek(start)
+            copy.seek(start)
+            while start < end and (chunk := source.read(min(_CHUNK, end - start))):
+                copy.write(chunk)
+                start += len(chunk)
+            position = end
+        copy.truncate(size)
+
+
+def _data_after(descriptor: int, position: int, size: int) -> tuple[int, int]:
+    """Return where the next data of a file begins and ends: a sparse file of any size costs nothing to make."""
+    if not hasattr(os, "SEEK_DATA"):
+        return position, size
+    try:
+        start = os.lseek(descriptor, position, os.SEEK_DATA)
+        return start, os.lseek(descriptor, start, os.SEEK_HOLE)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # there is a hole up to the end
+            return size, size
+        return position, size
 
 
 def write_atomically(path: Path, data: bytes) -> None:

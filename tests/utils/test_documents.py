@@ -97,8 +97,8 @@ def test_strange_toml_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"number": True}, {"number": 1.0}, {"number": "1"}, {"share": "nan"}, {"share": True}, {"share": None}, {"text": 1},
-     {"text": None}, {"flag": 1}, {"flag": "no"}, {"more": 1}]
+    [{"number": True}, {"number": 1.0}, {"number": "1"}, {"share": "nan"}, {"share": True}, {"share": None},
+     {"text": 1}, {"text": None}, {"flag": 1}, {"flag": "no"}, {"more": 1}]
 )  # fmt: skip
 def test_values_of_other_types_are_refused(change: dict[str, Any]) -> None:
     """Nothing is converted silently."""

@@ -15,7 +15,7 @@ from attrs import frozen
 import mnistkit
 from mnistkit.errors import DataFormatError
 from mnistkit.utils.documents import json_lines, parse_json, parse_toml, read_text
-from mnistkit.utils.files import open_below, read_regular
+from mnistkit.utils.regular import open_below, read_regular
 from mnistkit.utils.serialization import from_json, read_json
 
 SOURCE = Path(mnistkit.__file__).parent

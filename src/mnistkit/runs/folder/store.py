@@ -38,9 +38,10 @@ from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import copy_below, ensure_folder, open_regular, regular_files, write_atomically
+from mnistkit.utils.files import ensure_folder, regular_files, write_atomically
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
+from mnistkit.utils.regular import copy_below, open_regular
 from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]

@@ -42,7 +42,6 @@ RUN_FILES = ("job.json", "record.json", "metrics.jsonl", "tags.jsonl", f"outputs
 REGISTRY_FILES = (
     "format.json",
     "models/bad/versions/1/manifest.json",
-    "models/bad/versions/1/probe.json",
     "models/bad/aliases/champion/000000000001.json",
 )
 OTHER_FILES = ("mnistkit.toml", "pyproject.toml", "config.json", "dataset.json")

@@ -13,7 +13,8 @@ from attrs import field, fields, frozen
 
 from mnistkit.errors import ConfigError, DataFormatError
 from mnistkit.utils.documents import parse_toml, read_text
-from mnistkit.utils.files import ensure_folder, read_regular
+from mnistkit.utils.files import ensure_folder
+from mnistkit.utils.regular import read_regular
 
 __all__ = [
     "PINS_VARIABLE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -28,11 +29,12 @@ DEADLINE_SECONDS = 90.0
 STEPS = {
     "running": "fill(home)\n",
     "log": "fill(home, 65536)\nfor n in range(100_000): print('x' * 100)\n",
-    "metrics": "fill(home, 65536)\nfrom mnistkit import get_context\n"
-    "for n in range(10_000): get_context().log('x', n)\n",
+    "metrics": (
+        "fill(home, 65536)\nfrom mnistkit import get_context\nfor n in range(10_000): get_context().log('x', n)\n"
+    ),
     "outputs": "os.makedirs('outputs')\nfill('outputs')\n",
     "end": "fill(home)\nraise SystemExit(3)\n",
-    "link": "fill(home)\nos.kill(os.getpid(), 9)\n",
+    "killed": "fill(home)\nos.kill(os.getpid(), 9)\n",
 }
 
 
@@ -145,6 +147,4 @@ def test_the_command_line_ends(tmp_path: Path, home: Path, left: int) -> None:
 
 
 def _with(variables: dict[str, str]) -> dict[str, str]:
-    import os
-
     return {**os.environ, **variables}

@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from mnistkit.errors import StorageError
 from mnistkit.utils.documents import MAX_RECORD_BYTES
-from mnistkit.utils.files import FileInfo, read_regular, write_atomically
+from mnistkit.utils.files import FileInfo, write_atomically
+from mnistkit.utils.regular import read_regular
 from mnistkit.utils.serialization import from_json, to_json
 
 __all__ = ["MANIFEST", "DatasetManifest", "FileInfo", "find_manifest", "read_manifest"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from mnistkit.errors import DataFormatError
-from mnistkit.utils.files import read_regular
+from mnistkit.utils.regular import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,7 +50,7 @@ def read_text(path: Path, *, max_bytes: int = MAX_RECORD_BYTES, follow: bool = F
 
     Raises:
         FileNotFoundError: It isn't there.
-        OSError: As from `mnistkit.utils.files.read_regular`.
+        OSError: As from `mnistkit.utils.regular.read_regular`.
         DataFormatError: It isn't UTF-8.
     """
     return _decoded(read_regular(path, max_bytes, follow=follow), path)

@@ -11,22 +11,18 @@ import stat
 import time
 import uuid
 from functools import lru_cache
-from io import BufferedReader
 from pathlib import Path
 
 from attrs import frozen
 
 from mnistkit.errors import StorageError
+from mnistkit.utils.regular import open_descriptor
 
 __all__ = [
     "FileInfo",
     "ensure_folder",
     "file_info",
     "mapped",
-    "open_below",
-    "open_descriptor",
-    "open_regular",
-    "read_regular",
     "sha256_hex",
     "sha256_of",
     "sync",
@@ -34,8 +30,6 @@ __all__ = [
 ]
 
 _CHUNK = 1 << 20
-_PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SETTLED_NS = 2 * 10**9
 
@@ -111,96 +105,6 @@ def mapped(path: Path) -> memoryview:
 def _is_private(status: os.stat_result) -> bool:
     is_ours = os.name == "nt" or status.st_uid in {0, os.geteuid()}
     return is_ours and not (os.name != "nt" and status.st_mode & _WRITABLE_BY_OTHERS)
-
-
-def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:
-    """Open for reading a file that a job could have put something else in place of, without falling for that.
-
-    Args:
-        path: The file.
-        within: A folder above it: no folder between the two may be a symbolic link either.
-
-    Raises:
-        FileNotFoundError: It isn't there, or it is a link, a pipe or a device, which might never end.
-        OSError: As the system says.
-    """
-    try:
-        name = path.relative_to(within or path.parent).as_posix()
-        descriptor = open_below(within or path.parent, name, os.O_RDONLY)
-        return os.fdopen(_checked(descriptor, path), "rb")
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-            raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
-        if error.errno == errno.EINVAL:
-            raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path)) from error
-        raise
-
-
-def open_descriptor(path: str | Path, *, follow: bool = False) -> int:
-    """Return a descriptor to read a regular file with; without ``follow`` the file may not be a symbolic link.
-
-    Raises:
-        OSError: It can't be read, or is a pipe, a device or a folder: nothing waits for these.
-    """
-    # Opening a pipe without O_NONBLOCK would wait for its writer.
-    return _checked(os.open(path, _READ_FLAGS if follow else _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0)), path)
-
-
-def _checked(descriptor: int, path: str | Path) -> int:
-    """Return a descriptor of a regular file; close that of anything else, and raise an error."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return descriptor
-
-
-def open_below(root: Path, name: str, flags: int) -> int:
-    """Return a descriptor of a file or folder below a folder, none of whose parts may be a symbolic link.
-
-    Args:
-        root: The folder; may itself be reached through links.
-        name: Relative POSIX path; a file is created with mode 0666 if the flags say so.
-        flags: Of `os.open`.
-
-    Raises:
-        OSError: As the system says; a link is a `NotADirectoryError`, or has the number ``ELOOP``.
-    """
-    safe = flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    *folders, last = name.split("/")
-    if os.open not in os.supports_dir_fd:  # Windows, where making a link takes a privilege
-        if any((root / "/".join(folders[:depth])).is_symlink() for depth in range(1, len(folders) + 1)):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root / name))
-        return os.open(root / name, safe, 0o666)
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for folder in folders:
-            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        return os.open(last, safe, 0o666, dir_fd=descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_regular(path: str | Path, max_bytes: int, *, follow: bool = False) -> bytes:
-    """Return the content of a regular file, in time and memory that grow with its size.
-
-    Raises:
-        OSError: As from `open_descriptor`, or it is larger than ``max_bytes``.
-    """
-    descriptor = open_descriptor(path, follow=follow)
-    try:
-        if os.fstat(descriptor).st_size > max_bytes:  # a sparse file of any size costs nothing to make
-            raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
-        pieces, room = [], max_bytes + 1
-        while room > 0 and (piece := os.read(descriptor, min(_PIECE_BYTES, room))):
-            pieces.append(piece)
-            room -= len(piece)
-    finally:
-        os.close(descriptor)
-    if room <= 0:  # it grew meanwhile
-        raise OSError(errno.EFBIG, f"Larger than {max_bytes} bytes", str(path))
-    return b"".join(pieces)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -63,7 +63,7 @@ def read_json(path: Path, as_type: Any, *, max_bytes: int = MAX_RECORD_BYTES, fo
 
     Raises:
         FileNotFoundError: It isn't there.
-        OSError: As from `mnistkit.utils.files.read_regular`.
+        OSError: As from `mnistkit.utils.regular.read_regular`.
         DataFormatError: As from `from_json`.
     """
     return from_json(read_text(path, max_bytes=max_bytes, follow=follow), as_type, path)

@@ -21,8 +21,9 @@ from mnistkit.data.web.recipes import make_idx_files
 from mnistkit.data.web.transfer import Patience, transfer
 from mnistkit.errors import ChecksumError, DataError, DataFormatError, DownloadError, StorageError, UnknownNameError
 from mnistkit.utils.documents import MAX_RECORD_BYTES
-from mnistkit.utils.files import FileInfo, ensure_folder, file_info, read_regular, sha256_hex
+from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex
 from mnistkit.utils.redaction import public_url
+from mnistkit.utils.regular import read_regular
 from mnistkit.utils.serialization import to_json
 
 __all__ = ["WebSource"]

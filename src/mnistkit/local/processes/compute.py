@@ -28,10 +28,10 @@ from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import open_below
 from mnistkit.utils.interpreter import library_path, module_command, search_path
 from mnistkit.utils.lifetime import finish_at_exit
 from mnistkit.utils.redaction import redacted
+from mnistkit.utils.regular import open_below
 
 __all__ = ["ProcessCompute"]
 

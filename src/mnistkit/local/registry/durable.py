@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from mnistkit.utils import files
+from mnistkit.utils import regular
 from mnistkit.utils.files import FileInfo, sync
 
 __all__ = [
@@ -134,8 +134,8 @@ def remove_empty(path: Path) -> None:
 
 
 def read_regular(path: str | Path, max_bytes: int = _MAX_RECORD_BYTES) -> bytes:
-    """Return the content of a record; see `mnistkit.utils.files.read_regular`."""
-    return files.read_regular(path, max_bytes)
+    """Return the content of a record; see `mnistkit.utils.regular.read_regular`."""
+    return regular.read_regular(path, max_bytes)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -144,7 +144,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: It can't be read, or is a link, a pipe, a device or a folder.
     """
-    return os.fdopen(files.open_descriptor(path), "rb")
+    return os.fdopen(regular.open_descriptor(path), "rb")
 
 
 def hash_file(path: Path) -> FileInfo:

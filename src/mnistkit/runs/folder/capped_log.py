@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from mnistkit.utils.files import open_below
+from mnistkit.utils.regular import open_below
 
 __all__ = ["CappedLog"]
 

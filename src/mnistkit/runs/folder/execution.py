@@ -20,8 +20,8 @@ from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.folder.supervisor import supervise
 from mnistkit.runs.record import RunRecord
-from mnistkit.utils.files import open_below
 from mnistkit.utils.interpreter import library_path, module_command, search_path
+from mnistkit.utils.regular import open_below
 
 __all__ = ["carry_out", "main"]
 

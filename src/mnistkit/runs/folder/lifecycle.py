@@ -10,7 +10,7 @@ from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import Attempt, RunState
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import open_regular
+from mnistkit.utils.regular import open_regular
 
 __all__ = ["RunLifecycle"]
 

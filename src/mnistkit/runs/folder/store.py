@@ -38,10 +38,11 @@ from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import ensure_folder, open_regular, write_atomically
+from mnistkit.utils.files import ensure_folder, write_atomically
 from mnistkit.utils.folders import regular_files
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
+from mnistkit.utils.regular import copy_below, open_regular
 from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["WORKER_LOG", "RunStore"]
@@ -319,7 +320,7 @@ class RunStore:
         target = into / Path(file).name
         partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         try:
-            shutil.copyfile(folder / file, partial, follow_symlinks=False)
+            copy_below(folder, file, partial)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

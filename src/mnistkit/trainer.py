@@ -355,16 +355,14 @@ class Trainer:
     def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
         """Write everything known about a run or a sweep as one HTML file, and return its path.
 
-        The file loads nothing, and names what is missing, such as data that no longer exists. ``path`` is by default
-        ``report-ID.html`` in the working directory; an existing file is replaced. Raises `StorageError`.
-        """
-        from mnistkit.reports.run import run_report
-        from mnistkit.reports.sweep import sweep_report
-        from mnistkit.reports.writing import default_name, write_report
+        It loads nothing and names what is missing. It is ``report-ID.html`` by default; an existing one is replaced.
 
-        if isinstance(of, Sweep):
-            return write_report(sweep_report(of), path or default_name(of.name))
-        return write_report(run_report(of), path or default_name(of.id))
+        Raises:
+            StorageError: It can't be written.
+        """
+        from mnistkit.reports.reporting import report
+
+        return report(of, path)
 
     def _submitter(self) -> Submitter:
         return Submitter(compute=self.compute, data=self.data, experiment=self.experiment)

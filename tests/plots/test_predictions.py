@@ -17,6 +17,7 @@ from sklearn.linear_model import RidgeClassifier
 from mnistkit import Trainer
 from mnistkit.data.dataset import Dataset
 from mnistkit.errors import UnknownNameError, UsageError
+from mnistkit.evaluation import run_model
 from mnistkit.evaluation.scores import evaluate, predict
 from mnistkit.plots import confusion, misclassified, prediction_grid, reliability
 from mnistkit.plots.canvas import RED
@@ -202,7 +203,7 @@ def test_a_run_knows_its_model_and_data() -> None:
 
     trainer = Trainer.local("digits")
     run = trainer.train(LogisticRegression(C=0.01))
-    expected = misclassified(trainer._classifier(run), trainer.dataset())
+    expected = misclassified(run_model(run), trainer.dataset())
     assert [a.get_title() for a in misclassified(run).axes] == [a.get_title() for a in expected.axes]
     assert len(prediction_grid(run, n=3).axes) == 3
     assert reliability(run).axes

@@ -11,7 +11,7 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
-from mnistkit.cli.runs import run_json
+from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
     model_name,

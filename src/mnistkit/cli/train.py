@@ -12,7 +12,7 @@ from attrs import asdict
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.models import model_json
-from mnistkit.cli.runs import run_json
+from mnistkit.cli.run_values import run_json
 from mnistkit.cli.training_options import (
     DetachOption,
     ExperimentOption,

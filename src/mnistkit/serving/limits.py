@@ -24,7 +24,7 @@ def _seconds(_: object, attribute: Attribute[float], value: Any) -> None:
 
 @frozen(kw_only=True)
 class ServerLimits:
-    """What a server accepts. A request beyond a limit gets a status of 4xx or 503, and the server goes on.
+    """Limits of a server. A request beyond one gets a status of 4xx or 503, and the server keeps running.
 
     Attributes:
         max_body_bytes: Of a request; a larger one is refused before it is read.

@@ -17,7 +17,8 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
 from mnistkit.runs.context import RUN_FOLDER_VARIABLE
 from mnistkit.runs.folder.snapshot import CODE
-from mnistkit.utils.files import found_files, open_below
+from mnistkit.utils.files import open_below
+from mnistkit.utils.folders import found_files
 from mnistkit.utils.names import check_file
 
 __all__ = [

@@ -27,76 +27,33 @@ from typing import Any
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import ge, lt, min_len
+from attrs.validators import min_len
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
+from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import ensure_folder, open_regular, regular_files, write_atomically
+from mnistkit.utils.files import ensure_folder, open_regular, write_atomically
+from mnistkit.utils.folders import regular_files
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.serialization import read_json, to_json
 
-__all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]
+__all__ = ["WORKER_LOG", "RunStore"]
 
 _log = logging.getLogger(__name__)
 
 _JOB = "job.json"
 _RECORD = "record.json"
 _LOG = "logs/std_log.txt"
-_MAX_PID = 1 << 31
 
 WORKER_LOG = ".worker.log"
 """Beside the run folders: what the process that runs them says of itself, which should be nothing."""
-
-
-ELSEWHERE = "(elsewhere)"
-"""The host of an owner that isn't a process; no host can have that name."""
-
-
-@frozen(kw_only=True)
-class Owner:
-    """The owner of a run's record, which alone changes it: a process with what it starts, or something elsewhere.
-
-    Attributes:
-        host: The host of the process; `ELSEWHERE` for an owner that no process stands for, such as a task of a cluster.
-            Host names don't tell hosts apart (containers share them), so that is never guessed.
-        pid: The id of the process; 0 for an owner elsewhere.
-        started: When the process started, seconds since 1970; 0 for an owner elsewhere.
-    """
-
-    host: str
-    pid: int = field(validator=[ge(0), lt(_MAX_PID)])
-    started: float
-
-    @classmethod
-    def of(cls, pid: int) -> Owner:
-        """Return the process of this host with that id as an owner."""
-        import psutil
-
-        return cls(host=socket.gethostname(), pid=pid, started=psutil.Process(pid).create_time())
-
-    @classmethod
-    def elsewhere(cls) -> Owner:
-        """Return an owner that no process of this host stands for: its backend alone decides when it is gone."""
-        return cls(host=ELSEWHERE, pid=0, started=0.0)
-
-    def is_gone(self) -> bool:
-        """Return True if the process has surely ended; an owner elsewhere, or on another host, is never gone."""
-        if self.host != socket.gethostname():
-            return False
-        import psutil
-
-        try:
-            process = psutil.Process(self.pid)
-            return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - self.started) > 1
-        except psutil.NoSuchProcess:
-            return True
 
 
 @frozen(kw_only=True)

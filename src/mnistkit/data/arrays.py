@@ -96,7 +96,8 @@ def _place(path: Path, data: bytes) -> None:
         write_atomically(path, data)
     except OSError as error:
         raise StorageError(
-            f"Can't write {path}: {error.strerror or error}. Make it writable, or set MNISTKIT_CACHE to another."
+            f"Can't write {path}: {error.strerror or error}. Make it writable, or set MNISTKIT_CACHE "
+            "to a folder that is."
         ) from error
 
 

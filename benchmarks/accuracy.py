@@ -111,7 +111,7 @@ def _in_a_process(name: str, seed: int, *, quick: bool) -> Measured:
 
 def _measure(name: str, seed: int, *, quick: bool) -> Measured:
     warnings.simplefilter("ignore")
-    dataset = mnist(2000 if quick else None)
+    dataset = mnist(500 if quick else None)
     model, y = MODELS[name](seed), dataset.train.y
     X = ArrayRows(dataset.train.images, scale=1 / 255) if name == _OURS else dataset.train.X()
     fit = turn(lambda: model.fit(X, y), quick=quick)

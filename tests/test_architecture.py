@@ -31,6 +31,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"sweeps", "testing"},
     {"plots"},
     {"reports"},
+    {"serving"},
     {"trainer"},
     {"cli"},
     {"__main__"},
@@ -42,6 +43,8 @@ SDKS = {
     "msrest": "azureml.v1._sdk",
     "optuna": "sweeps.optimization",
     "jinja2": "reports.page",
+    "flask": "serving.app",
+    "waitress": "serving.http_server",
 }
 """By third-party package, the one module that imports it."""
 
@@ -164,9 +167,9 @@ def test_no_import_cycles() -> None:
 
 
 def test_the_root_is_small() -> None:
-    """The package's root has at most 24 rooms and modules."""
+    """The package's root has at most 25 rooms and modules; serving is the latest."""
     entries = sorted(path.name for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists())
-    assert len(entries) <= 24, entries
+    assert len(entries) <= 25, entries
 
 
 def test_relative_imports_and_prints_are_absent() -> None:

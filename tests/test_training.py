@@ -81,6 +81,7 @@ def test_the_tutorials_file_on_request(dataset: Dataset, tmp_path: Path) -> None
     train(job(LogisticRegression(max_iter=5, tol=1), model_format="joblib"), dataset, FolderContext(tmp_path))
     assert [path.name for path in sorted((tmp_path / "outputs").iterdir())] == [
         "evaluation.json",
+        "input.json",
         "probe.npz",
         "sklearn_mnist_model.pkl",
     ]

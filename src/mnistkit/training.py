@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.image_folder.preparation import looks_prepared
 from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat, TrainingJob
 from mnistkit.jobs.spec import ModelSpec, check_classifier
+from mnistkit.models.input import INPUT_FILE, InputSpec
 from mnistkit.models.persistence import save_model
 from mnistkit.models.probe import PROBE_FILE, probe_rows
 from mnistkit.runs.context import RunContext, Stopped
@@ -24,7 +26,7 @@ from mnistkit.utils.serialization import to_json
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["WARM_START_TAG", "train"]
+__all__ = ["WARM_START_TAG", "input_spec", "train"]
 
 WARM_START_TAG: Final = "warm start"
 """The tag of a run that started from the solution of an earlier one: its training seconds don't compare."""
@@ -40,7 +42,8 @@ def train(
 
     Logs ``regularization rate`` (1/C, where the classifier has one ``C``), ``accuracy``, ``log loss`` (where there
     are probabilities), each step's ``objective`` of our own estimator, and ``training seconds``; tags a run that
-    started from the solution of an earlier one; writes the model and ``evaluation.json`` into ``context.outputs``.
+    started from the solution of an earlier one; writes the model and ``evaluation.json`` into ``context.outputs``, and
+    ``input.json``: how images are prepared for the model.
 
     Args:
         job: What to fit.
@@ -56,6 +59,7 @@ def train(
         Stopped: ``context.should_stop`` was found set.
     """
     estimator = _estimator(job, len(dataset.class_names))
+    (context.outputs / INPUT_FILE).write_bytes(to_json(input_spec(dataset)))
     if job.limit is not None:
         dataset = dataset.subset(job.limit, seed=job.seed)
     _log.info("data: %s, %d to train on, %d to test on, %d classes",
@@ -89,6 +93,30 @@ def train(
     return evaluation
 
 
+def input_spec(dataset: Dataset) -> InputSpec:
+    """Return how images are prepared for a model of a dataset: as the dataset's own were.
+
+    A dataset without a record of that is judged by its images; the log says so.
+    """
+    inverted, centred = dataset.inverted, dataset.centred
+    if inverted is None or centred is None:
+        found = looks_prepared(dataset.train.images)
+        inverted, centred = (found[0] if inverted is None else inverted), (found[1] if centred is None else centred)
+    height, width = dataset.train.images.shape[1:]
+    spec = InputSpec(
+        height=height,
+        width=width,
+        inverted=inverted,
+        centred=centred,
+        class_names=dataset.class_names,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+    )
+    if None in {dataset.inverted, dataset.centred}:
+        _log.info("%s has no record of how its images were made: they look %s", dataset.name, spec.preparation)
+    return spec
+
+
 def _save(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> None:
     """Write the model; without a probe, and with a note in the log, if it can't predict the probe's rows."""
     try:
@@ -119,10 +147,10 @@ def _probe(split: Split) -> Any:
 
 def _features(estimator: Any, split: Split) -> Any:
     """Return the scaled matrix to fit on; for our own estimator the bytes, a quarter of the memory."""
-    from mnistkit.estimators import ArrayRows, FastLogisticRegression
+    from mnistkit.estimators import AccurateClassifier, ArrayRows, FastLogisticRegression
 
-    if isinstance(estimator, FastLogisticRegression):
-        return ArrayRows(split.images.reshape(len(split), -1), scale=1 / 255)
+    if isinstance(estimator, (AccurateClassifier, FastLogisticRegression)):
+        return ArrayRows(split.images, scale=1 / 255)
     return split.X()
 
 

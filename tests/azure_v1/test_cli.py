@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,8 +74,8 @@ def test_train_to_promote(mnistkit: Program, project: Path, tmp_path: Path) -> N
     mnistkit("runs", "download", run_id, "outputs/evaluation.json", "--into", tmp_path / "files")
     assert "accuracy" in json.loads((tmp_path / "files" / "evaluation.json").read_text(encoding="utf-8"))
     assert mnistkit("runs", "logs", run_id)
-    assert "\nurl:         http://127.0.0.1" in mnistkit("runs", "show", run_id)
-    assert "\nurl:         azureml://" in mnistkit("models", "show", "sklearn_mnist")
+    assert re.search(r"^Kept in: +http://127.0.0.1", mnistkit("runs", "show", run_id), re.MULTILINE)
+    assert re.search(r"^Kept in: +azureml://", mnistkit("models", "show", "sklearn_mnist"), re.MULTILINE)
     mnistkit("models", "promote", "sklearn_mnist:1", "champion", "--reason", "the first")
     shown = json.loads(mnistkit("models", "show", "sklearn_mnist@champion", "--json"))
     assert shown["aliases"] == ["champion"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,8 +35,11 @@ class TestAmlCompute(ComputeBackendSuite):
         return AmlCompute(backend.workspace, name="contract", max_nodes=2)
 
     def damage(self, backend: ComputeBackend, run: Run) -> None:
-        """Spoil the property that holds the job."""
+        """Add a part to the properties that hold the job: what is there can't be changed."""
         assert isinstance(backend, AmlCompute)
         backend._reader._details.clear()
         handle = backend._history.handle(run.id)
-        handle.add_properties({f"{PREFIX}job": json.dumps({"kind": "odd"})[:-1]})
+        known, number = handle.get_properties(), 1
+        while f"{PREFIX}job_part{number}" in known:
+            number += 1
+        handle.add_properties({f"{PREFIX}job_part{number}": "{"})

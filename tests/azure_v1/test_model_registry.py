@@ -33,7 +33,7 @@ def stored_files(emulator: AzureMLEmulator, content: bytes) -> list[Path]:
 @contextlib.contextmanager
 def changed_record(emulator: AzureMLEmulator, model: str) -> Iterator[dict[str, Any]]:
     """What the emulator keeps of a model, to be changed as no client can."""
-    services = (getattr(route.handler, "__self__", None) for route in emulator._router._routes)
+    services = (getattr(route.handler, "__self__", None) for route in emulator._open.router.routes)
     models = next(service for service in services if isinstance(service, Models))
     with models._models.change(model) as record:
         yield record

@@ -131,3 +131,28 @@ def test_too_many_processes(workspace: Workspace, tmp_path: Path) -> None:
         )
         with pytest.raises(Exception, match=r"at most"):
             Experiment(workspace, "digits").submit(config)
+
+
+@pytest.mark.parametrize(("path", "mode", "shown"), [
+    ("one/a.csv", "mount", "file a.csv"),
+    ("one/", "mount", "folder"),
+    ("one/*.csv", "mount", "folder"),
+    ("one/a.csv", "download", "folder"),
+])  # fmt: skip
+def test_an_input_of_one_file(workspace: Workspace, tmp_path: Path, path: str, mode: str, shown: str) -> None:
+    """A mount of a dataset that is one file is that file; any other input is a folder."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("a\n1\n")
+    store = workspace.get_default_datastore()
+    store.upload(str(tmp_path / "data"), "one", show_progress=False)
+    named = Dataset.File.from_files((store, path)).as_named_input("given")
+    given = named.as_mount() if mode == "mount" else named.as_download()
+    script = """
+    import os, sys
+    place = sys.argv[1]
+    kind = f"file {os.path.basename(place)}" if os.path.isfile(place) else "folder"
+    print("shown", kind, place == os.environ["given"])
+    """
+    run = jobs.submit(workspace, jobs.write(tmp_path / "src", script), "local", given)
+    assert jobs.wait(run) == "Completed"
+    assert f"shown {shown} True" in jobs.log(run)

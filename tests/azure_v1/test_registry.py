@@ -249,7 +249,7 @@ def test_a_number_that_is_given_again(registry: WorkspaceRegistry, emulator: Azu
     for _ in range(2):
         registry.register("digits", folder, ModelInfo(format="skops"))
     registry.delete("digits", 2)
-    handlers = (getattr(route.handler, "__self__", None) for route in emulator._router._routes)
+    handlers = (getattr(route.handler, "__self__", None) for route in emulator._open.router.routes)
     models = next(each for each in handlers if isinstance(each, Models))
     with models._numbers.change("digits") as record:
         record.update({key: value - 1 for key, value in record.items() if value == 2})

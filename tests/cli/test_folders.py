@@ -38,7 +38,7 @@ def test_a_folder_becomes_a_dataset(mnistkit: Program) -> None:
     assert "16 images to train on, 4 to test on, 2 classes" in done.err
     assert "light ground" not in done.err
     info = mnistkit("data", "info", "idx:data").out
-    assert "28x28, 2 classes" in info
+    assert "28 \u00d7 28 pixels" in info
     assert "cats" in info
 
 
@@ -139,3 +139,15 @@ def test_ctrl_c_leaves_nothing(start: Callable[..., Any]) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert [path.name for path in Path().iterdir()] == ["mine"]
+
+
+def test_dark_data_is_noted(mnistkit: Program) -> None:
+    """Masks of 0 and 1 are imported with a note that has the brightest value and what to do."""
+    from PIL import Image
+
+    for label in "ab":
+        for i in range(4):
+            Path(f"masks/{label}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.eye(8, dtype=np.uint8)).save(f"masks/{label}/{i}.png")
+    done = mnistkit("data", "import", "masks", "--out", "data", "--size", "8")
+    assert "The brightest pixel of all files is 1 of 255" in done.err

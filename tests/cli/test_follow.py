@@ -97,7 +97,7 @@ def test_waiting_for_a_failed_run_says_why(mnistkit: Program, failed_run: str) -
 
 def test_waiting_has_a_deadline(mnistkit: Program, gated_run: Run) -> None:
     """--timeout ends the wait, not the run."""
-    assert "it goes on" in mnistkit("runs", "wait", gated_run.id, "--timeout", 0.2, code=1).err
+    assert "it keeps running" in mnistkit("runs", "wait", gated_run.id, "--timeout", 0.2, code=1).err
     assert gated_run.refresh().state is RunState.RUNNING
 
 
@@ -134,8 +134,9 @@ def test_show_has_a_time_for_each_state(mnistkit: Program, trained: Trainer) -> 
 
 def test_a_training_without_a_terminal_has_lines(mnistkit: Program) -> None:
     """`train` with its output in files tells each state, the last with the accuracy."""
-    lines = [line for line in mnistkit("train", "--data", "digits", "--no-register").err.splitlines() if " is " in line]
-    words = [line.split(" is ")[1].split()[0].rstrip(".") for line in lines if line.startswith("Run ")]
-    assert words[0] == "submitted"
-    assert words[-1] == "Completed"
+    lines = mnistkit("train", "--data", "digits", "--no-register").err.splitlines()
+    [submitted] = [line for line in lines if line.startswith("Submitted run ")]
+    run_id = submitted.removeprefix("Submitted run ").rstrip(".")
+    assert lines.index(submitted) < lines.index(f"Run {run_id} is Running.") < len(lines) - 1
+    assert lines[-1].startswith(f"Run {run_id} is Completed")
     assert "accuracy 0." in lines[-1]

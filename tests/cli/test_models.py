@@ -215,7 +215,7 @@ def test_the_list_can_be_narrowed(mnistkit: Program, two: Trainer) -> None:
     assert ids("--tag", "n=2") == ["sklearn_mnist:2"]
     assert ids("--metric", "accuracy", "--min", str(accuracy)) == ["sklearn_mnist:2", "sklearn_mnist:1"]
     assert ids("--metric", "accuracy", "--max", "0.01") == ids("--tag", "n=2", "--tag", "m=2") == []
-    assert "No version is like that" in mnistkit("models", "list", "--tag", "n=3").err
+    assert "No version matches" in mnistkit("models", "list", "--tag", "n=3").err
     assert "name it, such as --metric accuracy" in mnistkit("models", "list", "--min", "0.5", code=2).err
 
 
@@ -229,7 +229,7 @@ def test_delete_takes_one_version(mnistkit: Program, two: Trainer) -> None:
 @pytest.mark.parametrize("ref", ["sklearn_mnist", "sklearn_mnist@champion"])
 def test_delete_wants_a_version(mnistkit: Program, trained: Trainer, ref: str) -> None:
     """Delete takes neither the newest nor an alias: the version has to be named."""
-    assert "names no version" in mnistkit("models", "delete", ref, "--yes", code=2).err
+    assert "has no version" in mnistkit("models", "delete", ref, "--yes", code=2).err
     assert len(trained.models.versions("sklearn_mnist")) == 1
 
 

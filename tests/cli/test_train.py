@@ -61,6 +61,25 @@ def test_options_reach_the_run_and_the_model(mnistkit: Program, tiny_mnist: Data
     assert found["data"] == {"name": found["data"]["name"], "train": 300, "test": 100}
 
 
+def test_the_accurate_classifier_is_trained_and_loaded(mnistkit: Program) -> None:
+    """--solver accurate trains it with the options for the dataset; its model is registered, and loads as it is."""
+    found = mnistkit(*DIGITS, "--solver", "accurate", "--seed", "7", "--json").json
+    trainer = Trainer.local(data="digits")
+    job = trainer.run(found["run"]["id"]).record.job
+    assert job.model.type == "mnistkit.estimators.AccurateClassifier"
+    assert job.model.params == {"cells": 4, "centre": False}
+    assert found["metrics"]["accuracy"] > 0.98
+    model = trainer.load(found["model"]["id"])
+    assert model.random_state == 7
+    assert mnistkit(*DIGITS, "--solver", "accurate").out.startswith("{'accuracy': 0.9")
+
+
+def test_a_sweep_of_the_accurate_classifier_is_refused(mnistkit: Program) -> None:
+    """It has no regularization rate to sweep over, which the error says."""
+    outcome = mnistkit("sweep", "--data", "digits", "--regularization", "1,2", "--solver", "accurate", code=2)
+    assert "no regularization rate to sweep over" in outcome.err
+
+
 def test_no_register_leaves_the_registry_alone(mnistkit: Program) -> None:
     """With --no-register there is a run but no model."""
     assert mnistkit(*DIGITS, "--no-register", "--json").json["model"] is None

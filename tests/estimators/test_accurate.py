@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from mnistkit import Dataset
 from mnistkit.data.idx import write_idx
 from mnistkit.estimators import (
+    ACCURATE_OPTIONS,
     AccurateClassifier,
     ArrayRows,
     FileRows,
@@ -26,6 +27,7 @@ from mnistkit.estimators import (
 from mnistkit.evaluation.calibration import calibrate
 from mnistkit.evaluation.scores import predict
 from mnistkit.jobs.spec import ModelSpec
+from mnistkit.models.persistence import loads_model, save_model
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -231,6 +233,14 @@ def test_it_travels_as_a_spec() -> None:
     again = spec.build()
     assert again.get_params() == AccurateClassifier((20, 30), deskew=False, n_landmarks=500).get_params()
     assert dict(ModelSpec.from_estimator(AccurateClassifier()).params) == {}
+
+
+def test_it_is_loaded_without_trust(digits: Any, tmp_path: Path) -> None:
+    """A fitted model goes to skops and back with nothing more to trust, and predicts the same."""
+    X, y = digits
+    model = AccurateClassifier(**ACCURATE_OPTIONS["digits"], random_state=0).fit(X, y)
+    again = loads_model(save_model(model, tmp_path).read_bytes(), "skops")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.mnist

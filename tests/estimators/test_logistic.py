@@ -323,7 +323,7 @@ def test_bad_data_is_refused(digits: Any) -> None:
 
 def test_features_beyond_the_preconditioner(monkeypatch: pytest.MonkeyPatch, digits: Any) -> None:
     """Where inverses would be too large, it goes without, to the same optimum."""
-    monkeypatch.setattr("mnistkit.estimators.preconditioner._LARGEST", 1)
+    monkeypatch.setattr("mnistkit.estimators.preconditioner._MAX_HESSIAN_ITEMS", 1)
     X, y = digits
     plain = FastLogisticRegression(tol=1e-6).fit(X, y)
     monkeypatch.undo()

@@ -7,12 +7,12 @@ import pytest
 
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.calibration import calibrate
-from mnistkit.evaluation.scores import Predictions, wilson_interval
+from mnistkit.evaluation.scores import SplitPredictions, wilson_interval
 
 
-def predictions(confidence: list[float], right: list[int]) -> Predictions:
+def predictions(confidence: list[float], right: list[int]) -> SplitPredictions:
     """Answers that are right (1) or wrong (0), with these confidences."""
-    return Predictions(truth=np.ones(len(right), int), predicted=np.array(right), confidence=np.array(confidence))
+    return SplitPredictions(truth=np.ones(len(right), int), predicted=np.array(right), confidence=np.array(confidence))
 
 
 def test_bins_by_hand() -> None:
@@ -40,6 +40,6 @@ def test_the_honest_have_a_small_error() -> None:
 def test_what_can_not_be_binned_is_refused() -> None:
     """No confidences, or no bins, is a usage error."""
     with pytest.raises(UsageError, match="predict_proba"):
-        calibrate(Predictions(truth=np.array([1]), predicted=np.array([1])))
+        calibrate(SplitPredictions(truth=np.array([1]), predicted=np.array([1])))
     with pytest.raises(UsageError, match="bins=0"):
         calibrate(predictions([0.5], [1]), bins=0)

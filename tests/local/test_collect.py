@@ -23,7 +23,7 @@ from mnistkit.runs.folder.scripts import collect
 from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
-from mnistkit.utils.files import found_files, regular_files
+from mnistkit.utils.folders import found_files, regular_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
 

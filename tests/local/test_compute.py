@@ -399,6 +399,7 @@ def test_a_run_folder_is_readable_without_mnistkit(
         "metrics.jsonl",
         "logs/std_log.txt",
         "outputs/evaluation.json",
+        "outputs/input.json",
         "outputs/model.skops",
         "outputs/probe.npz",
     }

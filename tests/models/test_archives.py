@@ -18,8 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
 from mnistkit.errors import ModelError, UnsafeModelError
-from mnistkit.models.archives import MAX_DEPTH, arrays_to_bytes, check_skops, read_arrays
+from mnistkit.models.archives import arrays_to_bytes, check_skops, read_arrays
 from mnistkit.models.persistence import loads_model
+from mnistkit.models.skops_schema import MAX_DEPTH
 
 _MB = 1 << 20
 _MEASURED = pytest.mark.skipif(

@@ -17,6 +17,7 @@ from sklearn.linear_model import RidgeClassifier
 from mnistkit import Trainer
 from mnistkit.data.dataset import Dataset
 from mnistkit.errors import UnknownNameError, UsageError
+from mnistkit.evaluation import run_model
 from mnistkit.evaluation.scores import evaluate, predict
 from mnistkit.plots import confusion, misclassified, prediction_grid, reliability
 from mnistkit.plots.canvas import RED
@@ -135,10 +136,10 @@ def test_without_probabilities_there_is_no_percentage(dataset: Dataset) -> None:
 
 def test_sure_is_never_certain() -> None:
     """An answer that rounds to 100 % is written as more than 99 %."""
-    from mnistkit.evaluation.scores import Predictions
+    from mnistkit.evaluation.scores import SplitPredictions
     from mnistkit.plots.predictions import caption
 
-    sure = Predictions(truth=np.array([1, 1]), predicted=np.array([1, 0]), confidence=np.array([0.9999, 0.994]))
+    sure = SplitPredictions(truth=np.array([1, 1]), predicted=np.array([1, 0]), confidence=np.array([0.9999, 0.994]))
     assert caption("ab", sure, 0) == "b\n>99%"
     assert caption("ab", sure, 1) == "a not b\n99%"
 
@@ -202,7 +203,7 @@ def test_a_run_knows_its_model_and_data() -> None:
 
     trainer = Trainer.local("digits")
     run = trainer.train(LogisticRegression(C=0.01))
-    expected = misclassified(trainer._classifier(run), trainer.dataset())
+    expected = misclassified(run_model(run), trainer.dataset())
     assert [a.get_title() for a in misclassified(run).axes] == [a.get_title() for a in expected.axes]
     assert len(prediction_grid(run, n=3).axes) == 3
     assert reliability(run).axes

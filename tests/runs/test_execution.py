@@ -16,9 +16,10 @@ from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.execution import carry_out
+from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.packing import pack, unpack
 from mnistkit.runs.folder.snapshot import snapshot
-from mnistkit.runs.folder.store import Owner, RunStore
+from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")

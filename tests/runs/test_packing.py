@@ -14,8 +14,9 @@ import pytest
 from mnistkit.errors import DataFormatError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.runs.folder import packing
+from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.packing import pack, unpack
-from mnistkit.runs.folder.store import ELSEWHERE, Owner, RunStore
+from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
 
 

@@ -12,12 +12,36 @@ from typing import Any
 
 __all__ = ["MUTATIONS", "mutate"]
 
-_TOKENS = (
-    *("null", "true", "false", "0", "-1", "1e999", "-1e999", "NaN", "Infinity", "1.5", "9223372036854775808"),
-    *("[]", "{}", "[null]", "[1]", "[[[[[]]]]]", '{"a":{"b":[]}}'),
-    *('""', '"x"', '"nan"', '"\\ud800"', '"\\u202e"', '"../../etc"', '"Completed"', '"Queued"'),
-    *('"0001-01-01T00:00:00+23:59"', '"9999-12-31T23:59:59-23:59"', '"2026-01-01T00:00:00"'),
-)
+_TOKENS = [
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "1e999",
+    "-1e999",
+    "NaN",
+    "Infinity",
+    "1.5",
+    "[]",
+    "{}",
+    '""',
+    '"x"',
+    '"nan"',
+    '"\\ud800"',
+    '"\\u202e"',
+    '"../../etc"',
+    '"0001-01-01T00:00:00+23:59"',
+    '"9999-12-31T23:59:59-23:59"',
+    '"2026-01-01T00:00:00"',
+    "9223372036854775808",
+    "[[[[[]]]]]",
+    '{"a":{"b":[]}}',
+    "[null]",
+    "[1]",
+    '"Completed"',
+    '"Queued"',
+]
 _LONG_TOKENS = (
     "1" + "0" * 400,
     "1" * 5000,
@@ -98,7 +122,7 @@ def _folder(path: Path, rng: random.Random) -> None:
 
 
 def _sparse(path: Path, rng: random.Random) -> None:
-    os.truncate(path, 100 << 30)
+    os.truncate(path, rng.choice([100 << 30, 1 << 40]))
 
 
 def _empty(path: Path, rng: random.Random) -> None:

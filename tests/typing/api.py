@@ -49,7 +49,7 @@ from mnistkit.data.image_folder import Imported, LeftOut, export_pictures, impor
 from mnistkit.evaluation.calibration import Calibration, calibrate
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.robustness import Robustness, measure_robustness
-from mnistkit.evaluation.scores import Predictions, predict
+from mnistkit.evaluation.scores import SplitPredictions, predict
 from mnistkit.models.linear import LinearModel, loads_linear
 from mnistkit.models.probe import Probe
 from mnistkit.plots import (
@@ -210,7 +210,7 @@ def evaluation(classifier: Any, run: Run) -> None:
     comparison = compare(classifier, classifier, dataset.test, names=("a", "b"))
     assert_type(comparison.p_value, float)
     assert_type(comparison.intervals(), tuple[tuple[float, float], tuple[float, float]])
-    assert_type(predict(classifier, dataset.test), Predictions)
+    assert_type(predict(classifier, dataset.test), SplitPredictions)
     assert_type(calibrate(predict(classifier, dataset.test), bins=5), Calibration)
     assert_type(measure_robustness(classifier, dataset, shifts=(1,), noises=()), Robustness)
     assert_type(run_evaluation(run), Evaluation)

@@ -77,7 +77,7 @@ def test_strange_json_is_refused(document: str | bytes) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ['"\\ud83d\\ude00"', "1e308", "[" * 64 + "]" * 64, "1" + "0" * 300, '"e123"', '"1e999"', "[1.5, null]"],
+    ['"\\ud83d\\ude00"', "1e308", "[" * 64 + "]" * 64, "1" + "0" * 300, '"e123"', '"1e999"', "[1.5, null, true]"],
 )
 def test_documents_at_the_limits_are_read(document: str) -> None:
     """Pairs of halves, the largest numbers, text that looks like a number."""
@@ -97,8 +97,9 @@ def test_strange_toml_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"number": True}, {"number": 1.0}, {"number": "1"}, {"share": "nan"}, {"share": True}, {"share": None},
-     {"text": 1}, {"text": None}, {"flag": 1}, {"flag": "no"}, {"more": 1}]
+    [{"number": True}, {"number": 1.0}, {"number": "1"}, {"share": "nan"}, {"share": True},
+    {"share": None}, {"text": 1},
+     {"text": None}, {"flag": 1}, {"flag": "no"}, {"more": 1}]
 )  # fmt: skip
 def test_values_of_other_types_are_refused(change: dict[str, Any]) -> None:
     """Nothing is converted silently."""

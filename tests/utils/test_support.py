@@ -12,7 +12,8 @@ from mnistkit import errors
 from mnistkit.config import cache_folder, home_folder, is_offline, mirror
 from mnistkit.errors import ConfigError, MnistkitError, StorageError
 from mnistkit.utils import progress
-from mnistkit.utils.files import FileInfo, ensure_folder, file_info, regular_files, sha256_hex, write_atomically
+from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, write_atomically
+from mnistkit.utils.folders import regular_files
 from mnistkit.utils.progress import Step
 
 

@@ -14,9 +14,10 @@ from mnistkit.cli import (
     folders,
     models,
     output,
+    predict,
     prune,
     runs,
-    score,
+    serve,
     signing,
     sweep,
     train,
@@ -35,7 +36,7 @@ app = typer.Typer(
         "mnistkit train",
         "mnistkit sweep --regularization 0.1,0.5,1,5",
         "mnistkit models promote sklearn_mnist champion",
-        "mnistkit score digit.png --model sklearn_mnist@champion",
+        "mnistkit predict digit.png --model sklearn_mnist@champion",
     )
     + f"\n\n{EXIT_CODES}",
 )
@@ -48,11 +49,14 @@ models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
 models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
+models.app.command(cls=Command, epilog=serve.PACKAGE_EXAMPLES)(serve.package)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")
-app.command(cls=Command, epilog=score.EXAMPLES)(score.score)
+app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
+app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
+app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -85,7 +85,7 @@ def compare(
 
 def _common_data(trainer: Trainer, versions: list[ModelVersion]) -> str | None:
     """Return the uri of the data that both were trained on; None if it is unknown."""
-    from mnistkit.cli.score import trained_on
+    from mnistkit.cli.predict import trained_on
 
     found = [trained_on(trainer, version) for version in versions]
     known = {data for data in found if data is not None}

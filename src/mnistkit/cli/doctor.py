@@ -25,13 +25,14 @@ __all__ = ["EXAMPLES", "doctor"]
 
 EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
 
-_EXTRAS = {  # what each imports; azure has a check of its own
+_EXTRAS = {  # what each imports; azure-v1 has a check of its own
     "cli": ("typer", "rich", "PIL"),
     "plot": ("matplotlib",),
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "sign": ("cryptography",),
+    "azure": ("azure.ai.ml", "azure.identity"),
     "emulator": ("certifi", "cryptography", "h11", "jwt"),
 }
 _LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
@@ -106,12 +107,19 @@ def _extras() -> list[Finding]:
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> Finding:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    missing = [module for module in modules if not _is_installed(module)]
     if missing:
         detail = f"not installed ({', '.join(missing)}): python -m pip install 'mnistkit[{name}]'"
         return Finding(f"extra {name}", ok=True, detail=detail)
     packages = [{"PIL": "pillow", "jwt": "pyjwt"}.get(module, module) for module in modules]
     return Finding(f"extra {name}", ok=True, detail=", ".join(f"{each} {metadata.version(each)}" for each in packages))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it is in
+        return False
 
 
 def _settings() -> list[Finding]:

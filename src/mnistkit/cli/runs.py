@@ -15,15 +15,16 @@ from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
+from mnistkit.cli.run_values import digests, run_json, run_row
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
     from mnistkit.trainer import Trainer
 
-__all__ = ["app", "find_run", "run_json"]
+__all__ = ["app", "find_run", "note_experiments"]
 
 _MAX_ROWS = 20
 
@@ -42,17 +43,21 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first. JSON has all of them."""
-    records = _trainer().compute.runs(experiment)
+    compute = _trainer().compute
+    records = compute.runs(experiment)
+    if experiment is not None and not records:
+        note_experiments(compute, experiment)
     if as_json:
         output.print_json([run_json(record) for record in records])
         return
     shown = records if show_all else records[:_MAX_ROWS]
     if not records:
-        output.note("There are no runs yet: 'mnistkit train' makes one.")
+        if experiment is None:
+            output.note("There are no runs yet: 'mnistkit train' makes one.")
         return
     columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
     width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
-    output.print_table(columns[:width], [_row(record)[:width] for record in shown])
+    output.print_table(columns[:width], [run_row(record)[:width] for record in shown])
     if len(shown) < len(records):
         output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
 
@@ -86,7 +91,7 @@ def show(
             "traceback": record.traceback,
             "versions": record.versions,
             "provenance": asdict(origin) if origin else None,
-            "fingerprint": _fingerprint(record),
+            "fingerprint": digests(record),
         }
         output.print_json({**run_json(record), **details})
         return
@@ -214,6 +219,12 @@ def delete(
     output.note(f"Deleted run {run_id}.")
 
 
+def note_experiments(compute: ComputeBackend, experiment: str) -> None:
+    """Print a note with the experiments that exist, for one that has no run."""
+    known = sorted({record.experiment for record in compute.runs()})
+    output.note(f"No run has the experiment {experiment!r:.80}; there are {', '.join(known) or 'none yet'}.")
+
+
 def find_run(trainer: Trainer, text: str) -> Run:
     """Return the run of this id, of the beginning or end of one, or the ``latest``.
 
@@ -239,30 +250,6 @@ def find_run(trainer: Trainer, text: str) -> Run:
             else f"There is no run {text!r}: there are none yet. 'mnistkit train' makes one."
         )
     return trainer.run(matches[0])
-
-
-def run_json(record: RunRecord) -> dict[str, object]:
-    """Return a run as ``--json`` shows it."""
-    return {
-        "id": record.id,
-        "experiment": record.experiment,
-        "state": str(record.state),
-        "created_at": record.created_at,
-        "started_at": record.started_at,
-        "finished_at": record.finished_at,
-        "job": record.job.describe().title,
-        "data": record.data,
-        "metrics": record.metrics,
-        "tags": record.tags,
-        "files": record.files,
-        "error": record.error,
-        "url": record.url,
-        "phases": [
-            {"state": str(p.state), "started_at": p.started_at, "seconds": p.seconds, "attempt": p.attempt}
-            for p in record.phases
-        ],
-        "attempts": [asdict(attempt) for attempt in record.attempts],
-    }
 
 
 @contextmanager
@@ -296,21 +283,3 @@ def _subject(run: Run, n: int) -> Subject:
         return fetched(Trainer.from_config(data=run.record.data))
 
     return Subject(run.id, load, fetch, run=run, n=n)
-
-
-def _row(record: RunRecord) -> tuple[str, ...]:
-    return (
-        record.id,
-        str(record.state),
-        output.short_time(record.created_at),
-        output.duration(record.created_at, record.finished_at),
-        output.metric(record.metrics, "accuracy"),
-        record.job.describe().title,
-        record.experiment,
-    )
-
-
-def _fingerprint(record: RunRecord) -> dict[str, str] | None:
-    """Return the digest of each part, and of the whole."""
-    known = record.job.fingerprint
-    return {**known.digests, "whole": known.digest} if known else None

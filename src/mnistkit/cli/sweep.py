@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
-from mnistkit.cli.runs import run_json
+from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
+    check_completed,
+    model_name,
+    note_convergence,
+    prepared,
+    print_model,
+    registered,
+    result_json,
+)
+from mnistkit.cli.training_options import (
     ExperimentOption,
     LimitOption,
     MaxIterOption,
@@ -22,15 +31,8 @@ from mnistkit.cli.train import (
     Solver,
     SolverOption,
     TolOption,
-    check_completed,
     inverse_rate,
     logistic_regression,
-    model_name,
-    note_convergence,
-    prepared,
-    print_model,
-    registered,
-    result_json,
 )
 from mnistkit.errors import NotFoundError, UsageError
 
@@ -68,6 +70,7 @@ def sweep(
     experiment: ExperimentOption = None,
     name: NameOption = None,
     register: RegisterOption = True,
+    allow_other_data: AllowOtherDataOption = False,
     tag: TagOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,7 +107,7 @@ def sweep(
     for run in runs:
         note_convergence(run, max_iter)
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
-    model = registered(trainer, best, name, is_new=is_new) if register else None
+    model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         listing = [{**run_json(run.record), "best": run is best} for run in runs]
         output.print_json({"runs": listing, **result_json(best, model), "data": counts})

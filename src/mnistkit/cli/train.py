@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +10,31 @@ import typer
 from attrs import asdict
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.models import model_json
-from mnistkit.cli.runs import run_json
-from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.cli.run_values import run_json
+from mnistkit.cli.training_options import (
+    DetachOption,
+    ExperimentOption,
+    ExplainOption,
+    FormatOption,
+    LimitOption,
+    MaxIterOption,
+    ModelFormat,
+    NameOption,
+    RegisterOption,
+    RetriesOption,
+    ReuseOption,
+    SeedOption,
+    Solver,
+    SolverOption,
+    TimeoutOption,
+    TolOption,
+    accurate_classifier,
+    inverse_rate,
+    logistic_regression,
+)
+from mnistkit.errors import RunFailedError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs.job import TrainingJob
@@ -26,18 +45,7 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = [
     "TRAIN_EXAMPLES",
-    "ExperimentOption",
-    "LimitOption",
-    "MaxIterOption",
-    "NameOption",
-    "RegisterOption",
-    "SeedOption",
-    "Solver",
-    "SolverOption",
-    "TolOption",
     "check_completed",
-    "inverse_rate",
-    "logistic_regression",
     "model_name",
     "note_convergence",
     "prepared",
@@ -50,65 +58,11 @@ __all__ = [
 TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
+    "mnistkit train --solver accurate",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
     "mnistkit train --regularization 0.8 --explain",
 )
-
-
-class Solver(str, enum.Enum):
-    """mnistkit's own solver, and scikit-learn's, for a logistic regression."""
-
-    FAST = "fast"
-    LBFGS = "lbfgs"
-    LIBLINEAR = "liblinear"
-    NEWTON_CG = "newton-cg"
-    NEWTON_CHOLESKY = "newton-cholesky"
-    SAG = "sag"
-    SAGA = "saga"
-
-
-class ModelFormat(str, enum.Enum):
-    """The format of the model file."""
-
-    SKOPS = "skops"
-    JOBLIB = "joblib"
-    LINEAR = "linear"
-
-
-SolverOption = Annotated[
-    Solver,
-    typer.Option(help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class."),
-]
-MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
-TolOption = Annotated[float, typer.Option(min=0, help="Tolerance of the solver; scikit-learn's default is 1e-4.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed for everything random.")]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="Number of training images, each class in proportion.")]
-ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The experiment that groups the runs.")]
-NameOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The name to register the model under.  [default: sklearn_mnist]")
-]
-RegisterOption = Annotated[bool, typer.Option(help="Register the model, or keep it in its run only.")]
-FormatOption = Annotated[
-    ModelFormat,
-    typer.Option("--format", help="skops loads safely; linear holds numbers only; joblib is the tutorial's pickle."),
-]
-
-ReuseOption = Annotated[
-    bool,
-    typer.Option("--reuse", help="Reuse an earlier run with the same code, parameters, data, libraries and seed."),
-]
-ExplainOption = Annotated[
-    bool,
-    typer.Option("--explain", help="Train nothing: print which run --reuse would reuse, or why it would reuse none."),
-]
-DetachOption = Annotated[
-    bool, typer.Option("--detach", help="Return at once: the run continues in the background. It isn't registered.")
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Stop an attempt that takes longer.  [default: no limit]")
-]
-RetriesOption = Annotated[int, typer.Option(min=0, help="Number of further attempts if it fails or is killed.")]
 
 
 def train(
@@ -123,6 +77,7 @@ def train(
     experiment: ExperimentOption = None,
     name: NameOption = None,
     register: RegisterOption = True,
+    allow_other_data: AllowOtherDataOption = False,
     tag: TagOption = None,
     model_format: FormatOption = ModelFormat.SKOPS,
     reuse: ReuseOption = False,
@@ -132,16 +87,20 @@ def train(
     retries: RetriesOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a logistic regression, and register it.
+    """Train a logistic regression or, with --solver accurate, an accurate classifier, and register it.
 
     Fetches the data (then it is cached), trains, evaluates on the test images, and keeps a record of the run.
     Ctrl-C cancels the run.
     """
-    classifier = logistic_regression(inverse_rate(regularization), solver, max_iter, tol)
+    c = inverse_rate(regularization)
     name, tags = model_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
+    if solver is Solver.ACCURATE:
+        classifier = accurate_classifier(trainer.data.uri)
+    else:
+        classifier = logistic_regression(c, solver, max_iter, tol)
     job = trainer.job(classifier, **options)
     if explain:
         _print_decision(trainer.explain_reuse(job), as_json=as_json)
@@ -153,7 +112,8 @@ def train(
     run = reused or _trained(trainer, classifier, options)
     check_completed(run)
     note_convergence(run, max_iter)
-    model = registered(trainer, run, name, is_new=reused is None) if register else None
+    is_new = reused is None
+    model = registered(trainer, run, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         output.print_json({**result_json(run, model), "reused": reused is not None, "data": counts})
         return
@@ -172,16 +132,6 @@ def _print_detached(run: Run, name: str, *, as_json: bool) -> None:
         f"It keeps running in the background. Follow it with 'mnistkit runs logs -f {run.id}', stop it with 'mnistkit "
         f"runs cancel {run.id}', and register it with 'mnistkit models register {run.id} {name}' once it has completed."
     )
-
-
-def inverse_rate(rate: float) -> float:
-    """Return C, scikit-learn's parameter: 1/rate."""
-    if not (rate > 0 and math.isfinite(rate) and math.isfinite(1 / rate)):
-        raise UsageError(
-            f"--regularization {rate:g}: it must be a finite number above 0, as C is 1/regularization. "
-            "The tutorial uses 0.5; a lower rate regularizes less."
-        )
-    return 1 / rate
 
 
 def model_name(name: str | None) -> str:
@@ -222,22 +172,11 @@ def _reused(trainer: Trainer, job: TrainingJob) -> Run | None:
     return trainer.run(decision.run_id)
 
 
-def registered(trainer: Trainer, run: Run, name: str, *, is_new: bool) -> ModelVersion:
+def registered(trainer: Trainer, run: Run, name: str, *, is_new: bool, allow_other_data: bool) -> ModelVersion:
     """Register the run's model, and return it; of a reused run, the version registered before if there is one."""
     versions = () if is_new or name not in trainer.models.names() else trainer.models.versions(name)
     earlier = [model for model in versions if model.run_id == run.id]
-    return earlier[-1] if earlier else trainer.register(run, name)
-
-
-def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted."""
-    from sklearn.linear_model import LogisticRegression
-
-    from mnistkit.estimators import FastLogisticRegression
-
-    if solver is Solver.FAST:
-        return FastLogisticRegression(C=c, max_iter=max_iter, tol=tol)
-    return LogisticRegression(C=c, solver=solver.value, max_iter=max_iter, tol=tol)
+    return earlier[-1] if earlier else trainer.register(run, name, allow_other_data=allow_other_data)
 
 
 def _trained(trainer: Trainer, classifier: Any, options: Mapping[str, Any]) -> Run:

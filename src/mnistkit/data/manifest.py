@@ -26,8 +26,9 @@ class DatasetManifest:
         name: For people.
         version: Of the data.
         class_names: One per label, label 0 first.
-        inverted: The images are light on dark because those on a light ground were inverted.
-        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were.
+        inverted: The images are light on dark because those on a light ground were inverted; None if unknown.
+        centred: Each image is one digit, cropped, scaled and placed by its centre of mass as MNIST's were; None if
+            unknown.
         files: The IDX files by path relative to the folder. Unless it is empty, no other file is read,
             and each one is verified.
     """
@@ -35,8 +36,8 @@ class DatasetManifest:
     name: str
     version: str = "1"
     class_names: tuple[str, ...] = ()
-    inverted: bool = False
-    centred: bool = False
+    inverted: bool | None = None
+    centred: bool | None = None
     files: Mapping[str, FileInfo] = field(factory=dict)
 
     def write(self, folder: Path) -> None:

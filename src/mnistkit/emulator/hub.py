@@ -82,6 +82,11 @@ class Hub:
         """Return all, the first one first."""
         return [member.workspace for member in list(self._members.values())]
 
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The routes of the first workspace."""
+        return self._members[self._first].services.routes
+
     def create(self, name: object, *, location: str = "") -> Workspace:
         """Return a new workspace, which is empty.
 

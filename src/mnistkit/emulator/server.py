@@ -38,7 +38,7 @@ class ConnectionCut(Exception):  # noqa: N818 - it is an answer, not an error
 
 
 class Application(Protocol):
-    """What a server needs of the emulator; it is called from many threads."""
+    """The emulator as a server calls it, from many threads."""
 
     def admit(self, request: Request) -> int:
         """Return how many bytes a request's body may have, before any of it is read.

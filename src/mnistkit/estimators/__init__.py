@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "columns": ["ColumnSelector", "with_array_selectors"],
         "liblinear": ["LiblinearLogisticRegression", "with_multiclass_liblinear"],
         "logistic": ["FastLogisticRegression", "WarmStart"],
-        "accurate": ["AccurateClassifier"],
+        "accurate": ["ACCURATE_OPTIONS", "AccurateClassifier"],
         "gradients": ["OrientedGradients"],
         "nystroem_ridge": ["NystroemRidgeClassifier"],
         "rows": ["ArrayRows", "FileRows", "RowBlocks"],

@@ -1,3 +1,4 @@
+from mnistkit.estimators.accurate import ACCURATE_OPTIONS as ACCURATE_OPTIONS
 from mnistkit.estimators.accurate import AccurateClassifier as AccurateClassifier
 from mnistkit.estimators.columns import ColumnSelector as ColumnSelector
 from mnistkit.estimators.columns import with_array_selectors as with_array_selectors
@@ -14,6 +15,7 @@ from mnistkit.estimators.warm_start import new_warm_start as new_warm_start
 from mnistkit.estimators.warm_start import warm_start_groups as warm_start_groups
 
 __all__ = [
+    "ACCURATE_OPTIONS",
     "AccurateClassifier",
     "ArrayRows",
     "ColumnSelector",

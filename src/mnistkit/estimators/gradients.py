@@ -131,7 +131,7 @@ class OrientedGradients(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         return features
 
     def transform_block(self, X: Array) -> Array:
-        """Return the features of some images, on the calling thread, unchecked: for `TransformedRows`.
+        """Return the features of some images, on the calling thread, unchecked: for ``TransformedRows``.
 
         Args:
             X: ``(b, h * w)``, of a fitted transformer's width.

@@ -33,7 +33,7 @@ class LiblinearLogisticRegression(LogisticRegression):  # type: ignore[misc]  # 
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LiblinearLogisticRegression:
-        """Fit in place, and return itself; see `LogisticRegression.fit`."""
+        """Fit in place, and return itself, as `sklearn.linear_model.LogisticRegression.fit` does."""
         classes, codes = np.unique(np.asarray(y), return_inverse=True)
         if self.solver != "liblinear" or len(classes) <= 2:  # noqa: PLR2004 - a binary problem
             super().fit(X, y, sample_weight)

@@ -36,7 +36,7 @@ _TINY = np.finfo(float).tiny
 
 @frozen(eq=False)
 class Solution:
-    """Where the minimization ended.
+    """The point at which the minimization ended.
 
     Attributes:
         coefficients: ``(d + 1, columns)``, the intercept last.

@@ -23,7 +23,7 @@ __all__ = ["NystroemRidgeClassifier"]
 Array = NDArray[Any]
 
 _DISTANCE_ROWS = 500  # the median of 500 x 500 distances is good to some percent
-_ROUNDINGS = 100
+_MIN_DISTANCE_ROUNDINGS = 100
 _FIRST_LANDMARKS = 700
 _FIRST_ROWS = 15_000
 _FIRST_ALPHA = 1e-4
@@ -217,6 +217,6 @@ def _gamma(rows: RowBlocks, bandwidth: float, rng: np.random.Generator) -> float
     a, b = chosen[::2], chosen[1::2]
     squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
     # Products of the rows' type can't tell shorter distances from rounding.
-    shortest = _ROUNDINGS * float(np.finfo(rows.dtype).eps) * float((a * a).sum(axis=1).mean())
+    shortest = _MIN_DISTANCE_ROUNDINGS * float(np.finfo(rows.dtype).eps) * float((a * a).sum(axis=1).mean())
     scale = max(float(np.median(squares)), shortest)
     return 1 / (2 * bandwidth**2 * scale) if scale > 0 else 1.0

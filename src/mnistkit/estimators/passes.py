@@ -24,7 +24,7 @@ _GROUPS = 16
 
 @frozen(eq=False)
 class Problem:
-    r"""What to minimize.
+    r"""An objective to minimize.
 
     Attributes:
         rows: The matrix ``(n, d)``.

@@ -14,7 +14,7 @@ __all__ = ["Inverse", "sampled_inverse"]
 
 Array = NDArray[Any]
 
-_LARGEST = 1 << 26
+_MAX_HESSIAN_ITEMS = 1 << 26
 
 
 @frozen(eq=False)
@@ -53,7 +53,7 @@ def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generato
     problem = passes.problem
     n, d = passes.shape[0], len(passes.penalty)
     centered = not problem.objective.independent
-    if problem.columns * d * d > _LARGEST:
+    if problem.columns * d * d > _MAX_HESSIAN_ITEMS:
         return Inverse(None, centered)
     seeds = rng.integers(2**63, size=problem.columns)
 

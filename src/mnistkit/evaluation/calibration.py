@@ -6,7 +6,7 @@ import numpy as np
 from attrs import frozen
 
 from mnistkit.errors import UsageError
-from mnistkit.evaluation.scores import Predictions, wilson_interval
+from mnistkit.evaluation.scores import SplitPredictions, wilson_interval
 
 __all__ = ["Bin", "Calibration", "calibrate"]
 
@@ -56,7 +56,7 @@ class Calibration:
         return sum(each.n * abs(each.accuracy - each.confidence) for each in self.bins) / self.n
 
 
-def calibrate(predictions: Predictions, bins: int = 10) -> Calibration:
+def calibrate(predictions: SplitPredictions, bins: int = 10) -> Calibration:
     """Sort answers by their confidence into bins of equal width, and count the right ones in each.
 
     Source: C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On calibration of modern neural networks", ICML (2017).

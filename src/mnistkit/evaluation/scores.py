@@ -21,7 +21,7 @@ __all__ = [
     "EVALUATION_FILE",
     "ClassScore",
     "Evaluation",
-    "Predictions",
+    "SplitPredictions",
     "evaluate",
     "predict",
     "score",
@@ -108,7 +108,7 @@ class Evaluation:
 
 
 @frozen(kw_only=True, eq=False)
-class Predictions:
+class SplitPredictions:
     """The class that a classifier predicts for each image of a split.
 
     Attributes:
@@ -146,7 +146,7 @@ def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | Non
     return score(model, X, split.y, class_names)
 
 
-def predict(model: Any, split: Split) -> Predictions:
+def predict(model: Any, split: Split) -> SplitPredictions:
     """Ask a fitted classifier for every image of ``split``: what it takes each one for, and how sure it is.
 
     Args:
@@ -160,8 +160,8 @@ def predict(model: Any, split: Split) -> Predictions:
     names = _class_names(split, model)
     predicted, probabilities = predicted_labels(model, X, names), predicted_probabilities(model, X, names)
     if probabilities is None or not np.isin(predicted, np.arange(len(names))).all():
-        return Predictions(truth=split.y, predicted=predicted)
-    return Predictions(truth=split.y, predicted=predicted, confidence=probabilities[np.arange(len(X)), predicted])
+        return SplitPredictions(truth=split.y, predicted=predicted)
+    return SplitPredictions(truth=split.y, predicted=predicted, confidence=probabilities[np.arange(len(X)), predicted])
 
 
 def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names: Sequence[str]) -> Evaluation:

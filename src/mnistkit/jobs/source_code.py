@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Final
 
 from mnistkit.errors import SpecError, UsageError
-from mnistkit.jobs.spec import lookup
+from mnistkit.jobs.import_paths import lookup
 from mnistkit.utils.files import sha256_of
 
 __all__ = ["IGNORED", "MAX_BYTES", "module_digests", "script_digests"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +10,10 @@ from typing import Any
 from attrs import field, frozen
 
 from mnistkit.errors import SpecError
+from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
 
-__all__ = ["JsonValue", "ModelSpec", "check_classifier", "lookup"]
+__all__ = ["JsonValue", "ModelSpec", "check_classifier"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -56,7 +56,7 @@ class ModelSpec:
         Raises:
             SpecError: The class can't be imported, or doesn't take these parameters.
         """
-        cls = _imported(self.type, self.type)
+        cls = imported(self.type, self.type)
         if not inspect.isclass(cls) or not hasattr(cls, "get_params"):
             raise SpecError(f"{self.type} isn't a scikit-learn estimator: it has no get_params.")
         params = {name: _decode(value, f"{self.type}.{name}") for name, value in self.params.items()}
@@ -71,22 +71,6 @@ class ModelSpec:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
-
-
-def lookup(path: str) -> object:
-    """Return the object at an import path such as ``"numpy.log1p"``; None if it can't be imported here."""
-    module, _, name = path.rpartition(".")
-    while module:
-        try:
-            value: object = importlib.import_module(module)
-        except ImportError:
-            module, _, head = module.rpartition(".")
-            name = f"{head}.{name}"
-            continue
-        for part in name.split("."):
-            value = getattr(value, part, None)
-        return value
-    return None
 
 
 def _describe(estimator: Any, where: str) -> ModelSpec:
@@ -106,7 +90,7 @@ def _describe(estimator: Any, where: str) -> ModelSpec:
         for name, value in estimator.get_params(deep=False).items()
         if not (name in defaults and _same(value, defaults[name]))
     }
-    return ModelSpec(_import_path(cls, where), params)
+    return ModelSpec(import_path(cls, where), params)
 
 
 def _check_configuration(estimator: Any, where: str) -> None:
@@ -160,7 +144,7 @@ def _encode(value: Any, where: str) -> JsonValue:  # noqa: PLR0911 - one return 
     if isinstance(value, np.ndarray):
         return _encode_array(value, where)
     if inspect.isclass(value) or inspect.isroutine(value) or isinstance(value, np.ufunc):
-        return {"$object": _import_path(value, where)}
+        return {"$object": import_path(value, where)}
     if hasattr(value, "get_params"):
         spec = _describe(value, where)
         return {"$estimator": {"type": spec.type, "params": dict(spec.params)}}
@@ -232,34 +216,9 @@ _DECODERS: Mapping[str, _Decoder] = {
     "$dict": lambda content, where: {_decode(k, where): _decode(v, where) for k, v in content},
     "$float": lambda content, where: float(content),  # noqa: ARG005 - one shape
     "$array": _decode_array,
-    "$object": lambda content, where: _imported(content, where),  # noqa: PLW0108 - defined below
+    "$object": imported,
     **{kind: _decoder_of(kind) for kind in KINDS},
 }
-
-
-def _import_path(value: Any, where: str) -> str:
-    """Return the shortest public path under which ``value`` can be imported."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None) or value.__name__
-    if not module and hasattr(value, "__name__"):
-        module = "numpy"  # ufuncs have no __module__
-    parts = (module or "").split(".")
-    public = [part for part in parts if not part.startswith("_")] if len(parts) > 1 else parts
-    for candidate in (".".join(public[:n]) for n in range(1, len(public) + 1)):
-        if candidate != "__main__" and lookup(f"{candidate}.{name}") is value:
-            return f"{candidate}.{name}"
-    if module and module != "__main__" and lookup(f"{module}.{name}") is value:
-        return f"{module}.{name}"
-    raise SpecError(
-        f"{where}: {name} is defined in {module or 'no module'}, from which another process can't import it. "
-        "Define it at the top level of a module (a .py file) and import it from there."
-    )
-
-
-def _imported(path: str, where: str) -> Any:
-    value = lookup(path) if isinstance(path, str) else None
-    if value is None:
-        raise SpecError(f"{where}: {path!r:.120} can't be imported here. Is its package installed, and its name right?")
-    return value
 
 
 def _text(value: JsonValue) -> str:

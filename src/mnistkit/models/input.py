@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from mnistkit.errors import UsageError
 
-__all__ = ["InputSpec"]
+__all__ = ["INPUT_FILE", "InputSpec"]
+
+INPUT_FILE: Final = "input.json"
+"""The name of the file, among a run's outputs, that holds the `InputSpec` of its model as JSON."""
 
 _MAX_SIDE_PIXELS = 1 << 16
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -78,3 +81,27 @@ class InputSpec:
     def n_features(self) -> int:
         """Return the length of one row of the model's input."""
         return self.height * self.width
+
+    @property
+    def size(self) -> str:
+        """Return the size of an image in words, such as "28 by 28 pixels" with the sign for it."""
+        return f"{self.height} × {self.width} pixels"  # noqa: RUF001 - the sign for sizes
+
+    @property
+    def preparation(self) -> str:
+        """Return in words what is done to an image: ``"cropped, inverted and centred"``."""
+        if self.centred:
+            return "cropped, inverted and centred" if self.inverted else "cropped and centred"
+        return "inverted if on a light ground, scaled" if self.inverted else "scaled, light and dark as they are"
+
+    def differences(self, other: InputSpec) -> str:
+        """Return in words in what two models' inputs and data differ; empty if nothing keeps them from being compared.
+
+        Another release of the same dataset is no difference.
+        """
+        pairs = (
+            ("images of", self.size, other.size),
+            ("the dataset", self.dataset, other.dataset),
+            ("the classes", ", ".join(self.class_names), ", ".join(other.class_names)),
+        )
+        return "; ".join(f"{what} {a:.80}, not {b:.80}" for what, a, b in pairs if a and b and a != b)

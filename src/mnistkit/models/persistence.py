@@ -23,9 +23,12 @@ from mnistkit.utils.files import write_atomically
 __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_model"]
 
 TRUSTED_TYPES: Final = (
+    "mnistkit.estimators.accurate.AccurateClassifier",
     "mnistkit.estimators.columns.ColumnSelector",
+    "mnistkit.estimators.gradients.OrientedGradients",
     "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
     "mnistkit.estimators.logistic.FastLogisticRegression",
+    "mnistkit.estimators.nystroem_ridge.NystroemRidgeClassifier",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnistkit.data.dataset import Dataset
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.calibration import calibrate
-from mnistkit.evaluation.scores import Predictions, predict
+from mnistkit.evaluation.scores import SplitPredictions, predict
 from mnistkit.plots.canvas import BLUE, GREY, RED, Grid, axes_of, drawn_on, plain
 from mnistkit.plots.data import split_of
 from mnistkit.plots.subject import classifier_and_data
@@ -146,7 +146,7 @@ def reliability(model: Any, dataset: Dataset | None = None, *, bins: int = 10, a
     return figure
 
 
-def wrong_first(predictions: Predictions) -> NDArray[np.int64]:
+def wrong_first(predictions: SplitPredictions) -> NDArray[np.int64]:
     """Return the positions of wrong predictions, the highest confidence first; in order if there is none."""
     (wrong,) = np.nonzero(~predictions.right)
     if predictions.confidence is None:
@@ -154,7 +154,7 @@ def wrong_first(predictions: Predictions) -> NDArray[np.int64]:
     return wrong[np.argsort(-predictions.confidence[wrong], kind="stable")]
 
 
-def caption(names: Sequence[str], predictions: Predictions, index: int) -> str:
+def caption(names: Sequence[str], predictions: SplitPredictions, index: int) -> str:
     """Return the text above an image: its class or ``5 not 6``, and the confidence in a line below: ``97%``."""
     predicted, is_right = int(predictions.predicted[index]), predictions.right[index]
     text = names[predicted] if 0 <= predicted < len(names) else str(predicted)
@@ -169,7 +169,7 @@ def caption(names: Sequence[str], predictions: Predictions, index: int) -> str:
 def _drawn(
     dataset: Dataset,
     split: Literal["train", "test"],
-    predictions: Predictions,
+    predictions: SplitPredictions,
     chosen: NDArray[np.int64],
     *,
     title: str,

@@ -20,7 +20,7 @@ class ModelRegistry(ABC):
     deleted version is never used again. Once `register` has returned a version, nothing loses it, and nothing changes
     it. Order is the version number, never a clock. Reading creates nothing: a registry that isn't there yet is an
     empty one. Every method may be called from any thread and process. Every method that takes a name raises
-    `mnistkit.errors.InvalidNameError` if it breaks `mnistkit.utils.NAME_RULE`.
+    `mnistkit.errors.InvalidNameError` if it breaks `mnistkit.utils.names.NAME_RULE`.
     """
 
     __slots__ = ()

@@ -75,6 +75,7 @@ class ModelVersion:
                 "Registered": local_time(self.created_at),
                 "Format": self.format,
                 "Run": self.run_id,
+                **({} if self.input is None else _input_facts(self.input)),
                 "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
                 "Digest": self.digest,
                 "Kept in": self.location,
@@ -91,6 +92,15 @@ class ModelVersion:
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         return render(self.describe())
+
+
+def _input_facts(spec: InputSpec) -> dict[str, str]:
+    data = f"{spec.dataset}, sha256 {spec.dataset_sha256}" if spec.dataset_sha256 else spec.dataset
+    return {
+        "Input": f"{spec.size}, {spec.preparation}",
+        "Trained on": data,
+        "Classes": ", ".join(spec.class_names),
+    }
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.data.source import SupportsDigests
 from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
-from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, Predictions, predict
+from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, SplitPredictions, predict
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
@@ -61,7 +61,7 @@ class RunData:
     record: RunRecord
     evaluation: Evaluation | Missing
     dataset: Dataset | Missing
-    predictions: Predictions | Missing
+    predictions: SplitPredictions | Missing
     data_changed: bool | None
     pictures: dict[str, bytes]
     log: str
@@ -142,7 +142,7 @@ def _of_a_script(run: Run, evaluation: Evaluation | Missing) -> Evaluation | Mis
     return evaluation
 
 
-def _predictions(run: Run, dataset: Dataset | Missing) -> Predictions | Missing:
+def _predictions(run: Run, dataset: Dataset | Missing) -> SplitPredictions | Missing:
     if isinstance(dataset, Missing):
         return Missing("They need the data, which is missing.")
     if run.state is not RunState.COMPLETED:
@@ -150,7 +150,7 @@ def _predictions(run: Run, dataset: Dataset | Missing) -> Predictions | Missing:
     return _or_missing(lambda: _predicted(run, dataset))
 
 
-def _predicted(run: Run, dataset: Dataset) -> Predictions:
+def _predicted(run: Run, dataset: Dataset) -> SplitPredictions:
     found = predict(run_model(run), dataset.test)
     if not np.isin(found.predicted, np.arange(len(dataset.class_names))).all():
         raise DataFormatError("The model predicts classes that the data doesn't have.")

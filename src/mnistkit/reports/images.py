@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistkit.data.dataset import Dataset
-from mnistkit.evaluation.scores import Predictions
+from mnistkit.evaluation.scores import SplitPredictions
 from mnistkit.plots.predictions import wrong_first
 from mnistkit.reports.page import PageImage
 from mnistkit.utils.markup import encode_grey
@@ -31,7 +31,7 @@ def sample_images(dataset: Dataset, n: int) -> list[PageImage]:
     ]
 
 
-def misclassified_images(dataset: Dataset, predictions: Predictions, n: int) -> list[PageImage]:
+def misclassified_images(dataset: Dataset, predictions: SplitPredictions, n: int) -> list[PageImage]:
     """Return the misclassified test images, light on black, those with the highest confidence first."""
     return [_misclassified(dataset, predictions, index) for index in wrong_first(predictions)[:n]]
 
@@ -41,7 +41,7 @@ def has_long_names(dataset: Dataset, per_caption: int = 1) -> bool:
     return per_caption * max(map(len, dataset.class_names)) > _MAX_CAPTION_CHARS
 
 
-def _misclassified(dataset: Dataset, predictions: Predictions, index: int) -> PageImage:
+def _misclassified(dataset: Dataset, predictions: SplitPredictions, index: int) -> PageImage:
     names = dataset.class_names
     predicted, truth = names[predictions.predicted[index]], names[predictions.truth[index]]
     return PageImage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import zip_longest
 
@@ -155,7 +155,7 @@ class RunRecord:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """How long it was in each state, oldest first; a retried run has those of every attempt."""
+        """The stretches of time in each state, oldest first; a retried run has those of every attempt."""
         return phases(self.transitions)
 
     @property
@@ -216,20 +216,17 @@ class Phase:
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far; never below 0."""
+        """The time that it took, or has taken so far; never below 0."""
         end = self.ended_at or datetime.now(timezone.utc)
         return max((end - self.started_at) / timedelta(seconds=1), 0.0)
 
 
 def phases(transitions: Sequence[Transition]) -> tuple[Phase, ...]:
-    """The stretches between transitions, oldest first; a terminal state is none.
+    """Return the stretches between transitions, oldest first; a terminal state is none.
 
     A state that comes no later on the way of a run than the one before it begins another attempt.
     """
-    return tuple(_phases(transitions))
-
-
-def _phases(transitions: Sequence[Transition]) -> Iterator[Phase]:
+    found: list[Phase] = []
     attempt, reached = 1, -1
     ends = [transition.at for transition in transitions[1:]]
     for index, transition in enumerate(transitions):
@@ -241,7 +238,8 @@ def _phases(transitions: Sequence[Transition]) -> Iterator[Phase]:
             attempt += position <= reached
             reached = position
         end = ends[index] if index < len(ends) else None
-        yield Phase(state=state, started_at=transition.at, ended_at=end, attempt=attempt)
+        found.append(Phase(state=state, started_at=transition.at, ended_at=end, attempt=attempt))
+    return tuple(found)
 
 
 def _label(phase: Phase) -> str:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mnistkit.errors import NotFoundError, RunStateError
+from mnistkit.errors import (
+    DataFormatError,
+    IntegrityError,
+    ModelNotFoundError,
+    NotFoundError,
+    RunStateError,
+    UsageError,
+)
 from mnistkit.models.files import companions, format_of
+from mnistkit.models.input import INPUT_FILE, InputSpec
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
+from mnistkit.utils.serialization import from_json
 
-__all__ = ["register_run", "run_model_file"]
+__all__ = ["register_run", "run_input", "run_model_file"]
+
+_log = logging.getLogger(__name__)
 
 
 def register_run(
@@ -26,6 +38,7 @@ def register_run(
     file: str | None = None,
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    allow_other_data: bool = False,
 ) -> ModelVersion:
     """Register the model of a completed run as the next version of ``name``, with its metrics.
 
@@ -36,8 +49,10 @@ def register_run(
         file: Which of the run's files is the model; None to find it.
         tags: Free text by key, besides the run's.
         description: Free text.
+        allow_other_data: Register it although the newest version of ``name`` is of other data, or of other images.
 
     Raises:
+        UsageError: The newest version of ``name`` is of other data, and that isn't allowed. Nothing was registered.
         RunStateError: The run hasn't completed; the message has its state and error.
         NotFoundError: It left no model, or several; lists its files.
         InvalidNameError: The name breaks the rule.
@@ -48,12 +63,16 @@ def register_run(
         raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
     file = file or run_model_file(run)
     files = (file, *companions(file, run.files))
+    spec = run_input(run, file)
+    if spec is not None and not allow_other_data:
+        _check_data(models, name, spec, run)
     info = ModelInfo(
         format=format_of(file),
         metrics={name: value for name, value in run.metrics.items() if math.isfinite(value)},
         tags={**run.record.tags, **(tags or {})},
         description=description,
         run_id=run.id,
+        input=spec,
     )
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         for each in files:
@@ -61,6 +80,28 @@ def register_run(
         if isinstance(models, SupportsRunFiles) and models.has_run(run.id):
             return models.register_from_run(name, files, info, copies=Path(folder))
         return models.register(name, Path(folder), info)
+
+
+def run_input(run: Run, file: str) -> InputSpec | None:
+    """Return what a run recorded of its model's input, beside the model file; None if there is no record.
+
+    A record that can't be read is left out, with a warning in the log.
+
+    Args:
+        run: A completed run.
+        file: Its model file.
+    """
+    source = f"{file.rpartition('/')[0]}/{INPUT_FILE}"
+    if source not in run.files:
+        return None
+    with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
+        data = run.download(source, folder).read_bytes()
+    try:
+        spec: InputSpec = from_json(data, InputSpec, source)
+    except (DataFormatError, UsageError) as error:  # a script's own file of that name
+        _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
+        return None
+    return spec
 
 
 def run_model_file(run: Run) -> str:
@@ -78,3 +119,17 @@ def run_model_file(run: Run) -> str:
         else f"no model; it left {', '.join(run.files) or 'no files'}"
     )
     raise NotFoundError(f"Run {run.id} left {found}.")
+
+
+def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> None:
+    """Refuse to put a model of other data among the versions of a name: nobody expects it there."""
+    try:
+        newest = models.get(name)
+    except (ModelNotFoundError, IntegrityError):
+        return
+    differences = "" if newest.input is None else spec.differences(newest.input)
+    if differences:
+        raise UsageError(
+            f"Run {run.id} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
+            "it: in Python allow_other_data=True, on the command line --allow-other-data."
+        )

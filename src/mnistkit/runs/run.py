@@ -60,12 +60,12 @@ class Run:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What the run has written: ``outputs/...`` and ``logs/...``."""
+        """The files that the run has written: ``outputs/...`` and ``logs/...``."""
         return self._record.files
 
     @property
     def error(self) -> str | None:
-        """Why it failed, in one line."""
+        """The reason of its failure, in one line; None if it has none."""
         return self._record.error
 
     def series(self, metric: str) -> tuple[MetricPoint, ...]:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve
 
-from mnistkit.azureml.models.entries import (
-    MANIFEST,
-    NONCE,
-    ModelEntry,
-    list_entries,
-    missing_error,
-    read_entry,
-    read_stored,
-)
-from mnistkit.azureml.models.events import Event, EventLog, log_name, write_event
+from mnistkit.azureml.models.entries import ModelEntry, list_entries, missing_error, read_entry, read_stored
+from mnistkit.azureml.models.events import Event
+from mnistkit.azureml.models.publishing import publish, record_event
 from mnistkit.azureml.models.store import ModelStore, RunFiles, StoredModel
 from mnistkit.azureml.models.transfer import hash_remote, hash_sources, receive
-from mnistkit.azureml.properties import pack_text
 from mnistkit.errors import (
     ConflictError,
     IntegrityError,
     InvalidNameError,
     NotFoundError,
     RunNotFoundError,
-    ServiceError,
     UsageError,
 )
 from mnistkit.jobs.provenance import current_user
@@ -46,8 +36,6 @@ from mnistkit.utils.names import check_name
 __all__ = ["StoredRegistry"]
 
 _log = logging.getLogger(__name__)
-
-_LISTING_SECONDS = 30.0  # until what was registered must show up in a list
 
 
 class StoredRegistry(ModelRegistry):
@@ -89,7 +77,7 @@ class StoredRegistry(ModelRegistry):
         asset = self._store.upload(name, sources)
         if hash_sources(sources) != infos:
             raise UsageError(f"The files in {files} changed while they were sent: nothing was registered. Try again.")
-        return self._publish(evolve(draft, files=infos), asset, entry)
+        return publish(self._store, evolve(draft, files=infos), asset, entry)
 
     def register_from_run(
         self, name: str, files: Sequence[str], info: ModelInfo, *, copies: Path | None = None
@@ -108,7 +96,7 @@ class StoredRegistry(ModelRegistry):
         else:
             infos = hash_sources({short: copies / short for short in by_name})
         asset = self._store.asset_of_run(name, run, files)
-        return self._publish(evolve(draft, files=infos), asset, entry, run)
+        return publish(self._store, evolve(draft, files=infos), asset, entry, run)
 
     def has_run(self, run_id: str) -> bool:
         """Return True if the run is in this workspace, so that `register_from_run` can take its files."""
@@ -169,7 +157,7 @@ class StoredRegistry(ModelRegistry):
             if holders := entry.log.holders(version):
                 raise _held(name, holders[0], version)
             event = Event(kind="deleted", version=version)
-            log = self._record(name, event, entry.models[version].asset)
+            log = record_event(self._store, name, event, entry.models[version].asset)
             if event.nonce not in log.counted and version not in log.deleted:
                 raise _held(name, log.holders(version)[0], version)
         self._store.remove(name, version)
@@ -187,7 +175,7 @@ class StoredRegistry(ModelRegistry):
         assignment = Assignment(alias=alias, version=version, assigned_at=utc_now(), reason=reason, by=current_user())
         after = None if seen is None else len(seen)
         event = Event(kind="assigned", version=version, assignment=assignment, after=after)
-        log = self._record(name, event, entry.models[version].asset)
+        log = record_event(self._store, name, event, entry.models[version].asset)
         if event.nonce not in log.counted:
             self._live(self._entry(name), version)
             raise _conflict(name, alias, seen or ())
@@ -210,7 +198,8 @@ class StoredRegistry(ModelRegistry):
                 f"{model.id} was registered without mnistkit, so that nothing pins its files: download it, register "
                 "it again, and sign that."
             )
-        self._record(model.name, Event(kind="signed", version=model.version, signature=signature), stored.asset)
+        event = Event(kind="signed", version=model.version, signature=signature)
+        record_event(self._store, model.name, event, stored.asset)
 
     def signatures(self, model: ModelVersion) -> tuple[Signature, ...]:
         """Return the signatures of a version; see `mnistkit.registry.SupportsSignatures`."""
@@ -246,53 +235,6 @@ class StoredRegistry(ModelRegistry):
         files = self._hashed[key]
         kinds = {format_of(file) for file in files} - {"files"}
         return evolve(model, files=files, format=kinds.pop() if len(kinds) == 1 else "files")
-
-    def _publish(self, manifest: Manifest, asset: str, entry: ModelEntry, run: RunFiles | None = None) -> ModelVersion:
-        """Register uploaded files: once, also if the request has to be sent twice."""
-        properties = {**pack_text(MANIFEST, manifest.to_bytes().decode()), NONCE: manifest.nonce}
-        found: list[StoredModel] = []
-        while not found:
-            try:
-                created = self._store.create(
-                    manifest.name,
-                    asset,
-                    properties=properties,
-                    tags=manifest.tags,
-                    description=manifest.description,
-                    run=run,
-                )
-            except ServiceError:
-                found = self._sent(manifest, entry)
-                if not found:
-                    raise
-            else:
-                found = [created] if created.version == entry.highest + 1 else self._sent(manifest, entry)
-        for other in found[1:]:  # the request was taken, its answer was lost, and it was sent again
-            self._store.remove(other.name, other.version)
-        return read_stored(found[0], self._store.place)
-
-    def _sent(self, manifest: Manifest, entry: ModelEntry) -> list[StoredModel]:
-        """Return the versions of a registration that the workspace has taken, without deleted numbers."""
-        models = self._store.list_models(manifest.name)
-        deleted = entry.log.deleted
-        return [m for m in models if m.properties.get(NONCE) == manifest.nonce and m.version not in deleted]
-
-    def _record(self, name: str, event: Event, asset: str) -> EventLog:
-        """Add an event to the log, and return the log that includes it."""
-        properties, refusal = write_event(event), None
-        try:
-            own = self._store.asset_of_event(log_name(name), asset, str(event))
-            self._store.create(log_name(name), own, properties=properties, description=str(event))
-        except ServiceError as error:  # it may have been accepted
-            refusal = error
-        deadline = time.monotonic() + _LISTING_SECONDS
-        while event.nonce not in (log := self._entry(name).log).seen:
-            if refusal is not None:
-                raise refusal
-            if time.monotonic() > deadline:
-                raise ServiceError(f"An event of {name} was registered, and isn't listed yet: look at it later.")
-            time.sleep(0.5)
-        return log
 
 
 def _by_name(run: RunFiles, files: Sequence[str]) -> dict[str, str]:

@@ -117,9 +117,7 @@ class RunReader:
                 run, points=details.points, files=details.files, error=details.error, log=details.log, url=url
             )
         except DataFormatError as error:
-            raise RunNotFoundError(
-                f"Run {run.id} is in the workspace, but mnistkit didn't submit it: {error}"
-            ) from error
+            raise RunNotFoundError(f"Run {run.id} is in the workspace, but not one of mnistkit's: {error}") from error
 
     def _details_of(self, run: StoredRun, *, patient: bool) -> _Details:
         with self._lock:

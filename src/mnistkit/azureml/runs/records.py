@@ -119,7 +119,7 @@ def read_record(
         submitted = datetime.fromisoformat(about["submitted"])
         provenance = from_json(about["provenance"], Provenance, where)
     except (KeyError, TypeError, ValueError, IntegrityError) as problem:
-        raise DataFormatError(f"{where} wasn't submitted by mnistkit, or not read: {problem}.") from problem
+        raise DataFormatError(f"its properties can't be read: {str(problem).rstrip('.')}.") from problem
     state = state_of(run)
     failed = state is RunState.FAILED
     cause = told.get("error") or (attempts[-1].error if attempts else None) or error

@@ -16,7 +16,7 @@ class WorkspaceRegistry(StoredRegistry):
     """The models of an Azure ML workspace; see `mnistkit.azureml.models.registry.StoredRegistry`.
 
     Args:
-        workspace: What `mnistkit.azureml.connect` returns, or a `Connection`; None to connect when needed, to what
+        workspace: What `mnistkit.azureml.connect` returns, or a ``Connection``; None to connect when needed, to what
             ``config.json`` names.
     """
 

@@ -34,7 +34,7 @@ class OpenDatasetsMnist(PinnedOpenDataset):
     In jobs of a workspace it is mounted where they run; `fetch` copies it to this machine.
 
     Attributes:
-        workspace: What `mnistkit.azureml.v2.workspace.connect` returns, or a `Connection`; None to connect when it is
+        workspace: What `mnistkit.azureml.v2.workspace.connect` returns, or a ``Connection``; None to connect when it is
             needed, to what ``config.json`` names. `fetch` needs none.
         version: Of the data asset that `register` made; None for the Open Dataset itself.
         name: What `register` called it.

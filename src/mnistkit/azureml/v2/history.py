@@ -20,6 +20,8 @@ from mnistkit.runs.record import MetricPoint
 __all__ = ["SdkHistory"]
 
 _LOG = "user_logs/std_log.txt"
+_ID = "{run}"
+_PAGE = f"https://ml.azure.com/runs/{_ID}"
 
 
 class SdkHistory(History):
@@ -38,6 +40,7 @@ class SdkHistory(History):
         self._seconds = seconds
         self.service = Service(connection, seconds)
         self._storage = Storage(connection)
+        self._page: str | None = None
 
     @property
     def workspace_name(self) -> str:
@@ -86,13 +89,15 @@ class SdkHistory(History):
         return self._storage.read(_place(run_id, _LOG), skip)
 
     def url(self, run_id: str) -> str:
-        """Return the run's page in the studio; sends nothing once connected."""
-        client = self._connection.client
-        scope = (
-            f"/subscriptions/{client.subscription_id}/resourcegroups/{client.resource_group_name}"
-            f"/workspaces/{client.workspace_name}"
-        )
-        return f"https://ml.azure.com/runs/{run_id}?wsid={scope}"
+        """Return the run's page in the studio. The first call sends a request: pages differ in the id alone."""
+        if self._page is None:
+            jobs = self._connection.client.jobs
+            try:
+                page = call(f"getting the page of {run_id}", jobs.get, run_id, seconds=self._seconds).studio_url or ""
+            except NotFoundError:  # the run was never submitted
+                return _PAGE.replace(_ID, run_id)
+            self._page = page.replace(run_id, _ID) if run_id in page else _PAGE
+        return self._page.replace(_ID, run_id)
 
     def download(self, run_id: str, file: str, to: Path) -> None:
         """Write a file of the run to a path, unverified."""

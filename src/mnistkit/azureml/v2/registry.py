@@ -19,7 +19,7 @@ class WorkspaceRegistry(StoredRegistry):
     files stay in the workspace's storage.
 
     Args:
-        workspace: What `connect` returns, or a `Connection`; None to connect when it is needed, to what
+        workspace: What `connect` returns, or a ``Connection``; None to connect when it is needed, to what
             ``config.json`` names.
     """
 

@@ -23,6 +23,7 @@ from mnistkit.data.source import DataSource
 from mnistkit.errors import NotFoundError, RunNotFoundError, ServiceError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.clock import utc_now
 
 __all__ = ["SdkSubmitter", "command_line"]
 
@@ -84,6 +85,7 @@ class SdkSubmitter(RunSubmitter):
         """Record in the workspace a run that was never submitted; see `RunSubmitter.keep_ended`."""
         values = {
             "status": _FINAL_STATUS[state],
+            "endTimeUtc": utc_now().isoformat(),
             "properties": {**_properties(record), **end_properties(state, error, trace)},
             "tags": dict(record.job.tags),
         }

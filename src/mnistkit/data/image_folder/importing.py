@@ -130,8 +130,8 @@ def import_pictures(
             name=name or listing.name,
             version=listing.version,
             class_names=listing.class_names,
-            inverted=invert,
-            centred=centre,
+            inverted=invert or centre or bool(listing.inverted),
+            centred=centre or bool(listing.centred),
             files=_write(staging, images, labels, is_test),
         ).write(staging)
     return Imported(

@@ -80,6 +80,8 @@ class Listing:
         class_names: One per label.
         pictures: In the order in which they go into the dataset: by name within their class, so that classes mix.
         left_out: What is no picture of a class.
+        inverted: As ``dataset.json`` has it; None without one.
+        centred: As ``dataset.json`` has it; None without one.
     """
 
     name: str
@@ -87,6 +89,8 @@ class Listing:
     class_names: tuple[str, ...]
     pictures: tuple[PictureFile, ...]
     left_out: list[LeftOut] = field(factory=list)
+    inverted: bool | None = None
+    centred: bool | None = None
 
 
 def list_pictures(folder: Path) -> Listing:
@@ -126,6 +130,8 @@ def list_pictures(folder: Path) -> Listing:
         manifest.class_names if manifest and manifest.class_names else tuple(map(_printable, labels)),
         tuple(sorted(pictures, key=lambda picture: (picture.within, picture.label, picture.file))),
         left_out,
+        manifest.inverted if manifest else None,
+        manifest.centred if manifest else None,
     )
 
 

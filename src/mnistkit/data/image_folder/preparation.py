@@ -10,18 +10,33 @@ from mnistkit.data.image_folder.fitting import background, resized
 from mnistkit.data.image_folder.reading import LEAST_CONTRAST
 from mnistkit.errors import DataFormatError
 
-__all__ = ["is_light", "prepared"]
+__all__ = ["is_light", "looks_prepared", "prepared"]
 
 _MIDDLE_GREY = 127
 _FAINT_GREY = 32
 _MIN_JUDGED_SIDE_PIXELS = 16
 _BOX_SHARE = 20 / 28
 _MAX_OFFSET_SHARE = 2 / 28
+_SAMPLE_IMAGES = 500
+_MOST_SHARE = 0.9
 
 
 def is_light(image: NDArray[np.uint8]) -> bool:
     """Return True if an image is drawn on a light ground."""
     return background(image) > _MIDDLE_GREY
+
+
+def looks_prepared(images: NDArray[np.uint8]) -> tuple[bool, bool]:
+    """Return how images look that came without a word on it: as if inverted, and as if centred as MNIST's are.
+
+    Args:
+        images: ``(n, h, w) uint8``; a sample of them is judged.
+    """
+    sample = images[:: max(len(images) // _SAMPLE_IMAGES, 1)]
+    inverted = np.mean([not is_light(image) for image in sample]) >= _MOST_SHARE
+    shape = (sample.shape[1], sample.shape[2])
+    centred = inverted and shape[0] == shape[1] and np.mean([_is_placed(i, shape) for i in sample]) >= _MOST_SHARE
+    return bool(inverted), bool(centred)
 
 
 def prepared(
@@ -69,6 +84,8 @@ def _is_placed(image: NDArray[np.uint8], shape: tuple[int, int]) -> bool:
     ink = np.where(image > _FAINT_GREY, image, 0).astype(np.float64)
     for axis, side in enumerate(shape):
         profile = ink.sum(axis=1 - axis)
+        if not profile.any():
+            return False
         inked = np.nonzero(profile)[0]
         middle = profile @ (np.arange(side) + 0.5) / profile.sum()
         if inked[-1] - inked[0] + 1 > side * _BOX_SHARE + 1 or abs(middle - side / 2 - 0.5) > _MAX_OFFSET_SHARE * side:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, MissingExtraError
 
-__all__ = ["IMAGE_FORMATS", "LEAST_CONTRAST", "MAX_PIXELS", "open_unfollowed", "read_grey"]
+__all__ = ["IMAGE_FORMATS", "LEAST_CONTRAST", "MAX_PIXELS", "grey_pixels", "open_unfollowed", "read_grey"]
 
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded: more than any camera's, less than what could fill the memory."""
@@ -75,6 +75,19 @@ def read_grey(
         raise DataFormatError(f"{name} is no picture that can be read: {error}.") from error
     except Image.DecompressionBombError as error:
         raise DataFormatError(f"{name} has too many pixels: use at most {max_pixels}.") from error
+
+
+def grey_pixels(image: Any, name: object, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Return the pixels of a Pillow image, made grey as `read_grey` does.
+
+    Raises:
+        DataFormatError: It is damaged, or too large.
+    """
+    _check_pixels(image, name, max_pixels)
+    try:
+        return _turned(_grey(image), _orientation(image))
+    except (OSError, ValueError, SyntaxError, TypeError) as error:
+        raise DataFormatError(f"{name} can't be decoded: {error}.") from error
 
 
 def open_unfollowed(path: Path) -> BinaryIO:

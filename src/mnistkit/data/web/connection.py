@@ -35,7 +35,7 @@ _STALL_SECONDS = 20.0
 
 
 class TransferError(Exception):
-    """Why a mirror did not deliver a file.
+    """A mirror did not deliver a file.
 
     Attributes:
         lasting: True to give the mirror up for all files: it can't be reached, or is too slow.

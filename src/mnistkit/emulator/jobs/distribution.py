@@ -77,7 +77,7 @@ class Distribution:
 
     @property
     def processes(self) -> int:
-        """How many there are."""
+        """The number of processes."""
         return self.nodes * self.per_node + self.servers
 
     def variables(self, port: int) -> list[dict[str, str]]:

@@ -59,6 +59,7 @@ class Launch:
             "bytes": self._settings.job_bytes,
             "requirements": list(plan.requirements) if self._settings.check_environment else [],
             "datasets": {each.name: _configured(each) for each in plan.inputs if each.mode != "direct"},
+            "files": {places[each.name]: each.file for each in plan.inputs if each.file},
             "outputs": {each.name: _configured_output(each, made[each.name], job.run_id) for each in plan.outputs},
             "command": plan.with_inputs(plan.command, places | made),
             "processes": plan.distribution.variables(_free_port()) if plan.distribution.kind else [],

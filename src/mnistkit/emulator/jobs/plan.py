@@ -12,7 +12,7 @@ from mnistkit.emulator.jobs.distribution import Distribution
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.curated import is_curated
-from mnistkit.emulator.services.datasets import Datasets
+from mnistkit.emulator.services.datasets import Datasets, file_of
 
 __all__ = ["Input", "Plan"]
 
@@ -33,6 +33,7 @@ class Input:
         saved_id: The id of its definition.
         mode: ``mount``, ``download`` or ``direct``. What is to be mounted is downloaded.
         path: Where the job wants it; empty for anywhere.
+        file: The name of the one file that a mount of it may be; empty if it can't be one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Input:
     saved_id: str
     mode: str
     path: str
+    file: str = ""
 
 
 @frozen(kw_only=True)
@@ -174,7 +176,14 @@ def _input(name: str, about: Mapping[str, Any], datasets: Datasets) -> Input:
         saved = datasets.find(asked["name"], asked.get("version"))
     else:
         raise Refusal(400, f"The input {name!r} is no dataset.")
-    return Input(name=name, variable=variable, saved_id=saved["id"], mode=mode, path=about.get("pathOnCompute") or "")
+    return Input(
+        name=name,
+        variable=variable,
+        saved_id=saved["id"],
+        mode=mode,
+        path=about.get("pathOnCompute") or "",
+        file=file_of(saved) if mode == "mount" else "",
+    )
 
 
 def _output(name: str, about: Mapping[str, Any]) -> Output:

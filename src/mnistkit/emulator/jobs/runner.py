@@ -20,11 +20,11 @@ from mnistkit.emulator.jobs.launch import Launch, description
 from mnistkit.emulator.jobs.plan import Plan
 from mnistkit.emulator.jobs.traces import say, size_of, tail
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.services.datasets import Datasets
 from mnistkit.emulator.services.environments import Environments
-from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.services.snapshots import Snapshots
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store

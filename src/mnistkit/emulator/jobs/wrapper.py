@@ -41,14 +41,34 @@ def main() -> None:
             _enter(stack, job["datasets"], job["outputs"])
         else:
             sys.stderr.write("azureml-core isn't installed here: metrics and outputs aren't tracked by it.\n")
-        arguments = _script_in(job["command"]) if job["command"] else sys.argv[1:]
+        files = _single_files(job["files"])
+        command = job["command"]
+        for folder, file in files.items():
+            command = command.replace(folder, file)
+        arguments = _script_in(command) if command else [files.get(each, each) for each in sys.argv[1:]]
         if job["processes"]:
             sys.exit(_run_processes(job))
         if arguments:
             _run_script(arguments)
         else:
-            code = subprocess.run(["/bin/sh", "-c", job["command"]], check=False).returncode  # noqa: S603 - the user's own
+            code = subprocess.run(["/bin/sh", "-c", command], check=False).returncode  # noqa: S603 - the user's own
             sys.exit(code if code >= 0 else 128 - code)
+
+
+def _single_files(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of inputs that are mounted and are one file, by their folders; variables lead there too.
+
+    A mount of one file is that file, as Azure has it.
+    """
+    found = {}
+    for folder, name in names.items():
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        if len(files) == 1 and files[0].name == name:
+            found[folder] = str(files[0])
+    for variable, value in os.environ.items():
+        if value in found:
+            os.environ[variable] = found[value]
+    return found
 
 
 def _run_processes(job: Mapping[str, Any]) -> int:

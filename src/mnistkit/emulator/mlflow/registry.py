@@ -12,8 +12,8 @@ from mnistkit.emulator.mlflow.rest import milliseconds, paged, routes_of, sent_t
 from mnistkit.emulator.mlflow.search import parse_filter, sorted_by
 from mnistkit.emulator.payloads import check_name, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.services.artifacts import ORIGIN, container_of
 from mnistkit.emulator.services.model_records import NAME_PATTERN, ModelRecords
-from mnistkit.emulator.services.run_records import ORIGIN, container_of
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace

@@ -1,18 +1,29 @@
-"""What MLflow's routes share: their paths, their errors, pages, and numbers as protocol buffers write them in JSON."""
+"""The common parts of MLflow's routes: paths, errors, pages, and numbers as protocol buffers write them in JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.odata import time_of
-from mnistkit.emulator.payloads import page
+from mnistkit.emulator.payloads import list_of, page
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 
-__all__ = ["as_json", "from_json", "milliseconds", "paged", "routes_of", "sent_to", "time_at"]
+__all__ = [
+    "as_json",
+    "from_json",
+    "milliseconds",
+    "paged",
+    "routes_of",
+    "sent_to",
+    "stage_of",
+    "tags_of",
+    "texts_of",
+    "time_at",
+]
 
 _VERSIONS = ("v1.0", "v2.0")  # the same for both; clients of MLflow 2 and later use the second
 _ERROR_CODES = {
@@ -123,3 +134,34 @@ def _with_codes(handler: Callable[..., Response]) -> Callable[..., Response]:
             raise
 
     return handle
+
+
+def tags_of(sent: Mapping[str, Any]) -> dict[str, str]:
+    """Return a request's tags, by their keys."""
+    return {str(each.get("key")): str(each.get("value", "")) for each in list_of(sent, "tags", dict)}
+
+
+def texts_of(sent: Mapping[str, Any], name: str) -> list[str]:
+    """Return a list of texts in a request; empty if it isn't there.
+
+    Raises:
+        Refusal: 400: it isn't one.
+    """
+    value = sent.get(name) or []
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(each, (str, int)) for each in values):
+        raise Refusal(400, f"{name!r} has to be a list of texts.")
+    return [str(each) for each in values]
+
+
+def stage_of(value: object) -> str | None:
+    """Return the lifecycle stage that a view shows; None for all.
+
+    Raises:
+        Refusal: 400: there is no such view.
+    """
+    views = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": None}
+    name = str(value or "ACTIVE_ONLY").upper()
+    if name not in views:
+        raise Refusal(400, f"There is no view {value!r}: use one of {sorted(views)}.")
+    return views[name]

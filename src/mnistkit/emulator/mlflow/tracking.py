@@ -1,4 +1,4 @@
-"""MLflow tracking: experiments, and the runs, metrics, parameters and tags of run history."""
+"""MLflow tracking: the runs, metrics, parameters and tags of run history."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnistkit.emulator.mlflow.entities import HISTORY_STATES, experiment_of, run_of, series_of, status_of
-from mnistkit.emulator.mlflow.rest import as_json, from_json, milliseconds, paged, routes_of, sent_to, time_at
+from mnistkit.emulator.mlflow.entities import HISTORY_STATES, run_of, series_of, status_of
+from mnistkit.emulator.mlflow.rest import (
+    as_json,
+    from_json,
+    milliseconds,
+    paged,
+    routes_of,
+    sent_to,
+    stage_of,
+    tags_of,
+    texts_of,
+    time_at,
+)
 from mnistkit.emulator.mlflow.search import parse_filter, sorted_by
 from mnistkit.emulator.payloads import list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.experiments import Experiments
 from mnistkit.emulator.services.metrics import Metrics
-from mnistkit.emulator.services.run_records import FINAL, ORIGIN, container_of
+from mnistkit.emulator.services.run_records import FINAL
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.workspace import Workspace
 
@@ -39,14 +50,6 @@ class Tracking:
         """Its routes."""
         return routes_of(
             [
-                ("POST", "experiments/create", self._create_experiment),
-                ("GET", "experiments/get", self._get_experiment),
-                ("GET", "experiments/get-by-name", self._get_experiment_by_name),
-                ("GET|POST", "experiments/search", self._search_experiments),
-                ("GET", "experiments/list", self._search_experiments),
-                ("POST", "experiments/delete", self._delete_experiment),
-                ("POST", "experiments/restore", self._restore_experiment),
-                ("POST", "experiments/set-experiment-tag", self._tag_experiment),
                 ("POST", "runs/create", self._create_run),
                 ("GET", "runs/get", self._get_run),
                 ("POST", "runs/update", self._update_run),
@@ -67,57 +70,10 @@ class Tracking:
             ]
         )
 
-    # Experiments
-
-    def _create_experiment(self, request: Request) -> Response:
-        sent = sent_to(request, "name")
-        if str(sent["name"]) in self._experiments:
-            raise Refusal(409, f"Experiment {sent['name']!r} already exists.")
-        made = self._experiments.ensure(str(sent["name"]))
-        self._experiments.change(made["experimentId"], tags=_tags(sent))
-        return Response.json({"experiment_id": made["experimentId"]})
-
-    def _get_experiment(self, request: Request) -> Response:
-        found = self._experiments.by_id_or_default(str(sent_to(request, "experiment_id")["experiment_id"]))
-        return Response.json({"experiment": experiment_of(found, self._workspace)})
-
-    def _get_experiment_by_name(self, request: Request) -> Response:
-        found = self._experiments.get(str(sent_to(request, "experiment_name")["experiment_name"]))
-        return Response.json({"experiment": experiment_of(found, self._workspace)})
-
-    def _search_experiments(self, request: Request) -> Response:
-        sent = sent_to(request)
-        shown = [experiment_of(each, self._workspace) for each in self._experiments.all()]
-        view = _view(sent.get("view_type"))
-        shown = [each for each in shown if view in {None, each["lifecycle_stage"]}]
-        fits = parse_filter(str(sent.get("filter") or ""), _experiment_value)
-        orders = _texts(sent, "order_by") or ["creation_time DESC"]
-        found = sorted_by([each for each in shown if fits(each)], orders, _experiment_value)
-        items, more = paged(found, sent, _DEFAULT_PAGE_SIZE)
-        return Response.json({"experiments": list(items), **more})
-
-    def _delete_experiment(self, request: Request) -> Response:
-        experiment = self._experiments.by_id_or_default(str(sent_to(request, "experiment_id")["experiment_id"]))
-        self._experiments.change(experiment["experimentId"], archive=True)
-        return Response.json({})
-
-    def _restore_experiment(self, request: Request) -> Response:
-        experiment = self._experiments.by_id_or_default(str(sent_to(request, "experiment_id")["experiment_id"]))
-        self._experiments.change(experiment["experimentId"], archive=False)
-        return Response.json({})
-
-    def _tag_experiment(self, request: Request) -> Response:
-        sent = sent_to(request, "experiment_id", "key")
-        experiment = self._experiments.by_id_or_default(str(sent["experiment_id"]))
-        self._experiments.change(experiment["experimentId"], tags={str(sent["key"]): str(sent.get("value") or "")})
-        return Response.json({})
-
-    # Runs
-
     def _create_run(self, request: Request) -> Response:
         sent = sent_to(request)
         experiment = self._experiments.by_id_or_default(str(sent.get("experiment_id") or ""))
-        tags = _tags(sent)
+        tags = tags_of(sent)
         start = time_at(sent["start_time"]) if sent.get("start_time") else now()
         name = sent.get("run_name") or tags.get(_NAME_TAG)
         run_id = str(uuid.uuid4())
@@ -173,16 +129,16 @@ class Tracking:
     def _search_runs(self, request: Request) -> Response:
         sent = sent_to(request)
         experiments = {
-            self._experiments.by_id_or_default(each)["experimentId"] for each in _texts(sent, "experiment_ids")
+            self._experiments.by_id_or_default(each)["experimentId"] for each in texts_of(sent, "experiment_ids")
         }
-        view = _view(sent.get("run_view_type"))
+        view = stage_of(sent.get("run_view_type"))
         records = [
             record
             for record in self._runs.newest()
             if record["experimentId"] in experiments
             and view in {None, "deleted" if record.get("_isDeleted") else "active"}
         ]
-        text, orders = str(sent.get("filter") or ""), _texts(sent, "order_by")
+        text, orders = str(sent.get("filter") or ""), texts_of(sent, "order_by")
         if text or orders:  # what isn't shown needn't be read otherwise
             fits = parse_filter(text, self._value)
             records = sorted_by([record for record in records if fits(record)], orders, self._value)
@@ -314,27 +270,6 @@ def _run_id(request: Request) -> str:
     return run_id
 
 
-def _tags(sent: Mapping[str, Any]) -> dict[str, str]:
-    return {str(each.get("key")): str(each.get("value", "")) for each in list_of(sent, "tags", dict)}
-
-
-def _texts(sent: Mapping[str, Any], name: str) -> list[str]:
-    value = sent.get(name) or []
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list) or not all(isinstance(each, (str, int)) for each in values):
-        raise Refusal(400, f"{name!r} has to be a list of texts.")
-    return [str(each) for each in values]
-
-
-def _view(value: object) -> str | None:
-    """Return the lifecycle stage that a view shows; None for all."""
-    views = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": None}
-    name = str(value or "ACTIVE_ONLY").upper()
-    if name not in views:
-        raise Refusal(400, f"There is no view {value!r}: use one of {sorted(views)}.")
-    return views[name]
-
-
 def _attribute(record: Mapping[str, Any], key: str) -> Any:
     values = {
         "run_id": record["runId"],
@@ -352,11 +287,3 @@ def _attribute(record: Mapping[str, Any], key: str) -> Any:
     if key.lower() not in values:
         raise Refusal(400, f"Runs have no attribute {key!r}, only {sorted([*values, 'start_time', 'end_time'])}.")
     return values[key.lower()]
-
-
-def _experiment_value(experiment: Mapping[str, Any], kind: str, key: str) -> Any:
-    if kind == "tag":
-        return next((each["value"] for each in experiment["tags"] if each["key"] == key), None)
-    if kind != "attribute" or key not in experiment:
-        raise Refusal(400, f"Experiments can't be searched by {kind} {key!r}.")
-    return experiment[key]

@@ -14,11 +14,16 @@ from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["CONTAINER", "Artifacts"]
+__all__ = ["CONTAINER", "ORIGIN", "Artifacts", "container_of"]
 
 CONTAINER = "azureml"  # of the blobs
 _PAGE_SIZE = 500
-_RUN_ORIGIN = "ExperimentRun"
+ORIGIN = "ExperimentRun"  # of the files of runs
+
+
+def container_of(run_id: str) -> str:
+    """Return the container of a run's artifacts."""
+    return f"dcid.{run_id}"
 
 
 class Artifacts:
@@ -119,7 +124,7 @@ class Artifacts:
 
     def _of_run(self, handler: Any) -> Any:
         def answer(request: Request, run: str, experiment: str, **parts: str) -> Response:  # noqa: ARG001 - a run's id is enough
-            response: Response = handler(request, origin=_RUN_ORIGIN, container=f"dcid.{run}", **parts)
+            response: Response = handler(request, origin=ORIGIN, container=f"dcid.{run}", **parts)
             return response
 
         return answer

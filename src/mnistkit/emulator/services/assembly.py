@@ -9,6 +9,7 @@ from attrs import frozen
 from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.hub import Hub
 from mnistkit.emulator.jobs.runner import Jobs
+from mnistkit.emulator.mlflow.experiments import ExperimentTracking
 from mnistkit.emulator.mlflow.logged_models import LoggedModels
 from mnistkit.emulator.mlflow.registry import Registry
 from mnistkit.emulator.mlflow.tracking import Tracking
@@ -129,6 +130,7 @@ def assemble(
         experiments,
         runs,
         metrics,
+        ExperimentTracking(workspace, experiments),
         Tracking(workspace, experiments=experiments, runs=runs, metrics=metrics, artifacts=artifacts),
         logged,
         Registry(workspace, store, models=models, logged=logged, runs=runs),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import (
@@ -24,12 +25,13 @@ from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["Datasets"]
+__all__ = ["Datasets", "file_of"]
 
 _BASE_PATH = "/dataset/v1.0{scope}"
 _NAME_PATTERN = re.compile(r"[\w .-]{1,255}")
 _UNREGISTERED_PREFIX = "unregistered-"
 _PAGE_SIZE = 100
+_PATH_PATTERN = re.compile(r'^\s*- (?:pattern|file): "?([^"\n]+?)"?\s*$', re.MULTILINE)
 _SAVED_KEYS = ("id", "datasetType", "properties", "dataflowJson", "dataChanged", "dataPath")
 _DATASET_KEYS = (
     "datasetId", "datasetState", "latest", "createdTime", "modifiedTime", "etag", "name", "description", "tags",
@@ -266,6 +268,14 @@ def _check(sent: dict[str, Any]) -> None:
     check_types(sent, name=str, datasetType=str, description=str, latest=dict)
     check_texts(sent, "tags")
     check_types(sent.get("latest") or {}, dataflow=str, savedDatasetId=str, versionId=str, properties=dict)
+
+
+def file_of(saved: Mapping[str, Any]) -> str:
+    """Return the name of the one file that a definition may stand for; empty if it can't be one."""
+    found = _PATH_PATTERN.findall(str(_engine_definition(saved["dataflowJson"])))
+    if len(found) != 1 or set(found[0]) & set("*?[{") or found[0].endswith("/"):
+        return ""
+    return unquote(found[0].rpartition("/")[2])
 
 
 def _engine_definition(dataflow: str) -> Any:

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.payloads import now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.metrics import Metrics
-from mnistkit.emulator.services.runs import FINAL, ORIGIN, Runs, container_of
+from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.sweep import Sweep, config_of
 from mnistkit.emulator.workspace import Workspace

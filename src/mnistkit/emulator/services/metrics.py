@@ -13,7 +13,8 @@ from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.odata import time_of
 from mnistkit.emulator.payloads import body_of, list_of, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.runs import Runs, container_of
+from mnistkit.emulator.services.artifacts import container_of
+from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 

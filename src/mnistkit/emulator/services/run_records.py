@@ -10,16 +10,15 @@ from typing import Any
 
 from mnistkit.emulator.payloads import check_name, now
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import Artifacts
+from mnistkit.emulator.services.artifacts import Artifacts, container_of
 from mnistkit.emulator.services.experiments import Experiments
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["CHANGEABLE", "FINAL", "ORIGIN", "RunRecords", "container_of"]
+__all__ = ["CHANGEABLE", "FINAL", "RunRecords"]
 
 FINAL = frozenset({"Completed", "Failed", "Canceled"})
-ORIGIN = "ExperimentRun"
 
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,255}")
 _EVENT_PREFIX = "Microsoft.MachineLearning.Run."
@@ -39,11 +38,6 @@ _NULL_KEYS = (
     *("runDefinition", "createdFrom", "cancelUri", "diagnosticsUri", "error", "token", "tokenExpiryTimeUtc"),
     *("runType", "runTypeV2", "primaryMetricName", "queueingInfo"),
 )
-
-
-def container_of(run_id: str) -> str:
-    """Return the container of a run's artifacts."""
-    return f"dcid.{run_id}"
 
 
 class RunRecords:

@@ -10,9 +10,10 @@ from typing import Any
 from mnistkit.emulator.odata import Fields, order, page, parse, time_of
 from mnistkit.emulator.payloads import body_of, list_of
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.run_records import CHANGEABLE, FINAL, ORIGIN, RunRecords, container_of
+from mnistkit.emulator.services.artifacts import ORIGIN, container_of
+from mnistkit.emulator.services.run_records import CHANGEABLE, FINAL, RunRecords
 
-__all__ = ["FINAL", "ORIGIN", "Runs", "container_of"]
+__all__ = ["FINAL", "Runs"]
 
 _TOKEN_SECONDS = 24 * 3600.0
 _LATEST_TIME = datetime.max.replace(tzinfo=timezone.utc)

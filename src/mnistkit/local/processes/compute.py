@@ -23,8 +23,9 @@ from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
 from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.backend import FolderBackend
+from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.scripts import job_environment
-from mnistkit.runs.folder.store import WORKER_LOG, Owner, RunStore
+from mnistkit.runs.folder.store import WORKER_LOG, RunStore
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.interpreter import library_path, module_command, search_path

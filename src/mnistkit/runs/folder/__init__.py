@@ -12,9 +12,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "child": ["Limits"],
         "execution": ["carry_out"],
         "lifecycle": ["RunLifecycle"],
+        "owner": ["Owner"],
         "packing": ["pack", "unpack"],
         "snapshot": ["snapshot"],
-        "store": ["Owner", "RunStore"],
+        "store": ["RunStore"],
         "supervisor": ["supervise"],
     },
 )

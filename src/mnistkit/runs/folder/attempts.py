@@ -1,4 +1,4 @@
-"""How an attempt at a job ended, and whether another one follows: the same words and rule on every backend.
+"""The end of an attempt at a job, and the rule for another one: the same on every backend.
 
 Imports nothing but the standard library, since nodes without mnistkit's dependencies use it.
 """

@@ -12,8 +12,9 @@ from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageErr
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.snapshot import snapshot
-from mnistkit.runs.folder.store import Owner, RunStore
+from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
 
 __all__ = ["FolderBackend"]

@@ -37,7 +37,7 @@ Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 
 @frozen(kw_only=True)
 class Limits:
-    """What the processes of a job may use.
+    """Limits for the processes of a job.
 
     Attributes:
         grace: Seconds between SIGTERM and SIGKILL.

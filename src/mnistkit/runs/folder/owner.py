@@ -1,4 +1,4 @@
-"""The owner of a run: who may change its record."""
+"""The owner of a run's record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE = "(elsewhere)"
 
 @frozen(kw_only=True)
 class Owner:
-    """Who changes the record of a run: a process with what it starts, or something elsewhere.
+    """The owner of a run's record, which alone changes it: a process with what it starts, or something elsewhere.
 
     Attributes:
         host: The host of the process; `ELSEWHERE` for an owner that no process stands for, such as a task of a cluster.

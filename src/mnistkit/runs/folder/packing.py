@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mnistkit.errors import DataFormatError, InvalidNameError
-from mnistkit.utils.files import regular_files, write_atomically
+from mnistkit.utils.files import write_atomically
+from mnistkit.utils.folders import regular_files
 from mnistkit.utils.names import check_file
 
 __all__ = ["MAX_UNPACKED_BYTES", "MAX_UNPACKED_FILES", "pack", "unpack"]

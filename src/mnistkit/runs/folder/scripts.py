@@ -17,7 +17,7 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
 from mnistkit.runs.context import RUN_FOLDER_VARIABLE
 from mnistkit.runs.folder.snapshot import CODE
-from mnistkit.utils.files import found_files
+from mnistkit.utils.folders import found_files
 from mnistkit.utils.names import check_file
 from mnistkit.utils.regular import open_below
 
@@ -38,7 +38,7 @@ MAX_FILES = 10_000
 MAX_COLLECTED_BYTES = 10 * 2**30
 """The most that they may hold, in bytes."""
 
-_MAX_LISTED = 20
+_MAX_LISTED_FILES = 20
 _GRACE_SECONDS = 5.0
 _PASSED_VARIABLES = frozenset(
     [
@@ -195,8 +195,8 @@ def _leads_away(path: Path, run_folder: Path) -> bool:
 
 def _note_refused(run_folder: Path, log: Path, refused: list[str]) -> None:
     lines = [f"... {len(refused)} of the script's files aren't kept with the run, and stay in its folder {CODE!r}:"]
-    lines += [f"  {line}" for line in refused[:_MAX_LISTED]]
-    lines += [f"  and {len(refused) - _MAX_LISTED} more"] * (len(refused) > _MAX_LISTED)
+    lines += [f"  {line}" for line in refused[:_MAX_LISTED_FILES]]
+    lines += [f"  and {len(refused) - _MAX_LISTED_FILES} more"] * (len(refused) > _MAX_LISTED_FILES)
     with contextlib.suppress(OSError), appending_to_log(run_folder, log) as stream:
         stream.write(("\n".join(lines) + "\n").encode())
 

@@ -34,17 +34,18 @@ from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
-from mnistkit.runs.folder.owner import ELSEWHERE, Owner
+from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.files import ensure_folder, regular_files, write_atomically
+from mnistkit.utils.files import ensure_folder, write_atomically
+from mnistkit.utils.folders import regular_files
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_regular
 from mnistkit.utils.serialization import read_json, to_json
 
-__all__ = ["ELSEWHERE", "WORKER_LOG", "Owner", "RunStore"]
+__all__ = ["WORKER_LOG", "RunStore"]
 
 _log = logging.getLogger(__name__)
 

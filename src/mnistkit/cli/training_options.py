@@ -1,0 +1,128 @@
+"""Options of ``mnistkit train`` and ``mnistkit sweep``, and the classifier that they describe."""
+
+from __future__ import annotations
+
+import enum
+import math
+from typing import Annotated, Any
+
+import typer
+
+from mnistkit.errors import UsageError
+
+__all__ = [
+    "DetachOption",
+    "ExperimentOption",
+    "ExplainOption",
+    "FormatOption",
+    "LimitOption",
+    "MaxIterOption",
+    "ModelFormat",
+    "NameOption",
+    "RegisterOption",
+    "RetriesOption",
+    "ReuseOption",
+    "SeedOption",
+    "Solver",
+    "SolverOption",
+    "TimeoutOption",
+    "TolOption",
+    "accurate_classifier",
+    "inverse_rate",
+    "logistic_regression",
+]
+
+
+class Solver(str, enum.Enum):
+    """mnistkit's own solver, and scikit-learn's, for a logistic regression; or another classifier in its place."""
+
+    FAST = "fast"
+    ACCURATE = "accurate"
+    LBFGS = "lbfgs"
+    LIBLINEAR = "liblinear"
+    NEWTON_CG = "newton-cg"
+    NEWTON_CHOLESKY = "newton-cholesky"
+    SAG = "sag"
+    SAGA = "saga"
+
+
+class ModelFormat(str, enum.Enum):
+    """The format of the model file."""
+
+    SKOPS = "skops"
+    JOBLIB = "joblib"
+    LINEAR = "linear"
+
+
+SolverOption = Annotated[
+    Solver,
+    typer.Option(
+        help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class. accurate is no "
+        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, whatever the regularization."
+    ),
+]
+MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
+TolOption = Annotated[float, typer.Option(min=0, help="Tolerance of the solver; scikit-learn's default is 1e-4.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed for everything random.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Number of training images, each class in proportion.")]
+ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The experiment that groups the runs.")]
+NameOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The name to register the model under.  [default: sklearn_mnist]")
+]
+RegisterOption = Annotated[bool, typer.Option(help="Register the model, or keep it in its run only.")]
+FormatOption = Annotated[
+    ModelFormat,
+    typer.Option("--format", help="skops loads safely; linear holds numbers only; joblib is the tutorial's pickle."),
+]
+ReuseOption = Annotated[
+    bool,
+    typer.Option("--reuse", help="Reuse an earlier run with the same code, parameters, data, libraries and seed."),
+]
+ExplainOption = Annotated[
+    bool,
+    typer.Option("--explain", help="Train nothing: print which run --reuse would reuse, or why it would reuse none."),
+]
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="Return at once: the run continues in the background. It isn't registered.")
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Stop an attempt that takes longer.  [default: no limit]")
+]
+RetriesOption = Annotated[int, typer.Option(min=0, help="Number of further attempts if it fails or is killed.")]
+
+
+def inverse_rate(rate: float) -> float:
+    """Return C, scikit-learn's parameter: 1/rate."""
+    if not (rate > 0 and math.isfinite(rate) and math.isfinite(1 / rate)):
+        raise UsageError(
+            f"--regularization {rate:g}: it must be a finite number above 0, as C is 1/regularization. "
+            "The tutorial uses 0.5; a lower rate regularizes less."
+        )
+    return 1 / rate
+
+
+def accurate_classifier(uri: str) -> Any:
+    """Return the accurate classifier with the options for a dataset, not fitted."""
+    from mnistkit.estimators import ACCURATE_OPTIONS, AccurateClassifier
+
+    return AccurateClassifier(**ACCURATE_OPTIONS.get(uri, {}))
+
+
+def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
+    """Return the logistic regression, not fitted.
+
+    Raises:
+        UsageError: The solver is that of another classifier.
+    """
+    if solver is Solver.ACCURATE:
+        raise UsageError(
+            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
+            "or Trainer.sweep over parameters of AccurateClassifier."
+        )
+    from sklearn.linear_model import LogisticRegression
+
+    from mnistkit.estimators import FastLogisticRegression
+
+    if solver is Solver.FAST:
+        return FastLogisticRegression(C=c, max_iter=max_iter, tol=tol)
+    return LogisticRegression(C=c, solver=solver.value, max_iter=max_iter, tol=tol)

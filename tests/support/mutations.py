@@ -98,7 +98,7 @@ def _folder(path: Path, rng: random.Random) -> None:
 
 
 def _sparse(path: Path, rng: random.Random) -> None:
-    os.truncate(path, 100 << 30)
+    os.truncate(path, rng.choice([100 << 30, 1 << 40]))
 
 
 def _empty(path: Path, rng: random.Random) -> None:

@@ -31,6 +31,7 @@ BENCHMARKS = {
     "peers": "peers.results",
     "growth": "growth.results",
     "accuracy": "accuracy.results",
+    "serving": "serving.results",
 }
 LONG = {"peers-long": "peers.long_results", "growth-long": "growth.long_results"}
 _PEERS = ("torch", "scikit-learn-intelex", "isal", "blake3", "mlflow-skinny")

@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mnistkit import Trainer, best_run, load_dataset
+from mnistkit import Dataset, Trainer, best_run, load_dataset
 from mnistkit.errors import (
     InvalidNameError,
     NotFoundError,
@@ -273,3 +273,22 @@ def test_trainers_runs_and_sweeps_copy(
     copied = again(sweep)
     assert (copied.name, copied.params, copied.best().id) == (sweep.name, sweep.params, sweep.best().id)
     assert other.train(LogisticRegression(max_iter=5), limit=50).state is RunState.COMPLETED
+
+
+@pytest.mark.parametrize("backend", ["in-process", "process"])
+def test_a_trainer_takes_arrays(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays are trained on, also in another process; reuse recognizes them, and a later program finds them again."""
+    monkeypatch.setenv("MNISTKIT_COMPUTE", backend)
+    digits = load_dataset("digits")
+    X, y = digits.train.images[:300], digits.train.labels[:300]
+    trainer = Trainer.local(data=(X / 255, y), home=tmp_path)
+    run = trainer.train(LogisticRegression(C=0.3, max_iter=200))
+    assert run.metrics["accuracy"] > 0.8
+    again = Trainer.local(data=Dataset.from_arrays(X, y), home=tmp_path)
+    assert again.explain_reuse(again.job(LogisticRegression(C=0.3, max_iter=200))).run_id == run.id
+    version = again.register(run, "digits")
+    assert version.input is not None
+    assert (
+        again.predict(digits.test.images, "digits").labels.tolist() == again.predict(digits.test, run).labels.tolist()
+    )
+    assert load_dataset(run.record.data).sha256 == again.dataset().sha256

@@ -43,6 +43,7 @@ __all__ = [
 _WEB = "mnistkit.data.web:WebSource.from_uri"
 
 DATA_SOURCES: Mapping[str, str] = {
+    "array": "mnistkit.data.arrays:ArraySource.from_uri",
     "digits": "mnistkit.data.folders:DigitsSource.from_uri",
     "idx": "mnistkit.data.folders:FolderSource.from_uri",
     "mnist": _WEB,
@@ -163,6 +164,6 @@ def _load(kind: str, name: str) -> Any:
     valid = names(kind)
     close = get_close_matches(name, valid, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    rest = {"idx": ":FOLDER", "azureml": ":mnist_opendataset"}
+    rest = {"array": ":SHA256", "idx": ":FOLDER", "azureml": ":mnist_opendataset"}
     shown = ", ".join(f"{each}{rest.get(each, '')}" for each in valid)
     raise UnknownNameError(f"There is no {kind} {name!r}; there are {shown}.{hint}")

@@ -12,10 +12,13 @@ import attrs
 
 from mnistkit import plugins
 from mnistkit.config import Config, find_config, home_folder
+from mnistkit.data.arrays import Data, source_of
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.data.source import DataSource
 from mnistkit.evaluation.comparison import Comparison, compare
+from mnistkit.evaluation.images import read_images
+from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
 from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
@@ -48,10 +51,10 @@ class Trainer:
     """
 
     def __init__(
-        self, *, data: str | DataSource, compute: ComputeBackend, models: ModelRegistry,
+        self, *, data: Data, compute: ComputeBackend, models: ModelRegistry,
         experiment: str = "sklearn-mnist",
     ) -> None:  # fmt: skip
-        self.data = plugins.data_source(data) if isinstance(data, str) else data
+        self.data = plugins.data_source(data) if isinstance(data, str) else source_of(data)
         self.compute = compute
         self.models = models
         self.experiment = check_name(experiment, "experiment name")
@@ -62,13 +65,14 @@ class Trainer:
 
     @classmethod
     def local(
-        cls, data: str | DataSource = "mnist", experiment: str = "sklearn-mnist",
+        cls, data: Data = "mnist", experiment: str = "sklearn-mnist",
         home: str | os.PathLike[str] | None = None, parallel: int | None = None,
     ) -> Trainer:  # fmt: skip
         """Return a trainer that does everything on this machine, with nothing to set up.
 
         Args:
-            data: A uri such as ``"mnist"`` or ``"idx:FOLDER"``, or a source.
+            data: A uri such as ``"mnist"`` or ``"idx:FOLDER"``, a source, a dataset, ``(X, y)``, or
+                ``(X_train, y_train, X_test, y_test)``; see `Dataset.from_arrays` for what arrays may be.
             experiment: The experiment that groups the runs.
             home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
             parallel: The number of runs at a time; None for one per core.
@@ -77,7 +81,7 @@ class Trainer:
 
     @classmethod
     def azure(
-        cls, data: str | DataSource = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
+        cls, data: Data = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
         workspace: Any = None, config: str | os.PathLike[str] | None = None, **cluster: Any,
     ) -> Trainer:  # fmt: skip
         """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
@@ -111,7 +115,7 @@ class Trainer:
         source, home = config.data, home_folder(config.home)
         compute, models = dict(config.compute), dict(config.models)
         return cls(
-            data=plugins.data_source(source, config.data_options) if isinstance(source, str) else source,
+            data=plugins.data_source(source, config.data_options) if isinstance(source, str) else source_of(source),
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
@@ -270,22 +274,25 @@ class Trainer:
 
     def register(
         self, run: Run, name: str, *, file: str | None = None, tags: Mapping[str, str] | None = None,
-        description: str = "",
+        description: str = "", allow_other_data: bool = False,
     ) -> ModelVersion:  # fmt: skip
         """Register the model of a completed run as the next version of ``name``, with its metrics and tags.
 
         ``file`` is for a run that left several models: ``"outputs/model.skops"``. ``tags`` are added to the run's.
 
         Raises:
+            UsageError: The newest version is of other data or other images, and ``allow_other_data`` isn't given.
             RunStateError: The run hasn't completed; the message has its state and error.
             NotFoundError: It left no model, or several; lists its files.
         """
-        return register_run(self.models, run, name, file=file, tags=tags, description=description)
+        return register_run(
+            self.models, run, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
+        )
 
     def load(
         self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),
         expect_digest: str | None = None, verify_key: str | os.PathLike[str] | None = None,
-        allow_version_mismatch: bool = False,
+        allow_version_mismatch: bool = False, raw: bool = False,
     ) -> Any:  # fmt: skip
         """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
 
@@ -293,8 +300,23 @@ class Trainer:
         """
         return load_model(
             self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
-            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
+            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
         )  # fmt: skip
+
+    def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
+        """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
+
+        ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
+        folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
+        version of the configured name.
+
+        Raises:
+            DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
+            NotFoundError: There is no such model or file.
+            UnsafeModelError: Loading the model could run code: give what `load` returned.
+        """
+        predictor = predictor_of(find_config().model if model is None else model, self.models)
+        return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
 
     def serve(self, ref: str, **options: Any) -> ModelServer:
         """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.

@@ -96,7 +96,7 @@ def test_in_a_job(tracked: Workspace, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*type hint")  # of MLflow's own functions
-def test_registry(tracked: Workspace, tmp_path: Path) -> None:
+def test_registry(tracked: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A logged model is registered, loaded by ``models:/``, and is a model of the workspace."""
     sklearn = pytest.importorskip("mlflow.sklearn")
     from sklearn.linear_model import LogisticRegression
@@ -117,5 +117,6 @@ def test_registry(tracked: Workspace, tmp_path: Path) -> None:
     client.set_registered_model_alias("classifier", "champion", "1")
     assert str(client.get_model_version_by_alias("classifier", "champion").version) == "1"
     assert [each.name for each in client.search_registered_models()] == ["classifier"]
-    Model.register(tracked, str(tmp_path / "saved" / "MLmodel"), "by-the-sdk")
+    monkeypatch.chdir(tmp_path)  # the SDK registers nothing from elsewhere
+    Model.register(tracked, "saved/MLmodel", "by-the-sdk")
     assert {each.name for each in client.search_registered_models()} == {"classifier", "by-the-sdk"}

@@ -89,7 +89,7 @@ def visit(chromium: Any, server: Any) -> Iterator[Callable[..., Any]]:
     yield opened
     for context in contexts:
         context.close()
-    assert [each for each in complaints if "401" not in each] == []
+    assert [each for each in complaints if "status of 422" not in each] == []  # half a digit shows none, or two
 
 
 def draw(page: Any, strokes: list[list[tuple[int, int]]]) -> None:
@@ -108,7 +108,7 @@ def draw(page: Any, strokes: list[list[tuple[int, int]]]) -> None:
 
 def expect_label(page: Any, label: str) -> None:
     """The page comes to show a prediction."""
-    page.wait_for_function("label => document.getElementById('label').textContent === label", arg=label, timeout=15_000)
+    page.wait_for_function("label => document.getElementById('label').textContent === label", arg=label, timeout=60_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -137,7 +137,7 @@ def test_clear_and_undo(visit: Callable[..., Any]) -> None:
     draw(page, THREE)
     expect_label(page, "3")
     page.click("#undo")
-    page.wait_for_function("document.getElementById('label').textContent !== '3'")
+    page.wait_for_function("() => document.getElementById('label').textContent !== '3'")
     page.click("#clear")
     expect_label(page, NOTHING)
     assert page.is_hidden("#seen-part")

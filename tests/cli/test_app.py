@@ -19,10 +19,21 @@ Program = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 VERBS = {
-    (): ["data", "train", "sweep", "runs", "models", "score", "serve", "doctor"],
+    (): ["data", "train", "sweep", "runs", "models", "predict", "serve", "doctor"],
     ("data",): ["list", "fetch", "info", "show"],
     ("runs",): ["list", "show", "logs", "cancel", "download", "delete"],
-    ("models",): ["list", "show", "register", "promote", "history", "rollback", "download", "verify", "delete"],
+    ("models",): [
+        "list",
+        "show",
+        "register",
+        "promote",
+        "history",
+        "rollback",
+        "download",
+        "verify",
+        "package",
+        "delete",
+    ],
 }
 
 

@@ -139,3 +139,15 @@ def test_ctrl_c_leaves_nothing(start: Callable[..., Any]) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert [path.name for path in Path().iterdir()] == ["mine"]
+
+
+def test_dark_data_is_noted(mnistkit: Program) -> None:
+    """Masks of 0 and 1 are imported with a note that has the brightest value and what to do."""
+    from PIL import Image
+
+    for label in "ab":
+        for i in range(4):
+            Path(f"masks/{label}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.eye(8, dtype=np.uint8)).save(f"masks/{label}/{i}.png")
+    done = mnistkit("data", "import", "masks", "--out", "data", "--size", "8")
+    assert "The brightest pixel of all files is 1 of 255" in done.err

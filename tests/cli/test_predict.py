@@ -11,6 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from mnistkit.errors import DataFormatError
 from mnistkit.interfaces import DataSource
 from mnistkit.plugins import load_dataset
 from mnistkit.trainer import Trainer
@@ -214,3 +215,43 @@ def test_what_the_model_saw_is_written(mnistkit: Program, trained: Trainer) -> N
     assert len(done.out.splitlines()) == 2 * (4 + 1)
     assert done.out.splitlines()[4].count(",") == 1
     assert "name it .png" in mnistkit("predict", "a.npy", "--out", "seen.jpg", code=2).err
+
+
+def test_a_name_holds_models_of_one_dataset(mnistkit: Program, trained: Trainer, tiny_mnist: DataSource) -> None:
+    """A model of other data isn't registered as the next version of a name, unless that is allowed."""
+    refused = mnistkit("train", "--data", tiny_mnist.uri, "--name", "sklearn_mnist", "--max-iter", "1", code=2)
+    assert "is no next version of sklearn_mnist:1: images of 28 × 28 pixels, not 8 × 8 pixels" in refused.err  # noqa: RUF001
+    assert trained.models.get("sklearn_mnist").version == 1
+    mnistkit("models", "register", "latest", "sklearn_mnist", "--allow-other-data")
+    assert trained.models.get("sklearn_mnist").version == 2
+    assert mnistkit("models", "promote", "sklearn_mnist:1", "champion", "--if-better", "accuracy")
+    refused = mnistkit("models", "promote", "sklearn_mnist:2", "champion", "--if-better", "accuracy", code=2)
+    assert "different images" in refused.err
+
+
+def test_an_unknown_experiment_lists_the_known_ones(mnistkit: Program, trained: Trainer) -> None:
+    """A misspelt experiment is answered with those that there are."""
+    assert "there are sklearn-mnist." in mnistkit("runs", "list", "--experiment", "sklern").err
+
+
+def test_python_and_the_command_line_predict_alike(mnistkit: Program, trained: Trainer) -> None:
+    """Trainer.predict gives the labels and the probabilities that the command prints, to the bit."""
+    test = load_dataset("digits").test
+    np.save("a.npy", test.images[:20])
+    printed = mnistkit("predict", "a.npy", "--json").json
+    found = trained.predict(test.images[:20], proba=True)
+    assert [each["label"] for each in printed] == found.labels.tolist()
+    assert [each["top"][0]["probability"] for each in printed] == [found.top(i, 1)[0][1] for i in range(20)]
+    assert trained.predict("a.npy").labels.tolist() == found.labels.tolist()
+    assert trained.predict(test, trained.load("sklearn_mnist")).labels[:20].tolist() == found.labels.tolist()
+
+
+def test_a_raw_model_takes_pixels(trained: Trainer) -> None:
+    """With raw=True images and rows of 0 to 255 are predicted as the scaled ones are without it."""
+    test = load_dataset("digits").test
+    expected = trained.load("sklearn_mnist").predict_proba(test.X())
+    raw = trained.load("sklearn_mnist", raw=True)
+    assert np.array_equal(raw.predict_proba(test.images), expected)
+    assert np.array_equal(raw.predict_proba(test.images.reshape(len(test), -1)), expected)
+    with pytest.raises(DataFormatError, match=r"expected \(n, h, w\) or \(n, h\*w\) with 64 pixels"):
+        raw.predict(np.zeros((2, 28, 28)))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mnistkit.errors import ConflictError, InvalidNameError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.interfaces import ModelRegistry
 from mnistkit.local.registry.registry import FolderRegistry
+from mnistkit.models.input import InputSpec
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.promotion import promote, resolve_model, rollback
 from mnistkit.registry.version import ModelRef
@@ -349,3 +350,19 @@ def test_who_without_a_name(registry: ModelRegistry, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(getpass, "getuser", nameless)
     promote(registry, "digits:1", "champion")
     assert registry.aliases("digits")["champion"][-1].by.endswith(f"@{socket.gethostname()}")
+
+
+def test_metrics_of_other_data_do_not_compare(registry: ModelRegistry, tmp_path: Path) -> None:
+    """A version that was tested on other images is never promoted for its metric; without a comparison it is."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "model").write_text("model")
+    for data, accuracy in (("a", 0.5), ("b", 0.9)):
+        spec = InputSpec(height=8, width=8, dataset=data, dataset_sha256=data * 64)
+        registry.register(
+            "m", tmp_path / "files", ModelInfo(format="files", metrics={"accuracy": accuracy}, input=spec)
+        )
+    promote(registry, "m:1", "champion", if_better="accuracy")
+    with pytest.raises(UsageError, match=r"m:2 was tested on b and m:1 on a, which are different images"):
+        promote(registry, "m:2", "champion", if_better="accuracy")
+    assert resolve_model(registry, "m@champion").version == 1
+    assert promote(registry, "m:2", "champion").version == 2

@@ -171,3 +171,21 @@ def test_a_token_is_needed(registry: Any, register: Register, fitted: Any, image
         for path in ("/", "/health", "/ready", "/openapi.json", "/static/page.js"):
             assert client.get(path).status == 200
         assert Client(server.url, "secret").post("/score", body).json() == [0]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("127.0.0.1:80", 200),
+        ("[::1]:80", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("[", 403),
+    ],
+)
+def test_without_a_token_other_names_are_refused(client: Client, host: str, status: int) -> None:
+    """A web page can have its own name point to this machine: a request by such a name is refused."""
+    client.headers = {"Host": host}
+    for path in ("/", "/version", "/health"):
+        assert client.get(path).status == status

@@ -21,6 +21,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "AllowMismatchOption",
+    "AllowOtherDataOption",
     "AllowPickleOption",
     "Command",
     "DataOption",
@@ -55,6 +56,9 @@ TrustedOption = Annotated[
 ]
 AllowMismatchOption = Annotated[
     bool, typer.Option("--allow-version-mismatch", help="Load what another release made, if it predicts as it did.")
+]
+AllowOtherDataOption = Annotated[
+    bool, typer.Option("--allow-other-data", help="Register it although the newest version is of other data.")
 ]
 
 

@@ -50,7 +50,7 @@ def list_datasets(*, as_json: JsonOption = False) -> None:
     entries: list[dict[str, Any]] = []
     for name in plugins.names("dataset"):
         folder, size = cached.get(name, (None, 0))
-        if name not in {"idx", "azureml"}:  # they need more than a name
+        if name not in {"array", "idx", "azureml"}:  # they need more than a name
             entries.append({"uri": name, "cached": folder is not None, "folder": folder, "bytes": size})
     if as_json:
         output.print_json(entries)

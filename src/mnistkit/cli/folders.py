@@ -52,6 +52,7 @@ def import_(
     Ctrl-C leaves nothing.
     """
     from mnistkit.cli.watch import showing_progress
+    from mnistkit.data.conversion import DARK_LEVEL
     from mnistkit.data.image_folder import import_pictures
 
     with showing_progress("Reading"):
@@ -74,6 +75,7 @@ def import_(
             "test": made.test,
             "classes": made.class_names,
             "unseen": made.unseen,
+            "brightest": made.brightest,
             "left_out": listed,
         })  # fmt: skip
     else:
@@ -82,6 +84,11 @@ def import_(
     if made.light * 2 > made.train + made.test:
         advice = "without --invert they may be" if invert else "with --invert they would be, as MNIST is"
         output.note(f"{made.light} of the pictures are on a light ground, not light on dark: {advice}.")
+    if made.brightest < DARK_LEVEL:
+        output.note(
+            f"The brightest pixel of all files is {made.brightest} of 255: they hold masks, or another range than they "
+            "declare. Scale them to 0 to 255 first: models learn little from images this dark."
+        )
     if made.unseen:
         output.note(f"No image to train on, so none that can be learned: {', '.join(made.unseen)}.")
     if len(made.class_names) - len(made.unseen) == 1:

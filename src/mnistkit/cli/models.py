@@ -12,7 +12,17 @@ import typer
 from attrs import asdict, evolve
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, Command, DataOption, JsonOption, TagOption, confirm, examples, parse_tags
+from mnistkit.cli.command import (
+    FAILED,
+    AllowOtherDataOption,
+    Command,
+    DataOption,
+    JsonOption,
+    TagOption,
+    confirm,
+    examples,
+    parse_tags,
+)
 from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
@@ -137,11 +147,15 @@ def register(
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Which of the run's files is the model.")] = None,
     tag: TagOption = None,
     description: Annotated[str, typer.Option(metavar="TEXT", help="A description.")] = "",
+    allow_other_data: AllowOtherDataOption = False,
 ) -> None:
     """Register the model of a completed run as the next version of NAME."""
     tags = parse_tags(tag)
     trainer = _trainer()
-    model = trainer.register(find_run(trainer, run), name, file=file, tags=tags, description=description)
+    found = find_run(trainer, run)
+    model = trainer.register(
+        found, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
+    )
     output.say(f"{model.name}\t{model.id}\t{model.version}")
 
 

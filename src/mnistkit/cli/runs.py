@@ -20,10 +20,11 @@ from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, R
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
+    from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
     from mnistkit.trainer import Trainer
 
-__all__ = ["app", "find_run"]
+__all__ = ["app", "find_run", "note_experiments"]
 
 _MAX_ROWS = 20
 
@@ -42,13 +43,17 @@ def list_runs(
     as_json: JsonOption = False,
 ) -> None:
     """List runs, newest first. JSON has all of them."""
-    records = _trainer().compute.runs(experiment)
+    compute = _trainer().compute
+    records = compute.runs(experiment)
+    if experiment is not None and not records:
+        note_experiments(compute, experiment)
     if as_json:
         output.print_json([run_json(record) for record in records])
         return
     shown = records if show_all else records[:_MAX_ROWS]
     if not records:
-        output.note("There are no runs yet: 'mnistkit train' makes one.")
+        if experiment is None:
+            output.note("There are no runs yet: 'mnistkit train' makes one.")
         return
     columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
     width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
@@ -212,6 +217,12 @@ def delete(
     confirm(f"Delete {what}?", yes=yes)
     trainer.compute.delete_run(run_id)
     output.note(f"Deleted run {run_id}.")
+
+
+def note_experiments(compute: ComputeBackend, experiment: str) -> None:
+    """Print a note with the experiments that exist, for one that has no run."""
+    known = sorted({record.experiment for record in compute.runs()})
+    output.note(f"No run has the experiment {experiment!r:.80}; there are {', '.join(known) or 'none yet'}.")
 
 
 def find_run(trainer: Trainer, text: str) -> Run:

@@ -15,13 +15,15 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, JsonOption, TrustedOption, examples
 
-__all__ = ["EXAMPLES", "serve"]
+__all__ = ["EXAMPLES", "PACKAGE_EXAMPLES", "package", "serve"]
 
 EXAMPLES = examples(
     "mnistkit serve",
     "mnistkit serve sklearn_mnist@champion --port 8080",
     "mnistkit serve sklearn_mnist:3 --host 0.0.0.0 --token SECRET",
 )
+
+PACKAGE_EXAMPLES = examples("mnistkit models package sklearn_mnist@champion --out served")
 
 _WAIT_SECONDS = 1.0
 
@@ -101,6 +103,23 @@ def serve(
         while not stopped.wait(_WAIT_SECONDS):  # in turns: a wait without an end can't be interrupted everywhere
             pass
     output.note("Stopped: what was being answered has been answered.")
+
+
+def package(
+    ref: Annotated[str, typer.Argument(metavar="MODEL", help="NAME, NAME:3 or NAME@ALIAS.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder.")],
+    verify_key: VerifyKeyOption = None,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
+) -> None:
+    """Write a version as a folder that serves it without mnistkit: scripts, requirements, Dockerfile."""
+    from mnistkit.serving.packaging import package_model
+    from mnistkit.trainer import Trainer
+
+    models = Trainer.from_config().models
+    folder = package_model(models, ref, out, allow_pickle=allow_pickle, trusted=trusted or (), verify_key=verify_key)
+    output.say(str(folder))
 
 
 @contextlib.contextmanager

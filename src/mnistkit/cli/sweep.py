@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
@@ -70,6 +70,7 @@ def sweep(
     experiment: ExperimentOption = None,
     name: NameOption = None,
     register: RegisterOption = True,
+    allow_other_data: AllowOtherDataOption = False,
     tag: TagOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -106,7 +107,7 @@ def sweep(
     for run in runs:
         note_convergence(run, max_iter)
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
-    model = registered(trainer, best, name, is_new=is_new) if register else None
+    model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         listing = [{**run_json(run.record), "best": run is best} for run in runs]
         output.print_json({"runs": listing, **result_json(best, model), "data": counts})

@@ -10,7 +10,7 @@ import typer
 from attrs import asdict
 
 from mnistkit.cli import output
-from mnistkit.cli.command import DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.models import model_json
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.training_options import (
@@ -77,6 +77,7 @@ def train(
     experiment: ExperimentOption = None,
     name: NameOption = None,
     register: RegisterOption = True,
+    allow_other_data: AllowOtherDataOption = False,
     tag: TagOption = None,
     model_format: FormatOption = ModelFormat.SKOPS,
     reuse: ReuseOption = False,
@@ -111,7 +112,8 @@ def train(
     run = reused or _trained(trainer, classifier, options)
     check_completed(run)
     note_convergence(run, max_iter)
-    model = registered(trainer, run, name, is_new=reused is None) if register else None
+    is_new = reused is None
+    model = registered(trainer, run, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         output.print_json({**result_json(run, model), "reused": reused is not None, "data": counts})
         return
@@ -170,11 +172,11 @@ def _reused(trainer: Trainer, job: TrainingJob) -> Run | None:
     return trainer.run(decision.run_id)
 
 
-def registered(trainer: Trainer, run: Run, name: str, *, is_new: bool) -> ModelVersion:
+def registered(trainer: Trainer, run: Run, name: str, *, is_new: bool, allow_other_data: bool) -> ModelVersion:
     """Register the run's model, and return it; of a reused run, the version registered before if there is one."""
     versions = () if is_new or name not in trainer.models.names() else trainer.models.versions(name)
     earlier = [model for model in versions if model.run_id == run.id]
-    return earlier[-1] if earlier else trainer.register(run, name)
+    return earlier[-1] if earlier else trainer.register(run, name, allow_other_data=allow_other_data)
 
 
 def _trained(trainer: Trainer, classifier: Any, options: Mapping[str, Any]) -> Run:

@@ -7,6 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "arrays": ["ArraySource"],
         "dataset": ["Dataset", "Split"],
         "fetching": ["fetch_dataset"],
         "folders": ["DigitsSource", "FolderSource"],

@@ -1,3 +1,4 @@
+from mnistkit.data.arrays import ArraySource as ArraySource
 from mnistkit.data.dataset import Dataset as Dataset
 from mnistkit.data.dataset import Split as Split
 from mnistkit.data.fetching import fetch_dataset as fetch_dataset
@@ -21,6 +22,7 @@ from mnistkit.data.web.source import WebSource as WebSource
 
 __all__ = [
     "CATALOG",
+    "ArraySource",
     "DataSource",
     "Dataset",
     "DatasetManifest",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, UsageError
 
-__all__ = ["DARK_LEVEL", "as_images", "as_labels"]
+__all__ = ["DARK_LEVEL", "as_images", "as_labels", "check_brightness"]
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +66,16 @@ def as_labels(
     if kinds == {"U"}:
         return _from_texts(columns, class_names, names)
     return _from_numbers(columns, class_names, names)
+
+
+def check_brightness(images: NDArray[np.uint8], name: str) -> None:
+    """Log a warning if images are so dark that they may be masks, or hold another range than 0 to 255."""
+    brightest = int(images.max())
+    if brightest < DARK_LEVEL:
+        _log.warning(
+            "the brightest pixel of %s is %d of 255: are they masks, or of another range? Multiply them so that the "
+            "brightest are 255.", name, brightest,
+        )  # fmt: skip
 
 
 def _numbers(values: Any, name: str) -> NDArray[Any]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import DTypeLike, NDArray
 
-from mnistkit.data.decompressed import DECODED, keeping, open_kept, tidy
-from mnistkit.data.idx import encode_idx, parse_idx, read_idx, read_idx_bytes
-from mnistkit.data.layout import find_idx_files
-from mnistkit.data.manifest import MANIFEST, DatasetManifest, read_manifest
-from mnistkit.errors import ChecksumError, DataFormatError, UsageError
-from mnistkit.utils.files import FileInfo, mapped, sha256_hex
+from mnistkit.data.conversion import as_images, as_labels, check_brightness
+from mnistkit.data.decompressed import DECODED, tidy
+from mnistkit.data.idx import encode_idx
+from mnistkit.data.layout import ROLES, find_idx_files, idx_name
+from mnistkit.data.manifest import DatasetManifest, read_manifest
+from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
+from mnistkit.errors import DataFormatError, UsageError
+from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.markup import render
+from mnistkit.utils.serialization import to_json
 from mnistkit.utils.summary import Summary, SummaryTable, Thumbnail
 
 __all__ = ["Dataset", "Split"]
@@ -27,7 +30,6 @@ __all__ = ["Dataset", "Split"]
 _MAX_BYTES = 2**30
 _MAX_THUMBNAILS = 20
 _MAX_THUMBNAIL_PX = 64
-_THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
 
 def _read_only(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -165,20 +167,67 @@ class Dataset:
         """
         paths = find_idx_files(folder)
         manifest = manifest or read_manifest(folder)
-        arrays = _read_all(paths, folder, manifest, max_bytes, owned=owned)
-        _check(arrays, paths)
+        arrays = read_arrays(paths, folder, manifest, max_bytes, owned=owned)
+        check_arrays(arrays, paths)
         if owned:
             tidy(folder / DECODED, {info.sha256 for info in manifest.files.values()})
         return cls(
             name=manifest.name,
             version=manifest.version,
             uri=uri or f"idx:{folder.absolute()}",
-            class_names=_class_names(arrays, paths, manifest, folder),
+            class_names=class_names_of(arrays, paths, manifest, folder),
             train=Split(images=arrays["train-images"], labels=arrays["train-labels"]),
             test=Split(images=arrays["test-images"], labels=arrays["test-labels"]),
             inverted=manifest.inverted,
             centred=manifest.centred,
         )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X_train: Any,
+        y_train: Any,
+        X_test: Any = None,
+        y_test: Any = None,
+        *,
+        name: str = "arrays",
+        class_names: Sequence[str] | None = None,
+        shape: tuple[int, int] | None = None,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+    ) -> Dataset:
+        """Return a dataset of arrays, lists or pandas tables.
+
+        Args:
+            X_train: Images ``(n, h, w)``, with a channel of one, or flat rows ``(n, h*w)``: uint8 or other numbers in
+                0..255, or floats in 0..1, which are multiplied by 255.
+            y_train: A label per image: whole numbers from 0 without a gap, or texts, which name the classes.
+            X_test: Images to test on; None to take a share of the training images, of each class in proportion.
+            y_test: Their labels.
+            name: Of the dataset.
+            class_names: One per label, label 0 first; None for the texts or numbers themselves.
+            shape: ``(h, w)`` of the images of flat rows; None for squares.
+            test_fraction: The share to test on, where there are no test images.
+            seed: Chooses the test images.
+
+        Raises:
+            DataFormatError: The arrays have other types, shapes or values, or don't fit each other.
+            UsageError: Test images come without labels or the reverse, or the share isn't between 0 and 1.
+        """
+        if (X_test is None) != (y_test is None):
+            raise UsageError("Test images and their labels come together: give both X_test and y_test, or neither.")
+        images = [as_images(X_train, shape, name="X_train")]
+        labels = [y_train]
+        if X_test is not None:
+            images.append(as_images(X_test, images[0].shape[1:], name="X_test"))
+            labels.append(y_test)
+        check_brightness(images[0], "X_train")
+        columns, names = as_labels(labels, class_names, names=("y_train", "y_test")[: len(labels)])
+        splits = [Split(images=x, labels=y) for x, y in zip(images, columns, strict=True)]
+        if len(splits) == 1:
+            splits = _halves(splits[0], test_fraction, seed)
+        made = cls(name=name, version="1", uri="", class_names=names, train=splits[0], test=splits[1])
+        return evolve(made, uri=f"array:{sha256_hex(to_json(made.manifest()))}")
 
     def arrays(
         self,
@@ -218,6 +267,22 @@ class Dataset:
         for array in (self.train.images, self.train.labels, self.test.images, self.test.labels):
             digest.update(encode_idx(array))
         return digest.hexdigest()
+
+    def files(self) -> dict[str, bytes]:
+        """Return the content of the four IDX files by name."""
+        arrays = (self.train.images, self.train.labels, self.test.images, self.test.labels)
+        return {idx_name(role): encode_idx(array) for role, array in zip(ROLES, arrays, strict=True)}
+
+    def manifest(self) -> DatasetManifest:
+        """Return the ``dataset.json`` that belongs to `files`."""
+        return DatasetManifest(
+            name=self.name,
+            version=self.version,
+            class_names=self.class_names,
+            inverted=self.inverted,
+            centred=self.centred,
+            files={name: FileInfo(len(data), sha256_hex(data)) for name, data in self.files().items()},
+        )
 
     def describe(self) -> Summary:
         """Return its sizes, how many images each class has, and an image of each of the first classes."""
@@ -263,113 +328,16 @@ class Dataset:
         )
 
 
-def _read_all(
-    paths: Mapping[str, Path], folder: Path, manifest: DatasetManifest, max_bytes: int, *, owned: bool
-) -> dict[str, NDArray[np.uint8]]:
-    """The arrays by role: what is kept of an owned folder's ``.gz`` files is mapped, the rest read, two at a time."""
-    if not manifest.files:
-        return _in_parallel(lambda path: read_idx(path, max_bytes=max_bytes), paths)
-    expected = {path: _expected(path, folder, manifest) for path in paths.values()}
-    packed = [info.sha256 for path, info in expected.items() if _is_gz(path)]
-    kept = open_kept(folder / DECODED, packed) if owned else {}
-
-    def read(path: Path) -> NDArray[np.uint8]:
-        info = expected[path]
-        if owned and _is_gz(path):
-            return _read_gz(path, folder, info, max_bytes)
-        data = _mapped_or_read(path, max_bytes) if owned else read_idx_bytes(path, max_bytes=max_bytes)
-        _verify(path, folder, FileInfo(len(data), sha256_hex(data)), info)
-        return parse_idx(data, source=str(path), max_bytes=max_bytes)
-
-    plain = {role: kept[expected[path].sha256] for role, path in paths.items() if expected[path].sha256 in kept}
-    arrays = {role: parse_idx(data, source=str(paths[role]), max_bytes=max_bytes) for role, data in plain.items()}
-    return arrays | _in_parallel(read, {role: path for role, path in paths.items() if role not in plain})
-
-
-def _in_parallel(read: Callable[[Path], NDArray[np.uint8]], paths: Mapping[str, Path]) -> dict[str, NDArray[np.uint8]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(paths, pool.map(read, paths.values()), strict=True))
-
-
-def _is_gz(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
-
-
-def _expected(path: Path, folder: Path, manifest: DatasetManifest) -> FileInfo:
-    expected = manifest.files.get(path.relative_to(folder).as_posix())
-    if expected is None:
-        listed = ", ".join(sorted(manifest.files))
-        raise ChecksumError(
-            f"{path} isn't among the files that {folder / MANIFEST} speaks of ({listed}): "
-            "remove the one or the other, or fetch the data again."
-        )
-    return expected
-
-
-def _read_gz(path: Path, folder: Path, expected: FileInfo, max_bytes: int) -> NDArray[np.uint8]:
-    """The array of a ``.gz`` in a folder of ours; what it holds is kept."""
-    data = read_idx_bytes(path, max_bytes=max_bytes)
-    with ThreadPoolExecutor(1) as pool, keeping(folder / DECODED, expected.sha256) as keep:
-        digest = pool.submit(sha256_hex, data)
-        try:
-            return parse_idx(data, source=str(path), max_bytes=max_bytes, on_inflated=keep)
-        finally:  # also where it is malformed: that it is another file says more
-            _verify(path, folder, FileInfo(len(data), digest.result()), expected)
-
-
-def _mapped_or_read(path: Path, max_bytes: int) -> bytes | memoryview:
-    """Return the bytes of a file: mapped if no other user can change them once they are verified, else a copy."""
-    try:
-        return mapped(path)
-    except OSError:
-        return read_idx_bytes(path, max_bytes=max_bytes)
-
-
-def _verify(path: Path, folder: Path, got: FileInfo, expected: FileInfo) -> None:
-    if got != expected:
-        raise ChecksumError(
-            f"{path} isn't the file that {folder / MANIFEST} speaks of: expected {expected.size} bytes with sha256 "
-            f"{expected.sha256}, got {got.size} bytes with sha256 {got.sha256}. Fetch the data again."
-        )
-
-
-def _check(arrays: Mapping[str, NDArray[np.uint8]], paths: Mapping[str, Path]) -> None:
-    for role, array in arrays.items():
-        dimensions, other, shape = (3, 1, "(n, h, w)") if role.endswith("images") else (1, 3, "(n,)")
-        if array.dtype != np.uint8 or array.ndim != dimensions:
-            raise DataFormatError(
-                f"{paths[role]}: expected {role} of shape {shape} and type uint8, got shape {array.shape} and type "
-                f"{array.dtype}{'; are images and labels swapped?' if array.ndim == other else '.'}"
-            )
-        if array.size == 0:
-            raise DataFormatError(f"{paths[role]}: it is empty, shape {array.shape}; expected at least one item.")
-    for part in ("train", "test"):
-        images, labels = arrays[f"{part}-images"], arrays[f"{part}-labels"]
-        if len(images) != len(labels):
-            raise DataFormatError(
-                f"{paths[f'{part}-images']} holds {len(images)} images, "
-                f"but {paths[f'{part}-labels']} holds {len(labels)} labels: they must be as many."
-            )
-    if arrays["train-images"].shape[1:] != arrays["test-images"].shape[1:]:
-        raise DataFormatError(
-            f"{paths['test-images']}: its images are {arrays['test-images'].shape[1:]}, "
-            f"those for training {arrays['train-images'].shape[1:]}: they must be of one size."
-        )
-
-
-def _class_names(
-    arrays: Mapping[str, NDArray[np.uint8]], paths: Mapping[str, Path], manifest: DatasetManifest, folder: Path
-) -> tuple[str, ...]:
-    """Those of the manifest, if they are enough; without them, one per label up to the highest, and at least two."""
-    top = {role: int(arrays[role].max()) for role in ("train-labels", "test-labels")}
-    names = manifest.class_names or tuple(str(label) for label in range(max(1, *top.values()) + 1))
-    for role, label in top.items():
-        if label >= len(names):
-            raise DataFormatError(
-                f"{paths[role]}: expected labels from 0 to {len(names) - 1}, "
-                f"as {folder / MANIFEST} names {len(names)} classes, got {label}."
-            )
-    return names
+def _halves(split: Split, test_fraction: float, seed: int) -> list[Split]:
+    """Return a split to train on and one to test on."""
+    if not 0 < test_fraction < 1:
+        raise UsageError(f"test_fraction={test_fraction}: use a share between 0 and 1, such as 0.2.")
+    n_train = len(split) - max(round(len(split) * test_fraction), 1)
+    if n_train < 1:
+        raise DataFormatError("There is one image: use at least two, one to train on and one to test on.")
+    chosen = np.zeros(len(split), dtype=bool)
+    chosen[_stratified(split.labels, n_train, seed)] = True
+    return [Split(images=split.images[part], labels=split.labels[part]) for part in (chosen, ~chosen)]
 
 
 def _stratified(labels: NDArray[np.uint8], limit: int, seed: int) -> NDArray[np.intp]:

@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "calibration": ["Calibration", "calibrate"],
         "comparison": ["Comparison", "compare", "mcnemar"],
+        "images": ["InputImage", "read_images"],
+        "predictions": ["Failure", "Predictions", "Predictor", "predictor_of"],
         "results": ["run_dataset", "run_evaluation", "run_model"],
         "robustness": ["Robustness", "measure_robustness"],
         "scores": ["ClassScore", "Evaluation", "evaluate", "predict", "wilson_interval"],

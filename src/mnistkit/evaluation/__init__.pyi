@@ -3,6 +3,12 @@ from mnistkit.evaluation.calibration import calibrate as calibrate
 from mnistkit.evaluation.comparison import Comparison as Comparison
 from mnistkit.evaluation.comparison import compare as compare
 from mnistkit.evaluation.comparison import mcnemar as mcnemar
+from mnistkit.evaluation.images import InputImage as InputImage
+from mnistkit.evaluation.images import read_images as read_images
+from mnistkit.evaluation.predictions import Failure as Failure
+from mnistkit.evaluation.predictions import Predictions as Predictions
+from mnistkit.evaluation.predictions import Predictor as Predictor
+from mnistkit.evaluation.predictions import predictor_of as predictor_of
 from mnistkit.evaluation.results import run_dataset as run_dataset
 from mnistkit.evaluation.results import run_evaluation as run_evaluation
 from mnistkit.evaluation.results import run_model as run_model
@@ -19,6 +25,10 @@ __all__ = [
     "ClassScore",
     "Comparison",
     "Evaluation",
+    "Failure",
+    "InputImage",
+    "Predictions",
+    "Predictor",
     "Robustness",
     "calibrate",
     "compare",
@@ -26,6 +36,8 @@ __all__ = [
     "mcnemar",
     "measure_robustness",
     "predict",
+    "predictor_of",
+    "read_images",
     "run_dataset",
     "run_evaluation",
     "run_model",

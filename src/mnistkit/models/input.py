@@ -93,3 +93,15 @@ class InputSpec:
         if self.centred:
             return "cropped, inverted and centred" if self.inverted else "cropped and centred"
         return "inverted if on a light ground, scaled" if self.inverted else "scaled, light and dark as they are"
+
+    def differences(self, other: InputSpec) -> str:
+        """Return in words in what two models' inputs and data differ; empty if nothing keeps them from being compared.
+
+        Another release of the same dataset is no difference.
+        """
+        pairs = (
+            ("images of", self.size, other.size),
+            ("the dataset", self.dataset, other.dataset),
+            ("the classes", ", ".join(self.class_names), ", ".join(other.class_names)),
+        )
+        return "; ".join(f"{what} {a:.80}, not {b:.80}" for what, a, b in pairs if a and b and a != b)

@@ -10,6 +10,7 @@ from mnistkit.config import verify_keys
 from mnistkit.models.files import parts
 from mnistkit.models.persistence import check_size, loads_files, pickle_refused
 from mnistkit.models.probe import PROBE_FILE, Probe
+from mnistkit.models.raw import raw_pipeline
 from mnistkit.registry.files import check_digest, model_file, read_verified
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
@@ -27,6 +28,7 @@ def load_model(
     expect_digest: str | None = None,
     verify_key: str | os.PathLike[str] | None = None,
     allow_version_mismatch: bool = False,
+    raw: bool = False,
 ) -> Any:
     """Load a registered model: its bytes are read once, compared with the manifest, and loaded.
 
@@ -40,6 +42,8 @@ def load_model(
             ``MNISTKIT_VERIFY_KEY``, and if that isn't set no signature is needed.
         allow_version_mismatch: Load a model that another release of scikit-learn made (or, as joblib, of numpy), and
             compare its predictions with the recorded ones.
+        raw: Return a Pipeline that takes images or rows of pixels as they are, 0 to 255; without it the model takes
+            rows that are scaled to 0 to 1.
 
     Raises:
         ModelNotFoundError: There is no such model, version or alias.
@@ -63,7 +67,7 @@ def load_model(
     if version.format != "joblib":
         check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
     contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
-    return loads_files(
+    loaded = loads_files(
         contents,
         file,
         version.versions,
@@ -72,6 +76,7 @@ def load_model(
         allow_version_mismatch=allow_version_mismatch,
         source=version.id,
     )
+    return raw_pipeline(loaded, version.input) if raw else loaded
 
 
 def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:

@@ -69,7 +69,8 @@ def promote(
         InvalidNameError: The reference or the alias breaks the naming rule.
         ModelNotFoundError: There is no such version.
         NotFoundError: One of the two versions has no finite value of the metric; lists the ones it has.
-        UsageError: ``min_delta`` is negative or not finite, or ``mode`` is neither. Nothing changes after any error.
+        UsageError: The two were tested on different data; or ``min_delta`` is negative or not finite, or ``mode`` is
+            neither. Nothing changes after any error.
     """
     check_alias(alias)
     if mode not in {"max", "min"}:
@@ -82,6 +83,7 @@ def promote(
         gain = ""
         if if_better is not None:
             present = registry.get(model.name, history[-1].version) if history else None
+            _check_comparable(model, present)
             gain = _gain(model, present, if_better, float(min_delta), mode)
             if present and not gain:
                 return present
@@ -126,6 +128,19 @@ def rollback(registry: ModelRegistry, name: str, alias: str, *, reason: str = ""
     model = registry.get(name, lineage[-2])
     registry.assign(name, alias, model.version, reason=reason or f"rollback from version {present}", seen=history)
     return model
+
+
+def _check_comparable(model: ModelVersion, present: ModelVersion | None) -> None:
+    """Refuse to compare metrics that were measured on different images."""
+    one, other = model.input, None if present is None else present.input
+    if present is None or one is None or other is None or one.dataset_sha256 == other.dataset_sha256:
+        return
+    if one.dataset_sha256 and other.dataset_sha256:
+        raise UsageError(
+            f"{model.id} was tested on {one.dataset} and {present.id} on {other.dataset}, which are "
+            "different images: their metrics don't compare. Compare both on the same data with 'mnistkit models "
+            "compare', or promote without a comparison."
+        )
 
 
 def _gain(model: ModelVersion, present: ModelVersion | None, metric: str, min_delta: float, mode: str) -> str:

@@ -8,7 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mnistkit.errors import DataFormatError, NotFoundError, RunStateError, UsageError
+from mnistkit.errors import (
+    DataFormatError,
+    IntegrityError,
+    ModelNotFoundError,
+    NotFoundError,
+    RunStateError,
+    UsageError,
+)
 from mnistkit.models.files import companions, format_of
 from mnistkit.models.input import INPUT_FILE, InputSpec
 from mnistkit.registry.info import ModelInfo
@@ -31,6 +38,7 @@ def register_run(
     file: str | None = None,
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    allow_other_data: bool = False,
 ) -> ModelVersion:
     """Register the model of a completed run as the next version of ``name``, with its metrics.
 
@@ -41,8 +49,10 @@ def register_run(
         file: Which of the run's files is the model; None to find it.
         tags: Free text by key, besides the run's.
         description: Free text.
+        allow_other_data: Register it although the newest version of ``name`` is of other data, or of other images.
 
     Raises:
+        UsageError: The newest version of ``name`` is of other data, and that isn't allowed. Nothing was registered.
         RunStateError: The run hasn't completed; the message has its state and error.
         NotFoundError: It left no model, or several; lists its files.
         InvalidNameError: The name breaks the rule.
@@ -53,13 +63,16 @@ def register_run(
         raise RunStateError(f"Run {run.id} is {run.state}{detail}. Only a completed run can be registered.")
     file = file or run_model_file(run)
     files = (file, *companions(file, run.files))
+    spec = run_input(run, file)
+    if spec is not None and not allow_other_data:
+        _check_data(models, name, spec, run)
     info = ModelInfo(
         format=format_of(file),
         metrics={name: value for name, value in run.metrics.items() if math.isfinite(value)},
         tags={**run.record.tags, **(tags or {})},
         description=description,
         run_id=run.id,
-        input=run_input(run, file),
+        input=spec,
     )
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         for each in files:
@@ -106,3 +119,17 @@ def run_model_file(run: Run) -> str:
         else f"no model; it left {', '.join(run.files) or 'no files'}"
     )
     raise NotFoundError(f"Run {run.id} left {found}.")
+
+
+def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> None:
+    """Refuse to put a model of other data among the versions of a name: nobody expects it there."""
+    try:
+        newest = models.get(name)
+    except (ModelNotFoundError, IntegrityError):
+        return
+    differences = "" if newest.input is None else spec.differences(newest.input)
+    if differences:
+        raise UsageError(
+            f"Run {run.id} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
+            "it: in Python allow_other_data=True, on the command line --allow-other-data."
+        )

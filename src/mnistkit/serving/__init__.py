@@ -8,6 +8,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "limits": ["ServerLimits"],
+        "package": ["PackageRegistry", "PackagedModel"],
+        "packaging": ["package_model"],
         "server": ["ModelServer"],
     },
 )

@@ -1,4 +1,7 @@
 from mnistkit.serving.limits import ServerLimits as ServerLimits
+from mnistkit.serving.package import PackagedModel as PackagedModel
+from mnistkit.serving.package import PackageRegistry as PackageRegistry
+from mnistkit.serving.packaging import package_model as package_model
 from mnistkit.serving.server import ModelServer as ModelServer
 
-__all__ = ["ModelServer", "ServerLimits"]
+__all__ = ["ModelServer", "PackageRegistry", "PackagedModel", "ServerLimits", "package_model"]

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from mnistkit.errors import MissingExtraError
 from mnistkit.jobs.environment import library_versions
+from mnistkit.serving.addresses import names_loopback
 from mnistkit.serving.admission import Admission
 from mnistkit.serving.current import CurrentModel
 from mnistkit.serving.images import encode_png, image_row, prepare_image
@@ -93,7 +94,12 @@ class ServingApp:
 
     def _before(self) -> None:
         flask.g.began = time.perf_counter()
-        if not self.token or flask.request.endpoint in _OPEN_ENDPOINTS:
+        if not self.token:
+            # A web page elsewhere can have a name of its own point to 127.0.0.1, and then read what is served there.
+            if not names_loopback(flask.request.host):
+                raise RequestError(403, "Without a token the server is for this machine: use 127.0.0.1 or localhost.")
+            return
+        if flask.request.endpoint in _OPEN_ENDPOINTS:
             return
         given = flask.request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):

@@ -74,8 +74,8 @@ class CurrentModel:
             if failed == digest and time.monotonic() < when + _RETRY_SECONDS:
                 return False
             new = load_served(self._registry, version, **self._options)
-        except (MnistkitError, OSError) as error:
-            self._note_failure(digest, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a registry or a model raises, the served model is still good
+            self._note_failure(digest, str(error) if isinstance(error, MnistkitError) else repr(error))
             return False
         _log.info("%s: %s takes over from %s", self.ref, new.version.id, self.model.version.id)
         self.model = new
@@ -92,7 +92,4 @@ class CurrentModel:
 
     def _follow(self) -> None:
         while not self._stopped.wait(self._poll_seconds):
-            try:
-                self.refresh()
-            except Exception:  # noqa: BLE001 - a registry may fail in any way, and the served model is still good
-                _log.exception("can't look at %s", self.ref)
+            self.refresh()

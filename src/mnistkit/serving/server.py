@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import math
 import os
@@ -15,6 +14,7 @@ from typing import Any
 from mnistkit.errors import MissingExtraError, ServiceError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelRef, ModelVersion
+from mnistkit.serving.addresses import is_loopback
 from mnistkit.serving.limits import ServerLimits
 
 __all__ = ["ModelServer"]
@@ -77,7 +77,7 @@ class ModelServer:
             raise UsageError(f"port={port!r:.80}: use 0 to {_MAX_PORT}.")
         if not (math.isfinite(poll_seconds) and poll_seconds > 0):
             raise UsageError(f"poll_seconds={poll_seconds!r:.80}: use a number of seconds above 0.")
-        if not token and not _is_loopback(host):
+        if not token and not is_loopback(host):
             raise UsageError(
                 f"host={host!r:.80}: others can reach that address, so a token is needed: --token, or the variable "
                 "MNISTKIT_SERVE_TOKEN. Or listen on 127.0.0.1."
@@ -185,12 +185,3 @@ class ModelServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -46,8 +46,12 @@ function changed() {
 function reset() {
   isStale = false;
   clearTimeout(timer);
+  showNothing("Nothing drawn yet.");
+}
+
+function showNothing(reason) {
   byId("label").textContent = "–";
-  byId("confidence").textContent = "Nothing drawn yet.";
+  byId("confidence").textContent = reason;
   byId("seen-part").hidden = true;
   for (const row of byId("bars").children) setBar(row, 0, false);
 }
@@ -78,7 +82,9 @@ async function send() {
     if (answer.version !== canvas.dataset.version) await readModel();
     report(null);
   } catch (error) {
-    report(error);
+    // Half a digit may look like none, or like two: that is no problem to report.
+    if (error.status === 422) showNothing(error.message);
+    report(error.status === 422 ? null : error);
     isStale = isStale || error.status === 503;
   } finally {
     isSending = false;

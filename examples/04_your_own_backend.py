@@ -80,7 +80,7 @@ def main() -> None:
     print(run)
     model = trainer.register(run, "shapes")
     answers = trainer.load("shapes").predict(data.test.X()[:3])
-    print(f"{model.id} says:", *(data.class_names[answer] for answer in answers))
+    print(f"Predictions of {model.id}:", *(data.class_names[answer] for answer in answers))
 
 
 if __name__ == "__main__":

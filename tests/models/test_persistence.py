@@ -416,13 +416,22 @@ def test_damaged_files_are_typed_errors(model: Any) -> None:
 def test_trusted_types_are_reviewed() -> None:
     """The list of trusted types is this one: a change to it is a decision, and no tree is in it."""
     assert TRUSTED_TYPES == (
+        "mnistkit.estimators.accurate.AccurateClassifier",
+        "mnistkit.estimators.columns.ColumnSelector",
+        "mnistkit.estimators.gradients.OrientedGradients",
+        "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
         "mnistkit.estimators.logistic.FastLogisticRegression",
+        "mnistkit.estimators.nystroem_ridge.NystroemRidgeClassifier",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.calibration._TemperatureScaling",
         "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.RepeatedKFold",
+        "sklearn.model_selection._split.RepeatedStratifiedKFold",
+        "sklearn.model_selection._split.ShuffleSplit",
         "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.model_selection._split.StratifiedShuffleSplit",
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
         "sklearn.utils._bunch.Bunch",

@@ -260,7 +260,7 @@ def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
     page = Report(run_report(run))
     page.check()
     assert "Missing: the misclassified images." in page.text
-    assert "runs whatever code is in it" in page.text
+    assert "loading it runs any code in it" in page.text
 
 
 def test_a_script_that_failed_has_a_report(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ one for ever: here the whole request has a deadline.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,9 @@ __all__ = ["HttpServer"]
 _SPARE_THREADS = 4
 _LOOP_SECONDS = 1.0
 _DRAIN_STEP_SECONDS = 0.05
+
+_queue_log = logging.getLogger(f"{__name__}.queue")
+_queue_log.setLevel(logging.ERROR)  # waitress warns of each request that waits; here the limits decide
 
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
@@ -91,6 +95,7 @@ class HttpServer:
         self._limits = limits
         self._map: dict[int, Any] = {}
         self._threads = ThreadedTaskDispatcher()  # given none, waitress starts its own before it has the port
+        self._threads.queue_logger = _queue_log
         try:
             self._server = _Server(app, map=self._map, dispatcher=self._threads, adj=settings)
         except BaseException:

@@ -34,7 +34,7 @@ ALLOWED = {
     "runs/folder/child.py": "messages of the supervisor's own child",
     "runs/folder/execution.py": "orders of the program that started it",
     "runs/registration.py": "model files of a run, which models/archives.py bounds",
-    "serving/package.py": "files that are compared with their sha256",
+    "serving/package.py": "a package's version file and files that are compared with its sha256s",
     "serving/packaging.py": "files of the package",
     "serving/schema.py": "requests, bounded and strict in their own way",
     "serving/smoke.py": "responses of the program's own application",

@@ -17,7 +17,7 @@ def main() -> None:
     # DATA_FOLDER stands for wherever the data is where the script runs.
     arguments = ("--data-folder", DATA_FOLDER, "--regularization", 0.5, "--limit", 5000)
     run = trainer.submit(ScriptJob(folder, "train.py", arguments))
-    print(run)  # submitted; it goes on in an interpreter of its own
+    print(run)  # submitted; it runs in an interpreter of its own
 
     for text in run.logs(follow=True):
         print(text, end="")

@@ -39,7 +39,7 @@ def main() -> None:
     # Train on the cluster. DATA_FOLDER stands for where the node mounts the data.
     arguments = ("--data-folder", DATA_FOLDER, "--regularization", 0.5, "--limit", 5000)
     run = trainer.submit(ScriptJob(SCRIPT, "train.py", arguments))
-    print(run)  # submitted; it goes on whatever becomes of this program
+    print(run)  # submitted; it keeps running when this program ends
     for text in run.logs(follow=True):
         print(text, end="")
     run.raise_for_state()

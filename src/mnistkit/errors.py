@@ -153,7 +153,7 @@ class RunStateError(RunError):
 
 
 class RunTimeoutError(RunError, TimeoutError):
-    """The run did not end in time; it goes on."""
+    """The run didn't finish in time; it keeps running."""
 
 
 class ServiceError(MnistkitError):

@@ -131,7 +131,7 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
                 raise _refusal(
                     str(path), "file size", f"at most {limit} bytes for max_bytes={max_bytes}", f"{size} bytes"
                 )
-            return stream.read(size + 1)  # a device or a growing file isn't read for ever; one byte too many is seen
+            return stream.read(size + 1)  # a device or a growing file isn't read without end; one byte too many shows
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} isn't there: name an IDX file.") from error
     except OSError as error:

@@ -27,7 +27,7 @@ _RECORD_KEY = "it"
 _LOCK_FILE = "lock.sqlite"
 _FOLDER_PREFIX = "mnistkit-emulator-"
 _TEMPORARY_FILE = "temporary"  # the file that marks a folder that nobody asked to keep
-_MIN_AGE_SECONDS = 60.0  # whoever made such a folder may not hold it yet
+_MIN_AGE_SECONDS = 60.0  # the process that made such a folder may not hold it yet
 
 
 @contextlib.contextmanager

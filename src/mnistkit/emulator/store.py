@@ -14,7 +14,7 @@ __all__ = ["Store", "Table"]
 
 
 class Store:
-    """A folder with a workspace's state; every change is there at once, for whoever opens it next.
+    """A folder with a workspace's state; every change is written at once.
 
     Attributes:
         folder: The folder; services may keep files in folders of their own in it.

@@ -35,7 +35,7 @@ class Sweep:
         points: The hyperparameters of each child.
         at_once: How many children run at the same time.
         seconds: How long all may take.
-        policy: Which children aren't worth going on with.
+        policy: Which children are to be ended early.
         metric: The name of the primary metric.
         maximize: Whether more of it is better.
         configuration: The run configuration that the hyperparameters are added to.

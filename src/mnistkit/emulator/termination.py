@@ -78,7 +78,7 @@ class Policy:
 
         Args:
             series: What each run has logged of the primary metric so far, in order.
-            running: The runs that go on.
+            running: The running runs.
             maximize: Whether more is better.
         """
         if self.name == "default":

@@ -168,7 +168,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     @classmethod
     def from_sklearn(cls, model: Any) -> FastLogisticRegression:
-        """A fitted `LogisticRegression` as one of these, to go on from with ``warm_start``.
+        """A fitted `LogisticRegression` as one of these, to continue from with ``warm_start``.
 
         Raises:
             UsageError: It isn't a fitted, L2-regularized one.

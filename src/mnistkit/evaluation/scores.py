@@ -129,7 +129,7 @@ class SplitPredictions:
 
 
 def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | None = None) -> Evaluation:
-    """Ask a fitted classifier for every image and count.
+    """Predict every image with a fitted classifier, and return the scores.
 
     Args:
         model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.
@@ -147,7 +147,7 @@ def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | Non
 
 
 def predict(model: Any, split: Split) -> SplitPredictions:
-    """Ask a fitted classifier for every image of ``split``: what it takes each one for, and how sure it is.
+    """Predict every image of ``split`` with a fitted classifier: the class and its probability.
 
     Args:
         model: A fitted scikit-learn classifier of ``(n, h*w)`` float32 in 0..1.

@@ -2,7 +2,7 @@
 
 waitress reads requests in one thread without blocking and hands over complete ones, so slow clients hold nobody up. By
 itself it closes a connection only when nothing arrives at all, so a client that sends a byte now and then could hold
-one for ever: here the whole request has a deadline.
+one without end: here the whole request has a deadline.
 """
 
 from __future__ import annotations

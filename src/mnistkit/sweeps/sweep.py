@@ -110,7 +110,7 @@ class Sweep(Sequence[Run]):
         Returns:
             Dicts of ``run`` (its id), ``state``, ``rung`` (None without halving), ``limit`` (training images; None
             for all), ``params``, ``metrics`` (last values), ``seconds`` (from Running to the end; None if it never
-            ran or goes on), ``error`` (one line; None if it didn't fail) and ``reused``.
+            ran, or has run so far), ``error`` (one line; None if it didn't fail) and ``reused``.
         """
         return [_row(trial) for trial in self.trials]
 

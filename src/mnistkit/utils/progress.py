@@ -21,7 +21,7 @@ class Step:
     """One report of progress.
 
     Attributes:
-        task: What is going on, for people: ``"mnist: train-images-idx3-ubyte.gz"``.
+        task: The task, for people: ``"mnist: train-images-idx3-ubyte.gz"``.
         done: How much is done, in bytes.
         total: How much there is; None if nobody knows.
         finished: True in the last report of a task, also when the task failed.

@@ -47,7 +47,7 @@ class Jobs:
 
     Args:
         workspace: Whose jobs.
-        store: Its state; jobs that were going on when it was last closed are Failed.
+        store: Its state; jobs that were running when it was last closed are Failed.
         runs: Where their course is told.
         snapshots: What they are submitted with.
         artifacts: Where what they leave is kept.

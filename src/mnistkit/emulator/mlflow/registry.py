@@ -1,4 +1,4 @@
-"""MLflow's model registry over the workspace's models: one name, one number, whoever registered it."""
+"""MLflow's model registry over the workspace's models: names and numbers are shared with the SDK."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def _normal(path: str) -> str:
     """Return the path as it is kept: ``./outputs//x`` is ``outputs/x``.
 
     Raises:
-        Refusal: 400: it is absolute, or leads out of its container for whoever downloads it.
+        Refusal: 400: it is absolute, or leads out of its container when it is downloaded.
     """
     parts = [part for part in path.replace("\\", "/").split("/") if part not in {"", "."}]
     if not parts or ".." in parts or path.startswith(("/", "\\")) or ":" in parts[0] or "\0" in path:

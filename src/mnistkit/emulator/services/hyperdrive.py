@@ -140,7 +140,7 @@ class HyperDrive:
         try:
             self._watch(sweep)
         except Exception:
-            _logger.exception("The sweep %s can't go on.", sweep.run_id)
+            _logger.exception("The sweep %s can't continue.", sweep.run_id)
             self._runs.move(sweep.run_id, "Failed", error="The emulator has a bug; its log says more.")
 
     def _watch(self, sweep: Sweep) -> None:

@@ -108,7 +108,7 @@ def _warn_of_size(file: Path) -> None:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             magic, _, rows, columns = struct.unpack(">IIII", stream.read(16))
     except (OSError, EOFError, struct.error):
-        return  # labels of few images are shorter; what isn't IDX at all, whoever reads it finds out
+        return  # labels of few images are shorter; the reader reports what isn't IDX at all
     if magic == _IMAGES_MAGIC and (rows, columns) != _IMAGE_SHAPE:
         text = "%s holds images of %d x %d pixels; MNIST's are 28 x 28, and scripts for MNIST may not take others."
         _logger.warning(text, file, rows, columns)

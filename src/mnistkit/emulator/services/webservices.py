@@ -150,7 +150,7 @@ class WebServices:
         serving = Serving(self._folder / operation, lambda: self._settled(name, operation))
         try:
             entry, variables = fill(serving.app, asked, self._models, self._artifacts)
-            with self._lock:  # whoever hears of its failure finds it in the tables
+            with self._lock:  # a client that reads of its failure finds it in the tables
                 serving.start(entry, {**variables, "SERVICE_NAME": name})
                 before = self._running.get(name)
                 self._table[name] = {**record, "updatedTime": now()}

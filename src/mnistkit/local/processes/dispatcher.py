@@ -209,7 +209,7 @@ class Dispatcher:
             processes.end_processes(strays, 0)
 
     def _wake(self) -> None:
-        """Let supervisors go on that a job has stopped."""
+        """Continue supervisors that a job has stopped."""
         for task in self._tasks.values():
             if task.pid is not None:
                 processes.wake(task.pid)

@@ -110,7 +110,7 @@ def end_processes(find: Callable[[], Iterable[psutil.Process]], grace: float, *,
 
 
 def wake(pid: int) -> None:
-    """Let a process go on that a job has stopped; nothing happens to one that runs, or is gone."""
+    """Continue a process that a job has stopped; nothing happens to one that runs, or is gone."""
     with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGCONT)
 

@@ -77,7 +77,7 @@ class RunStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._marks: dict[str, tuple[int, int]] = {}
-        """How many characters of a run's log were read, and in how many bytes: who follows it goes on there."""
+        """How many characters of a run's log were read, and in how many bytes: a follower continues there."""
 
     def ensured(self) -> Path:
         """Return the folder that holds the run folders, created if need be.
@@ -218,7 +218,7 @@ class RunStore:
             ) from error
 
     def wake_owner(self, run_id: str) -> None:
-        """Let the process that owns a run go on, in case the run's job has stopped it."""
+        """Continue the process that owns a run, in case the run's job has stopped it."""
         owner = _read_status(self.folder(run_id)).owner
         if owner.pid > 0 and owner.host == socket.gethostname() and not owner.is_gone():
             wake(owner.pid)

@@ -49,7 +49,7 @@ def supervise(
         data: The data of all of them.
         limits: What each of them may use.
         train: Carries out a training job: `mnistkit.training.train`.
-        wakes_parent: Whether to let the parent go on when it is stopped: not for a parent that a user may stop.
+        wakes_parent: Whether to continue the parent when it is stopped: not for a parent that a user may stop.
     """
     processes.adopt_orphans()
     runs = [RunLifecycle(store, run_id) for run_id in run_ids]
@@ -210,7 +210,7 @@ class _Session:
             run.fail(run.attempt_by_exit(os.waitstatus_to_exitcode(self._status or 0)))
 
     def _left(self) -> list[Any]:
-        """Return the processes of the job that are left; keep reading their output, or they might wait for ever."""
+        """Return the processes of the job that are left; keep reading their output, or they might never end."""
         while True:
             self._pump(0)
             self._reap()

@@ -14,7 +14,7 @@ from mnistkit.interfaces import ComputeBackend, DataSource, ModelRegistry
 
 def test_every_builtin_name_leads_somewhere(tmp_path: Path) -> None:
     """Each name of the tables makes an object of its interface."""
-    for name in plugins.DATA_SOURCES:
+    for name in plugins.DATA_SOURCES.keys() - {"array"}:  # arrays are known by their content alone
         uri = {"idx": f"idx:{tmp_path}", "azureml": "azureml:mnist_opendataset"}.get(name, name)
         source = plugins.data_source(uri)
         assert isinstance(source, DataSource)

@@ -43,7 +43,6 @@ __all__ = [
 _WEB = "mnistkit.data.web:WebSource.from_uri"
 
 DATA_SOURCES: Mapping[str, str] = {
-    "array": "mnistkit.data.arrays:ArraySource.from_uri",
     "digits": "mnistkit.data.folders:DigitsSource.from_uri",
     "idx": "mnistkit.data.folders:FolderSource.from_uri",
     "mnist": _WEB,
@@ -57,6 +56,7 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
     "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
+    "array": "mnistkit.data.arrays:ArraySource.from_uri",
 }
 """Data sources by name, as ``module:callable``."""
 COMPUTE_BACKENDS: Mapping[str, str] = {

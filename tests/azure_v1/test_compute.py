@@ -134,7 +134,7 @@ def test_scripts_of_the_sdk_work_too(backend: AmlCompute, tiny_mnist: DataSource
     run = Run(backend, backend.submit(job, tiny_mnist)).wait(DEADLINE)
     assert run.state is RunState.COMPLETED, run.error
     assert run.metrics == {"accuracy": 0.5, "loss": 0.25}
-    assert run.record.tags == {"by": "the SDK"}
+    assert run.record.tags["by"] == "the SDK"
 
 
 def test_pictures_reach_the_azure_run(backend: AmlCompute, tiny_mnist: DataSource, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_prune_deletes_what_it_says(mnistkit: Program, three: tuple[str, str, st
 @pytest.mark.parametrize("rule", [("--keep", "2"), ("--older-than", "1h"), ("--keep", "0", "--experiment", "other")])
 def test_the_rules_keep_runs(mnistkit: Program, three: tuple[str, str, str], rule: tuple[str, ...]) -> None:
     """The newest, those of late, and those of other experiments stay."""
-    assert mnistkit("runs", "prune", *rule, "--yes").err == "There is nothing to delete.\n"
+    assert mnistkit("runs", "prune", *rule, "--yes").err.endswith("There is nothing to delete.\n")
     assert _left(mnistkit) == set(three)
 
 

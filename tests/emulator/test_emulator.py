@@ -294,7 +294,7 @@ def test_three(azureml_emulator):
 """,
     )
     assert "3 passed, 1 error" in out, out
-    assert "what it doesn't emulate: GET 127.0.0.1/nothing" in out
+    assert "doesn't emulate: GET 127.0.0.1/nothing" in out
 
 
 def test_the_fixtures_marker(tmp_path: Path) -> None:

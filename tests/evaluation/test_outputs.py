@@ -140,7 +140,7 @@ def test_a_model_is_kept_whatever_it_predicts(dataset: Dataset, tmp_path: Path) 
     spec = ModelSpec(f"{__name__}.Odd", {"labels": [0]})
     assert train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "odd")) is None
     assert [point.name for point in read_points(tmp_path / "odd")] == ["training seconds"]
-    assert [path.name for path in (tmp_path / "odd" / "outputs").iterdir()] == ["model.skops"]
+    assert {path.name for path in (tmp_path / "odd" / "outputs").iterdir()} == {"model.skops", "input.json"}
     spec = ModelSpec(f"{__name__}.Odd", {"labels": "broken"})
     with pytest.raises(ValueError, match="broken"):
         train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "raises"))

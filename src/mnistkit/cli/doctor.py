@@ -31,6 +31,7 @@ _EXTRAS = {  # what each imports; azure-v1 has a check of its own
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
     "onnx": ("skl2onnx", "onnxruntime"),
+    "serve": ("flask", "waitress"),
     "sign": ("cryptography",),
     "azure": ("azure.ai.ml", "azure.identity"),
     "emulator": ("certifi", "cryptography", "h11", "jwt"),

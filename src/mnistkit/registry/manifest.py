@@ -149,6 +149,7 @@ def _is_exact(plain: Any) -> bool:
     """Return True if JSON has what `Manifest.to_bytes` writes, of the very types that it writes."""
     return (
         plain.keys() | {"input"} == _KEYS  # versions from before there was an input lack the key
+        and type(plain["schema"]) is int
         and plain["schema"] == _SCHEMA_VERSION
         and plain["format"] in FORMATS
         and {type(plain[key]) for key in ("name", "nonce", "description", "created_at")} == _TEXT_TYPES

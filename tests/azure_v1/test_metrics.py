@@ -137,7 +137,7 @@ def test_in_job(workspace: Workspace, tmp_path: Path) -> None:
     assert jobs.wait(run) == "Completed"
     assert run.get_metrics() == {"step": list(range(100))}
     run = Run.get(workspace, run.id)
-    own = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}  # the SDK's plugin adds its own
+    own = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}  # the plugin has its own
     assert (own, run.properties["size"]) == ({"stage": "dev"}, "60000")
     assert [child.get_metrics() for child in run.get_children()] == [{"inside": 1}]
 

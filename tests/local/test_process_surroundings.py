@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from mnistkit.data.folders import DigitsSource
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.local.processes.compute import ProcessCompute, _Worker
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 
@@ -56,3 +58,14 @@ def test_a_script_has_its_own_folder_and_no_other(
     job = ScriptJob(source_directory=str(code), entry_script="main.py")
     run = Run(backend, backend.submit(job, DigitsSource())).wait(120)
     assert run.state is RunState.COMPLETED, backend.logs(run.id)
+
+
+def test_a_worker_that_died_leaves_no_pipe_open(tmp_path: Path) -> None:
+    """The next run has a worker of its own, and both pipes of the dead one are closed."""
+    (tmp_path / "runs").mkdir()
+    dead = _Worker.shared(tmp_path / "runs")
+    os.kill(dead.owner.pid, signal.SIGKILL)
+    dead._process.wait(10)
+    assert _Worker.shared(tmp_path / "runs") is not dead
+    assert dead._stdin.closed
+    assert dead._reports.closed

@@ -194,6 +194,7 @@ class _Worker:
         """Forget the worker, in a forked process: it is its parent's."""
         if cls._shared is not None:
             os.close(cls._shared._stdin.fileno())  # noqa: SLF001 - one of these
+            cls._shared._reports.close()  # noqa: SLF001 - the same
             cls._shared = None
         cls._lock = threading.Lock()
 
@@ -277,6 +278,9 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
             return
+        self.read_reports()  # the last ones: none can follow
+        with self._reading:
+            self._reports.close()
         with contextlib.suppress(OSError):
             if not self._log.stat().st_size:
                 self._log.unlink()

@@ -89,11 +89,11 @@ def mapped(path: Path) -> memoryview:
 
     Raises:
         OSError: As the system says, or the file is empty, is no regular one, belongs to another user (root apart), or
-            may be written by the group or others.
+            may be written by the group or others, or lies in a folder that they may write.
     """
     descriptor = open_descriptor(path, follow=True)
     try:
-        if not _is_private(os.fstat(descriptor)):
+        if not (_is_private(os.fstat(descriptor)) and _is_private(path.parent.stat())):
             raise PermissionError(errno.EACCES, "Others may write it", str(path))
         return memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
     except ValueError as error:

@@ -7,12 +7,13 @@ from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsDelete, SupportsGroups, SupportsStart
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
     "ModelRegistry",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsDigests",
     "SupportsGroups",

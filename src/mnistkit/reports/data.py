@@ -89,7 +89,7 @@ def gather(run: Run, dataset: Dataset | None = None) -> RunData:
 
 
 def masked(record: RunRecord) -> RunRecord:
-    """Return the record without what looks like a secret, in arguments, tags, errors, tracebacks and addresses."""
+    """Return the record without what looks like a secret, in arguments, tags, note, errors, tracebacks, addresses."""
     job = record.job
     if isinstance(job, ScriptJob):
         job = evolve(job, arguments=redacted_arguments(job.arguments))
@@ -98,6 +98,7 @@ def masked(record: RunRecord) -> RunRecord:
         job=job,
         data=redacted(record.data),
         tags={key: redacted(value) for key, value in record.tags.items()},
+        note=redacted(record.note),
         error=redacted(record.error) if record.error else record.error,
         traceback=redacted(record.traceback) if record.traceback else record.traceback,
         attempts=tuple(evolve(each, error=each.error and redacted(each.error)) for each in record.attempts),

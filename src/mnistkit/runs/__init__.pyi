@@ -1,4 +1,5 @@
 from mnistkit.runs.backend import ComputeBackend as ComputeBackend
+from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsStart as SupportsStart
@@ -35,6 +36,7 @@ __all__ = [
     "RunObserver",
     "RunRecord",
     "RunState",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
     "SupportsStart",

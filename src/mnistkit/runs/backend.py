@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
 from mnistkit.runs.record import RunRecord
 
-__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"]
+__all__ = ["ComputeBackend", "SupportsAnnotations", "SupportsDelete", "SupportsGroups", "SupportsStart"]
 
 
 class ComputeBackend(ABC):
@@ -113,6 +113,31 @@ class SupportsGroups(Protocol):
             SpecError: A job can't run on any backend. Nothing was submitted.
             StorageError: The backend can't keep records.
             UsageError: The backend's runs end with this process, and ``detach`` is set.
+        """
+
+
+@runtime_checkable
+class SupportsAnnotations(Protocol):
+    """A backend whose runs can get tags and notes afterwards."""
+
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Add tags and a note to a run in any state, also while it runs and while others do the same.
+
+        What the run itself writes is neither changed nor lost. `ComputeBackend.get` returns the result at once, in
+        `RunRecord.tags` and `RunRecord.note`.
+
+        Args:
+            run_id: The run.
+            tags: Text by key; replaces earlier tags of these keys, those of the job as well. None removes a tag.
+            note: Text, which is added to the run's note on lines of its own; None leaves the note as it is.
+            replace_note: Replace the run's note instead; an empty ``note`` removes it.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            UsageError: A tag or the note isn't text, or is too long for the backend, or a tag can't be removed there.
+            StorageError: The backend can't keep them.
         """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mnistkit.runs.record import RunRecord
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "delete_run", "start")
+_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "start")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -83,6 +83,13 @@ class DelegatingCompute(ComputeBackend):
         backend: Any = self.backend
         records: tuple[RunRecord, ...] = backend.submit_group(jobs, data, detach=detach)
         return records
+
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Annotate there; see `SupportsAnnotations.annotate_run`."""
+        backend: Any = self.backend
+        backend.annotate_run(run_id, tags, note, replace_note=replace_note)
 
     def delete_run(self, run_id: str) -> None:
         """Delete there; see `SupportsDelete.delete_run`."""

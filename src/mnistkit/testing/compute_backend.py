@@ -14,6 +14,7 @@ from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
+from mnistkit.testing.compute_annotations import AnnotationSuite
 from mnistkit.testing.compute_base import HeldData
 from mnistkit.testing.compute_scripts import ScriptSuite
 
@@ -23,7 +24,7 @@ _LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "
 _UNKNOWN = "20000101-000000-ffffff"
 
 
-class ComputeBackendSuite(ScriptSuite):
+class ComputeBackendSuite(ScriptSuite, AnnotationSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::

@@ -7,7 +7,14 @@ from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import (
+    ComputeBackend,
+    SupportsAnnotations,
+    SupportsDelete,
+    SupportsGroups,
+    SupportsStart,
+    SupportsTracking,
+)
 
 __all__ = [
     "ComputeBackend",
@@ -23,4 +30,5 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsSignatures",
     "SupportsStart",
+    "SupportsTracking",
 ]

@@ -16,7 +16,7 @@ from mnistkit.data.source import SupportsDigests
 from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, SplitPredictions, predict
-from mnistkit.jobs.job import ScriptJob
+from mnistkit.jobs.job import ScriptJob, TrackedJob
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.redaction import redacted, redacted_arguments
@@ -138,6 +138,8 @@ def _of_a_script(run: Run, evaluation: Evaluation | Missing) -> Evaluation | Mis
         return Missing(
             "The run was a script, which left no outputs/evaluation.json: only the metrics that it logged are known."
         )
+    if isinstance(evaluation, Missing) and has_none and isinstance(run.record.job, TrackedJob):
+        return Missing("The program evaluated no model with run.evaluate: only the metrics that it logged are known.")
     if isinstance(evaluation, Missing) and run.state is not RunState.COMPLETED:
         return Missing(f"The run is {run.state}: it evaluated no model.")
     return evaluation

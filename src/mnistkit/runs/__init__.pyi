@@ -3,6 +3,7 @@ from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsStart as SupportsStart
+from mnistkit.runs.backend import SupportsTracking as SupportsTracking
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
 from mnistkit.runs.delegation import DelegatingCompute as DelegatingCompute
@@ -40,6 +41,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsGroups",
     "SupportsStart",
+    "SupportsTracking",
     "Transition",
     "best_run",
     "get_context",

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.data.source import DataSource
-from mnistkit.jobs.job import Job
+from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import RunRecord
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "start")
+_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "start", "track")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -100,6 +101,12 @@ class DelegatingCompute(ComputeBackend):
         """Start there; see `SupportsStart.start`."""
         backend: Any = self.backend
         backend.start()
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Track there; see `SupportsTracking.track`."""
+        backend: Any = self.backend
+        lifecycle: RunLifecycle = backend.track(job, data)
+        return lifecycle
 
 
 @cache

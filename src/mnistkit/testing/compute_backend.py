@@ -17,6 +17,7 @@ from mnistkit.runs.run import Run
 from mnistkit.testing.compute_annotations import AnnotationSuite
 from mnistkit.testing.compute_base import HeldData
 from mnistkit.testing.compute_scripts import ScriptSuite
+from mnistkit.testing.compute_tracking import TrackingSuite
 
 __all__ = ["ComputeBackendSuite"]
 
@@ -24,7 +25,7 @@ _LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "
 _UNKNOWN = "20000101-000000-ffffff"
 
 
-class ComputeBackendSuite(ScriptSuite, AnnotationSuite):
+class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::

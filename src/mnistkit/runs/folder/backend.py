@@ -9,10 +9,11 @@ from pathlib import Path
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageError
-from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.snapshot import snapshot
 from mnistkit.runs.folder.store import RunStore
@@ -61,6 +62,19 @@ class FolderBackend(ComputeBackend):
     ) -> None:
         """Add tags and a note to a run; see `mnistkit.interfaces.SupportsAnnotations.annotate_run`."""
         append_annotation(self._store.folder(run_id), tags, note, replace_note=replace_note)
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Begin a run of this process; see `mnistkit.interfaces.SupportsTracking.track`."""
+        run_id = self._store.create(job, data)
+        try:
+            run = RunLifecycle(self._store, run_id)
+            run.begin()
+            run.enter(RunState.RUNNING)
+        except OSError as error:
+            raise StorageError(
+                f"Can't keep a new run in {self._root}: {error.strerror or error}. Make room."
+            ) from error
+        return run
 
     def delete_run(self, run_id: str) -> None:
         """Remove a finished run and all its files, even if they are damaged.

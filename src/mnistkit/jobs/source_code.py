@@ -20,7 +20,7 @@ from attrs import frozen
 from mnistkit.errors import SpecError, UsageError
 from mnistkit.jobs.import_paths import lookup
 from mnistkit.utils.files import sha256_of
-from mnistkit.utils.redaction import redacted
+from mnistkit.utils.redaction import redacted_source
 
 __all__ = ["IGNORED", "MAX_BYTES", "Program", "module_digests", "program_sources", "script_digests"]
 
@@ -172,7 +172,7 @@ def _cells() -> bytes:
     if shell is None:
         return b""
     cells = [f"# In [{n}]\n{cell}\n" for n, cell in enumerate(shell.user_ns.get("In", ())) if cell]
-    return redacted("\n".join(cells)).encode(errors="backslashreplace")
+    return redacted_source("\n".join(cells)).encode(errors="backslashreplace")
 
 
 def _digest(module: ModuleType, path: Path) -> str:

@@ -16,6 +16,7 @@ from mnistkit.cli import (
     output,
     predict,
     prune,
+    run_script,
     runs,
     serve,
     signing,
@@ -42,6 +43,7 @@ app = typer.Typer(
     + f"\n\n{EXIT_CODES}",
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
+app.command(cls=Command, epilog=run_script.EXAMPLES)(run_script.run)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)

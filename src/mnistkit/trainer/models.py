@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mnistkit import plugins
 from mnistkit.config import find_config
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.evaluation.comparison import Comparison, compare
@@ -13,10 +14,12 @@ from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
 from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import register_run
 from mnistkit.runs.run import Run
+from mnistkit.serving.deployment import Deployment, deploy_model
 from mnistkit.serving.server import ModelServer
 from mnistkit.trainer.base import TrainerBase
 
@@ -79,6 +82,47 @@ class ModelMethods(TrainerBase):
         options of `mnistkit.serving.ModelServer`, and raises the same errors.
         """
         return ModelServer(self.models, ref, **options).start()
+
+    def deploy(
+        self, ref: str | ModelVersion, name: str, *, target: str | DeploymentTarget = "local",
+        allow_pickle: bool = False, trusted: Iterable[str] = (),
+    ) -> Deployment:  # fmt: skip
+        """Deploy a registered version as a web service that outlives this program, and return once it answers rightly.
+
+        ``trainer.deploy("sklearn_mnist@champion", "digits")`` starts a process on this machine; with ``target="aci"`` a
+        container in Azure. The version that ``ref`` names now stays deployed. The recorded probe is sent through HTTP
+        first.
+
+        Args:
+            ref: ``name``, ``name:3``, ``name@champion``, or a version.
+            name: Of the deployment.
+            target: ``"local"``, ``"aci"``, or a target.
+            allow_pickle: As in `mnistkit.load_model`.
+            trusted: As there, by name.
+
+        Raises:
+            ConflictError: There is a deployment of that name.
+            DeploymentError: It doesn't come up, or answers differently than recorded. Nothing is left of it.
+            MnistkitError: As from `load`.
+        """
+        return deploy_model(self.models, self._target(target), ref, name, allow_pickle=allow_pickle, trusted=trusted)
+
+    def deployments(self, target: str | DeploymentTarget = "local") -> tuple[Deployment, ...]:
+        """Return the deployments at a target, sorted by name."""
+        found = self._target(target)
+        return tuple(Deployment(found, record) for record in found.deployments())
+
+    def deployment(self, name: str, target: str | DeploymentTarget = "local") -> Deployment:
+        """Return a handle on a deployment, also of another program.
+
+        Raises:
+            NotFoundError: There is none of that name; lists those that exist.
+        """
+        found = self._target(target)
+        return Deployment(found, found.get(name))
+
+    def _target(self, target: str | DeploymentTarget) -> DeploymentTarget:
+        return plugins.deployment_target(target, self.home) if isinstance(target, str) else target
 
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
         """Predict every test image, and return the scores.

@@ -8,13 +8,21 @@ from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import (
+    ComputeBackend,
+    SupportsAnnotations,
+    SupportsDelete,
+    SupportsGroups,
+    SupportsStart,
+    SupportsTracking,
+)
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
     "DeploymentTarget",
     "ModelRegistry",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsDigests",
     "SupportsGroups",
@@ -24,4 +32,5 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsSignatures",
     "SupportsStart",
+    "SupportsTracking",
 ]

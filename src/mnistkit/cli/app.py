@@ -21,6 +21,7 @@ from mnistkit.cli import (
     serve,
     signing,
     sweep,
+    tags,
     train,
 )
 from mnistkit.cli.command import EXIT_CODES, Command, examples
@@ -45,6 +46,8 @@ app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
+runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
+runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.run import Run
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "find_run", "note_experiments"]
+__all__ = ["RunArgument", "app", "find_run", "note_experiments"]
 
 _MAX_ROWS = 20
 

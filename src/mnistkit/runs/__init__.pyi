@@ -1,7 +1,9 @@
 from mnistkit.runs.backend import ComputeBackend as ComputeBackend
+from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsStart as SupportsStart
+from mnistkit.runs.backend import SupportsTracking as SupportsTracking
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
 from mnistkit.runs.delegation import DelegatingCompute as DelegatingCompute
@@ -35,9 +37,11 @@ __all__ = [
     "RunObserver",
     "RunRecord",
     "RunState",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
     "SupportsStart",
+    "SupportsTracking",
     "Transition",
     "best_run",
     "get_context",

@@ -6,6 +6,7 @@
               record.json         states, error, owner; replaced atomically, by the owner alone
               metrics.jsonl       appended to
               tags.jsonl          appended to
+              annotations.jsonl   tags and notes that were added afterwards; appended to, by any process
               cancel              there once somebody asked the run to stop
               logs/std_log.txt    what it wrote
               outputs/            what it leaves behind
@@ -33,6 +34,7 @@ from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, Ru
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
+from mnistkit.runs.annotations import read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.processes import wake
@@ -254,6 +256,8 @@ class RunStore:
         folder = self.folder(run_id)
         status = _observed(folder)
         job = self.job(run_id)
+        added, note = read_annotations(folder)
+        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
@@ -261,7 +265,8 @@ class RunStore:
             transitions=status.transitions,
             points=read_points(folder),
             files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
-            tags={**job.tags, **read_tags(folder)},
+            tags={key: value for key, value in tags.items() if value is not None},
+            note=note,
             error=status.error,
             traceback=status.traceback,
             attempts=status.attempts,

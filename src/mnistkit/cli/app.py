@@ -12,6 +12,7 @@ from mnistkit.cli import (
     doctor,
     emulator,
     folders,
+    importing,
     models,
     output,
     predict,
@@ -42,8 +43,8 @@ app = typer.Typer(
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
-data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
-data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
+data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
+data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)

@@ -168,7 +168,7 @@ def _as_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.asarray(array, dtype=np.uint8)
     if array.dtype.kind == "b":
-        return np.asarray(array, dtype=np.uint8) * np.uint8(_MAX_LABEL)
+        return np.asarray(array * np.uint8(_MAX_LABEL), dtype=np.uint8)
     return to_bytes(array, is_unit=is_unit_range(array.dtype, array.min(), array.max(), name))
 
 

@@ -31,7 +31,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 @frozen(kw_only=True)
 class Content:
-    """What a file holds beside its images.
+    """The content of a file beside its images.
 
     Attributes:
         labels: ``(n,)`` whole numbers or texts, one per image.

@@ -43,6 +43,7 @@ SDKS = {
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
     "optuna": "sweeps.optimization",
+    "pyarrow": "data.importing.parquet",
     "jinja2": "reports.page",
     "flask": "serving.app",
     "waitress": "serving.http_server",

@@ -13,6 +13,7 @@ from mnistkit.cli import (
     doctor,
     emulator,
     folders,
+    importing,
     models,
     output,
     predict,
@@ -44,10 +45,10 @@ app = typer.Typer(
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
-data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
-data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
 runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
+data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
+data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)

@@ -90,12 +90,15 @@ class ModelMethods(TrainerBase):
             verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
         )  # fmt: skip
 
-    def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
+    def predict(
+        self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False, resize: bool = False
+    ) -> Predictions:  # fmt: skip
         """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
 
         ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
         folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
-        version of the configured name.
+        version of the configured name. Arrays of another size than the model's images are refused, or with ``resize``
+        scaled.
 
         Raises:
             DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
@@ -103,7 +106,7 @@ class ModelMethods(TrainerBase):
             UnsafeModelError: Loading the model could run code: give what `load` returned.
         """
         predictor = predictor_of(find_config().model if model is None else model, self.models)
-        return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
+        return predict_images(predictor, read_images(images, predictor.spec, resize=resize), proba=proba)
 
     def serve(self, ref: str, **options: Any) -> ModelServer:
         """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.

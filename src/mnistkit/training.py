@@ -52,7 +52,7 @@ def train(
         warm_start: The solutions of earlier jobs of its group (see `warm_start_groups`), on the same dataset.
 
     Returns:
-        The evaluation; None if the classifier's predictions aren't one label per image, which the log says.
+        The evaluation; None if the classifier can't predict one label per test image: the log has the reason.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
@@ -118,19 +118,31 @@ def input_spec(dataset: Dataset) -> InputSpec:
 
 
 def _save(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> None:
-    """Write the model; without a probe, and with a note in the log, if it can't predict the probe's rows."""
+    """Write the model, and note in the log what had to be left out.
+
+    That is the probe if the model can't predict its rows, and of a search that can't be written all but the best model.
+    """
     try:
         save_model(estimator, folder, format=model_format, probe=probe)
     except UsageError as error:
-        save_model(estimator, folder, format=model_format)  # raises if it can't be written at all
-        _log.warning("wrote no %s: %s", PROBE_FILE, error)
+        try:
+            save_model(estimator, folder, format=model_format)
+        except UsageError as unwritable:
+            best = getattr(estimator, "best_estimator_", None)
+            if best is None:
+                raise
+            _log.warning("wrote the best estimator alone, which predicts the same: %s", unwritable)
+            _save(best, folder, model_format, probe)
+        else:
+            _log.warning("wrote no %s: %s", PROBE_FILE, error)
 
 
 def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
     try:
         evaluation = evaluate(estimator, dataset.test, dataset.class_names)
-    except ModelError as error:
-        _log.warning("left out the evaluation: %s", error)
+    except Exception as error:  # noqa: BLE001 - the code of any model: it is trained and saved all the same
+        what = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        _log.warning("left out the evaluation: %s", what)
         return None
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
     context.log("accuracy", evaluation.accuracy)

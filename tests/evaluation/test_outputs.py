@@ -177,14 +177,15 @@ def test_a_model_can_be_loaded_whatever_it_predicts(tmp_path: Path, labels: Any,
 
 
 def test_a_search_that_cant_be_written_leaves_its_best_model(dataset: Dataset, tmp_path: Path) -> None:
-    """skops can't write scipy's discrete distributions: what was fitted is kept without the search."""
+    """The format skops can't express scipy's discrete distributions: what was fitted is kept without the search."""
     from sklearn.model_selection import RandomizedSearchCV
     from sklearn.tree import DecisionTreeClassifier
 
     search = RandomizedSearchCV(DecisionTreeClassifier(), {"max_depth": stats.randint(1, 4)}, n_iter=2, cv=KFold(2))
     job = TrainingJob(model=ModelSpec.from_estimator(search))
     found = train(job, dataset, FolderContext(tmp_path))
-    kept = loads_model((tmp_path / "outputs" / "model.skops").read_bytes(), "skops", trusted=["sklearn.tree._tree.Tree"])
+    data = (tmp_path / "outputs" / "model.skops").read_bytes()
+    kept = loads_model(data, "skops", trusted=["sklearn.tree._tree.Tree"])
     assert isinstance(kept, DecisionTreeClassifier)
     assert found is not None
     assert found.accuracy == kept.score(dataset.test.X(), dataset.test.y)

@@ -99,8 +99,8 @@ def _params(estimator: Any, where: str, *, deep: bool) -> dict[str, Any]:
         return dict(estimator.get_params(deep=deep))
     except Exception as error:
         raise SpecError(
-            f"{where}: get_params raises {type(error).__name__}: {error}. Its constructor must keep each argument as an "
-            "attribute of the same name."
+            f"{where}: get_params raises {type(error).__name__}: {error}. Its constructor must keep each argument as "
+            "an attribute of the same name."
         ) from error
 
 
@@ -260,7 +260,8 @@ def check_classifier(estimator: Any) -> None:
         raise SpecError(
             f"{estimator!r:.80} isn't a scikit-learn estimator: give a classifier such as LogisticRegression()."
         )
-    if not (hasattr(type(estimator), "predict") or hasattr(estimator, "predict")):  # some delegate it once they are fitted
+    # Some instances have it once they are fitted.
+    if not (hasattr(type(estimator), "predict") or hasattr(estimator, "predict")):
         raise SpecError(f"{name} has no predict: give a classifier such as LogisticRegression().")
     inner = (estimator, *_params(estimator, name, deep=True).values())
     for each in inner:

@@ -65,8 +65,8 @@ class _RunHandler(logging.Handler):
             sink.write(self.format(record) + "\n")
 
 
-# CPython's print holds sys.stdout without a reference: if a stand-in were freed while another thread prints, that thread
-# would crash. So they are kept, and used again for the same stream.
+# CPython's print holds sys.stdout without a reference: if a stand-in were freed while another thread prints, that
+# thread would crash. So they are kept, and used again for the same stream.
 _stand_ins: deque[_ByThread] = deque(maxlen=64)
 
 

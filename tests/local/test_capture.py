@@ -27,7 +27,7 @@ def test_print_and_warnings_of_a_run_are_in_its_log() -> None:
 
 
 def test_a_stream_in_use_outlives_its_run() -> None:
-    """The function print holds sys.stdout without a reference: what stood for it during a run isn't freed when the run ends."""
+    """Python's print holds sys.stdout without a reference: what stood for it isn't freed when the run ends."""
     with captured(_Log()):
         streams = [weakref.ref(sys.stdout), weakref.ref(sys.stderr)]
     gc.collect()

@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
 from mnistkit.runs.record import RunRecord
+from mnistkit.runs.row import RunRow
 
-__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"]
+__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsRunRows", "SupportsStart"]
 
 
 class ComputeBackend(ABC):
@@ -129,6 +130,18 @@ class SupportsDelete(Protocol):
         Raises:
             RunNotFoundError: No run has that id.
             RunStateError: It hasn't finished.
+        """
+
+
+@runtime_checkable
+class SupportsRunRows(Protocol):
+    """A backend that can list many runs without reading the whole record of each."""
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return the row of each record that `ComputeBackend.runs` returns, in the same order.
+
+        Args:
+            experiment: Only this one's; None for all.
         """
 
 

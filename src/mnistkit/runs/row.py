@@ -1,0 +1,128 @@
+"""A run as one row of a list: the few values that runs are chosen by, without its log, files and history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.parameters import Scalar, job_parameters
+from mnistkit.runs.record import RunRecord, RunState
+
+__all__ = ["NOTE_TAG", "RunRow"]
+
+NOTE_TAG = "note"
+"""The tag that holds what a person noted about a run."""
+
+_TEXTS = ("id", "experiment", "state", "data", "model", "error")
+_TIMES = ("started_at", "finished_at")
+_STATES = frozenset(state.value for state in RunState)
+
+
+@frozen(kw_only=True)
+class RunRow:
+    """What a list shows of a run. Times are seconds since 1970-01-01 UTC.
+
+    Attributes:
+        id: The run's id.
+        experiment: The group that it belongs to.
+        state: One of the words of `RunState`.
+        created_at: When it was submitted.
+        started_at: When its code began to run; None if it hasn't.
+        finished_at: When it ended; None if it hasn't.
+        data: The uri of its data.
+        model: The class of its estimator, or the name of its script.
+        params: The parameters that differ from the defaults, by name; see `mnistkit.jobs.parameters`.
+        metrics: The last value of each metric.
+        tags: Free text by key.
+        seed: Of a training job; None for scripts.
+        limit: The number of training images that it was limited to; None for all.
+        error: One line, if it failed.
+    """
+
+    id: str
+    experiment: str
+    state: str
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    data: str = ""
+    model: str = ""
+    params: Mapping[str, Scalar] = field(factory=dict)
+    metrics: Mapping[str, float] = field(factory=dict)
+    tags: Mapping[str, str] = field(factory=dict)
+    seed: int | None = None
+    limit: int | None = None
+    error: str = ""
+
+    @classmethod
+    def of(cls, record: RunRecord) -> RunRow:
+        """Return the row of a record."""
+        job = record.job
+        is_training = isinstance(job, TrainingJob)
+        started, finished = record.started_at, record.finished_at
+        return cls(
+            id=record.id,
+            experiment=record.experiment,
+            state=record.state.value,
+            created_at=record.created_at.timestamp(),
+            started_at=started and started.timestamp(),
+            finished_at=finished and finished.timestamp(),
+            data=record.data,
+            model=job.model.type.rpartition(".")[2] if isinstance(job, TrainingJob) else job.entry_script,
+            params=job_parameters(job),
+            metrics=record.metrics,
+            tags=dict(record.tags),
+            seed=job.seed if isinstance(job, TrainingJob) else None,
+            limit=job.limit if is_training else None,
+            error=record.error or "",
+        )
+
+    @property
+    def note(self) -> str:
+        """What a person noted about it."""
+        return self.tags.get(NOTE_TAG, "")
+
+    @property
+    def duration(self) -> float | None:
+        """The seconds from its start, or its submission if it never started, to its end; None if it hasn't ended."""
+        if self.finished_at is None:
+            return None
+        start = self.created_at if self.started_at is None else self.started_at
+        return max(self.finished_at - start, 0.0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as values of JSON; metrics that aren't finite are text."""
+        metrics = {name: value if math.isfinite(value) else str(value) for name, value in self.metrics.items()}
+        plain = {name: getattr(self, name) for name in (*_TEXTS, "created_at", *_TIMES, "seed", "limit")}
+        return {**plain, "params": dict(self.params), "metrics": metrics, "tags": dict(self.tags)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> RunRow:
+        """Return the row that `to_plain` wrote.
+
+        Raises:
+            ValueError: It is none: any program may have written it.
+        """
+        params, metrics, tags = plain.get("params"), plain.get("metrics"), plain.get("tags")
+        is_one = (
+            all(type(plain.get(name)) is str for name in _TEXTS)
+            and plain["state"] in _STATES
+            and type(plain.get("created_at")) is float
+            and all(type(plain.get(name)) in {float, type(None)} for name in _TIMES)
+            and all(type(plain.get(name)) in {int, type(None)} for name in ("seed", "limit"))
+            and isinstance(params, dict)
+            and isinstance(metrics, dict)
+            and isinstance(tags, dict)
+            and not any(isinstance(value, (dict, list)) for value in params.values())
+            and all(type(value) is str for value in tags.values())
+        )
+        if not is_one:
+            raise ValueError("It isn't a row of a run.")
+        try:
+            return cls(**{**plain, "metrics": {name: float(value) for name, value in metrics.items()}})
+        except TypeError as error:
+            raise ValueError(f"It isn't a row of a run: {error}.") from error

@@ -7,7 +7,7 @@ from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsRunRows, SupportsStart
 
 __all__ = [
     "ComputeBackend",
@@ -20,6 +20,7 @@ __all__ = [
     "SupportsNumbers",
     "SupportsPins",
     "SupportsRunFiles",
+    "SupportsRunRows",
     "SupportsSignatures",
     "SupportsStart",
 ]

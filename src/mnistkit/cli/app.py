@@ -12,6 +12,7 @@ from mnistkit.cli import (
     doctor,
     emulator,
     folders,
+    listing,
     models,
     output,
     predict,
@@ -44,6 +45,7 @@ app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
+runs.app.command("list", cls=Command, epilog=listing.LIST_EXAMPLES)(listing.list_runs)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
@@ -51,6 +53,7 @@ models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
 models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
 models.app.command(cls=Command, epilog=serve.PACKAGE_EXAMPLES)(serve.package)
 app.add_typer(runs.app, name="runs")
+app.command(cls=Command, epilog=listing.EXPERIMENTS_EXAMPLES)(listing.experiments)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.spec import JsonValue, spec_text
 from mnistkit.utils.redaction import redacted_arguments
 
-__all__ = ["Scalar", "job_parameters"]
+__all__ = ["Scalar", "default_parameters", "job_parameters"]
 
 Scalar = str | int | float | bool | None
 """The value of a parameter."""
@@ -30,6 +33,24 @@ def job_parameters(job: Job) -> dict[str, Scalar]:
         At most 200, with texts of at most 200 characters.
     """
     pairs = _of_model(job.model.params, "", 0) if isinstance(job, TrainingJob) else _of_script(job.arguments)
+    return _bounded(pairs)
+
+
+def default_parameters(job: Job) -> dict[str, Scalar]:
+    """Return the parameters that a job leaves at the defaults of its estimators, named as in `job_parameters`.
+
+    A spec leaves them out, and another release may have others. Classes that this process hasn't imported are left
+    out, and so are defaults that aren't numbers, text, bools or None.
+
+    Returns:
+        At most 200; none for a script.
+    """
+    if not isinstance(job, TrainingJob):
+        return {}
+    return _bounded(_defaults(job.model.type, job.model.params, "", 0))
+
+
+def _bounded(pairs: Iterator[tuple[str, Scalar]]) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     for name, value in pairs:
         if len(found) == _MAX_PARAMETERS:
@@ -38,20 +59,36 @@ def job_parameters(job: Job) -> dict[str, Scalar]:
     return found
 
 
+def _defaults(path: str, params: Mapping[str, JsonValue], prefix: str, depth: int) -> Iterator[tuple[str, Scalar]]:
+    module, _, name = path.rpartition(".")
+    cls = getattr(sys.modules.get(module), name, None)  # looked up, not imported: that would run code
+    for parameter in inspect.signature(cls).parameters.values() if inspect.isclass(cls) else ():
+        value = parameter.default
+        is_left = parameter.name not in params and isinstance(value, (str, int, float, bool, type(None)))
+        if is_left and not (isinstance(value, float) and not math.isfinite(value)):
+            yield f"{prefix}{parameter.name}", value
+    for key, value in params.items():
+        steps = [step for item in value if (step := _step(item))] if isinstance(value, list) else []
+        for part, content in steps or [(key, value)]:
+            inner = _estimator(content)
+            if inner and depth < _MAX_DEPTH:
+                yield from _defaults(str(inner["type"]), inner["params"], f"{prefix}{part}__", depth + 1)
+
+
 def _of_model(params: Mapping[str, JsonValue], prefix: str, depth: int) -> Iterator[tuple[str, Scalar]]:
     for name, value in params.items():
         steps = [step for item in value if (step := _step(item))] if isinstance(value, list) else []
         if steps:
-            for step, content in steps:
-                yield from _value(f"{prefix}{step}", content, depth)
+            for key, content in steps:
+                yield from _value(f"{prefix}{key}", content, depth)
         else:
             yield from _value(f"{prefix}{name}", value, depth)
 
 
 def _value(name: str, value: JsonValue, depth: int) -> Iterator[tuple[str, Scalar]]:
-    inner = value.get("$estimator") if isinstance(value, Mapping) else None
-    if isinstance(inner, Mapping) and isinstance(inner.get("params"), Mapping) and depth < _MAX_DEPTH:
-        yield name, str(inner.get("type")).rpartition(".")[2]
+    inner = _estimator(value)
+    if inner and depth < _MAX_DEPTH:
+        yield name, str(inner["type"]).rpartition(".")[2]
         yield from _of_model(inner["params"], f"{name}__", depth + 1)
     elif value is None or isinstance(value, (bool, int, str)):
         yield name, value
@@ -59,6 +96,13 @@ def _value(name: str, value: JsonValue, depth: int) -> Iterator[tuple[str, Scala
         yield name, value if math.isfinite(value) else str(value)
     else:
         yield name, spec_text(value)
+
+
+def _estimator(value: JsonValue) -> Mapping[str, Any] | None:
+    """Return type and params of a value that is an estimator; None if it is none."""
+    inner = value.get("$estimator") if isinstance(value, Mapping) else None
+    is_one = isinstance(inner, Mapping) and "type" in inner and isinstance(inner.get("params"), Mapping)
+    return inner if is_one else None
 
 
 def _step(item: JsonValue) -> tuple[str, JsonValue] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from attrs import frozen
@@ -61,15 +61,23 @@ class Columns:
 
     Attributes:
         names: The names of the metrics, parameters and tags, by group, in the order in which they come up.
+        is_known: False if there was no run to take them from: then any name may be right.
     """
 
-    def __init__(self, rows: Iterable[RunRow]) -> None:
+    def __init__(self, rows: Sequence[RunRow]) -> None:
         found: dict[str, dict[str, None]] = {group: {} for group in _GROUPS}
+        defaults: dict[str, None] = {}
+        seen: set[int] = set()
         for row in rows:
             found["metrics"].update(dict.fromkeys(row.metrics))
             found["params"].update(dict.fromkeys(row.params))
+            if id(row.defaults) not in seen:  # many rows share them
+                seen.add(id(row.defaults))
+                defaults.update(dict.fromkeys(row.defaults))
             found["tags"].update(dict.fromkeys(row.tags))
+        found["params"].update(defaults)  # those that someone set come first
         self.names: Mapping[str, tuple[str, ...]] = {group: tuple(names) for group, names in found.items()}
+        self.is_known = bool(rows)
 
     def find(self, name: str) -> Column:
         """Return the column of a name: a fixed one, ``metrics.accuracy``, ``params.C``, ``tags.sweep``, or these alone.
@@ -131,7 +139,7 @@ def _column(name: str, group: str, key: str) -> Column:
     if group == "metrics":
         return Column(name, "number", lambda row: row.metrics.get(key))
     if group == "params":
-        return Column(name, "any", lambda row: row.params.get(key))
+        return Column(name, "any", lambda row: row.param(key))
     return Column(name, "any", lambda row: row.tags.get(key))
 
 

@@ -123,12 +123,15 @@ class _Parser:
         while position < end:
             match = _TOKEN_PATTERN.match(self._text, position)
             if match is None:
-                start = position + len(self._text[position:]) - len(self._text[position:].lstrip())
-                self._fail_at(start, "expected a name, a number, a text in quotes or an operator")
+                start = end - len(self._text[position:end].lstrip())
+                is_open = self._text[start] in "'\"`"
+                self._fail_at(start, f"expected {'the closing quote' if is_open else 'a name, a value or an operator'}")
             kind, found = str(match.lastgroup), match[str(match.lastgroup)]
             word = found.lower()
-            yield _Token("word", word, match.start(kind)) if kind == "name" and word in _WORDS else _Token(
-                kind, found, match.start(kind)
+            yield (
+                _Token("word", word, match.start(kind))
+                if kind == "name" and word in _WORDS
+                else _Token(kind, found, match.start(kind))
             )
             position = match.end()
         yield _Token("end", "", len(self._text))
@@ -312,7 +315,7 @@ def _test(column: Column, sign: str, wanted: _Value) -> Callable[[Scalar], bool]
     if sign == "!=":
         is_equal = _test(column, "==", wanted)
         return lambda found: not is_equal(found)
-    compare = _ORDERS.get(sign, operator.eq)
+    compare: Callable[[Any, Any], bool] = _ORDERS.get(sign, operator.eq)
     if isinstance(wanted, bool):
         return lambda found: found is wanted
     if isinstance(wanted, str):

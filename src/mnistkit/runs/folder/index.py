@@ -101,19 +101,27 @@ class RunIndex:
 
     def _read(self) -> dict[str, _Entry]:
         try:
-            lines = json_lines(read_regular(self._path, MAX_LINES_BYTES))
+            data = read_regular(self._path, MAX_LINES_BYTES)
         except OSError:
             return {}
-        if next(lines, None) != {"format": _FORMAT}:
+        # What the strict reader looks for in each line: escapes, which stand for control characters here, but could be
+        # halves of characters. Numbers are checked with the types of a row.
+        lines = json_lines(data) if b"\\u" in data else _plain_lines(data)
+        head = next(lines, None) or {}
+        defaults = head.get("defaults")
+        if head.get("format") != _FORMAT or not isinstance(defaults, list):
             return {}
-        return dict(_entries(lines))
+        return dict(_entries(lines, defaults))
 
     def _write(self, entries: dict[str, _Entry]) -> None:
-        lines = [json.dumps({"format": _FORMAT})]
+        lines: list[str] = []
+        defaults: dict[str, int] = {}
         for entry in entries.values():
-            item = {"stamp": entry.stamp, "row": entry.row.to_plain()}
-            lines.append(json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-        data = ("\n".join(lines) + "\n").encode()
+            shared = _compact(dict(entry.row.defaults))
+            number = defaults.setdefault(shared, len(defaults))
+            lines.append(_compact({"stamp": entry.stamp, "defaults": number, "row": entry.row.to_plain()}))
+        head = f'{{"format":{_FORMAT},"defaults":[{",".join(defaults)}]}}'
+        data = ("\n".join([head, *lines]) + "\n").encode()
         if len(data) > MAX_LINES_BYTES:
             return
         try:
@@ -122,12 +130,29 @@ class RunIndex:
             _log.debug("The index of runs can't be written: %s", error)
 
 
-def _entries(lines: Iterator[dict[str, Any]]) -> Iterator[tuple[str, _Entry]]:
+def _plain_lines(data: bytes) -> Iterator[dict[str, Any]]:
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            item = json.loads(line)
+            if isinstance(item, dict):
+                yield item
+
+
+def _compact(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _entries(lines: Iterator[dict[str, Any]], defaults: list[Any]) -> Iterator[tuple[str, _Entry]]:
+    shared = {
+        number: values
+        for number, values in enumerate(defaults)
+        if isinstance(values, dict) and not any(isinstance(value, (dict, list)) for value in values.values())
+    }
     for line in lines:
-        stamp, row = line.get("stamp"), line.get("row")
-        if isinstance(stamp, list) and isinstance(row, dict):
+        stamp, row, number = line.get("stamp"), line.get("row"), line.get("defaults")
+        if isinstance(stamp, list) and isinstance(row, dict) and type(number) is int and number in shared:
             with contextlib.suppress(ValueError):
-                found = RunRow.from_plain(row)
+                found = RunRow.from_plain(row, shared[number])
                 yield found.id, _Entry(tuple(stamp), found)
 
 

@@ -47,6 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trainer(home: Path) -> Trainer:
+    """Of the experiment with three runs."""
     return Trainer.local(data="digits", experiment="demo", home=home)
 
 
@@ -161,12 +162,13 @@ def test_experiments_are_counted(trainer: Trainer) -> None:
 
 
 def row(**values: Any) -> RunRow:
+    """A row of a completed run."""
     return RunRow(**{"id": "a", "experiment": "e", "state": "Completed", "created_at": 1.8e9, **values})
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_shown_as_text(text: str) -> None:
-    """Markup in names, tags, notes, data, errors and parameters is text in the notebook's view and in the terminal's."""
+    """Markup in names, tags, notes, data and parameters is text in the notebook's view and in the terminal's."""
     values = {"experiment": text, "data": text, "model": text, "error": text}
     groups = {"params": {text: text}, "metrics": {text: 1.0}, "tags": {text: text, "note": text}}
     rows = [row(**values, **groups), row(id="b", params={text: "other"})]
@@ -222,10 +224,10 @@ def test_parameters_of_scripts_are_their_options() -> None:
         "CANARY",
         "--shift",
         "-2",
-        "data.csv",
+        "a.csv",
         "--last",
     )
     found = job_parameters(ScriptJob("folder", "train.py", arguments))
     assert found == {
-        "regularization": 0.5, "n": 3, "fast": True, "token": "***", "shift": -2, "argument 9": "data.csv", "last": True,
+        "regularization": 0.5, "n": 3, "fast": True, "token": "***", "shift": -2, "argument 9": "a.csv", "last": True,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from mnistkit.runs.backend import (
     SupportsAnnotations,
     SupportsDelete,
     SupportsGroups,
+    SupportsRunRows,
     SupportsStart,
     SupportsTracking,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "SupportsNumbers",
     "SupportsPins",
     "SupportsRunFiles",
+    "SupportsRunRows",
     "SupportsSignatures",
     "SupportsStart",
     "SupportsTracking",

@@ -14,6 +14,7 @@ from mnistkit.cli import (
     emulator,
     folders,
     importing,
+    listing,
     models,
     output,
     predict,
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
+runs.app.command("list", cls=Command, epilog=listing.LIST_EXAMPLES)(listing.list_runs)
 runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
 runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
 data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
@@ -56,6 +58,7 @@ models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
 models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
 models.app.command(cls=Command, epilog=serve.PACKAGE_EXAMPLES)(serve.package)
 app.add_typer(runs.app, name="runs")
+app.command(cls=Command, epilog=listing.EXPERIMENTS_EXAMPLES)(listing.experiments)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")

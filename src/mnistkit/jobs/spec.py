@@ -13,7 +13,7 @@ from mnistkit.errors import SpecError
 from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
 
-__all__ = ["JsonValue", "ModelSpec", "check_classifier"]
+__all__ = ["JsonValue", "ModelSpec", "check_classifier", "spec_text"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -69,7 +69,7 @@ class ModelSpec:
 
     def __str__(self) -> str:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
-        inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
+        inside = ", ".join(f"{name}={spec_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
 
 
@@ -232,18 +232,19 @@ _DECODERS: Mapping[str, _Decoder] = {
 }
 
 
-def _text(value: JsonValue) -> str:
+def spec_text(value: JsonValue) -> str:
+    """Return a parameter of a `ModelSpec` as Python code; ``...`` for what has no short one."""
     if isinstance(value, Mapping) and len(value) == 1:
         key, content = next(iter(value.items()))
         if key == "$estimator":
             return str(ModelSpec(content["type"], content["params"]))
         if key == "$tuple":
-            return f"({', '.join(_text(item) for item in content)})"
+            return f"({', '.join(spec_text(item) for item in content)})"
         if key in {"$float", "$object"}:
             return str(content)
         return "..."
     if isinstance(value, list):
-        return f"[{', '.join(_text(item) for item in value)}]"
+        return f"[{', '.join(spec_text(item) for item in value)}]"
     return repr(value)
 
 

@@ -16,8 +16,8 @@ from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
 from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
-from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.jobs.job import ModelFormat
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import register_run

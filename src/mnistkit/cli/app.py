@@ -19,6 +19,7 @@ from mnistkit.cli import (
     output,
     predict,
     prune,
+    run_script,
     runs,
     serve,
     signing,
@@ -45,6 +46,7 @@ app = typer.Typer(
     + f"\n\n{EXIT_CODES}",
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
+app.command(cls=Command, epilog=run_script.EXAMPLES)(run_script.run)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 runs.app.command("list", cls=Command, epilog=listing.LIST_EXAMPLES)(listing.list_runs)
 runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)

@@ -143,7 +143,7 @@ def model_fingerprint(
         SpecError: The estimator can't be imported, or its source has changed since it was imported.
     """
     code, libraries = {}, library_versions()
-    for path in sorted(_import_paths(model.type, model.params)):
+    for path in sorted(model.import_paths):
         files, versions = module_digests(path)
         code.update(files)
         libraries.update(versions)
@@ -237,20 +237,3 @@ def _step(item: object) -> tuple[str, object]:
     if isinstance(content, list) and len(content) == 2 and isinstance(content[0], str):  # noqa: PLR2004 - name and step
         return f".{content[0]}", content[1]
     return "", item
-
-
-def _import_paths(own: str, params: object) -> set[str]:
-    """Return the import path of every class and function that a model's spec names."""
-    found = {own}
-    pending = [params]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            path = value.get("$object")
-            found |= {path} if isinstance(path, str) else set()
-            inner = value.get("$estimator")
-            found |= {inner["type"]} if isinstance(inner, Mapping) else set()
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return found

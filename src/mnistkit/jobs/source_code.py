@@ -7,8 +7,7 @@ import fnmatch
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -20,9 +19,9 @@ from attrs import frozen
 from mnistkit.errors import SpecError, UsageError
 from mnistkit.jobs.import_paths import lookup
 from mnistkit.utils.files import sha256_of
-from mnistkit.utils.redaction import redacted
+from mnistkit.utils.redaction import redacted_source
 
-__all__ = ["IGNORED", "MAX_BYTES", "Program", "module_digests", "program_sources", "script_digests"]
+__all__ = ["IGNORED", "MAX_BYTES", "Program", "module_digests", "module_sources", "program_sources", "script_digests"]
 
 IGNORED: Final = (
     ".git",
@@ -71,17 +70,42 @@ def program_sources() -> Program:
         name, files = path.name, {path.name: path.read_bytes()}
     else:
         return Program(path.name or "interactive", {})
-    pending = [(source, getattr(main, "__package__", None) or "") for source in files.values()]
+    (source,) = files.values()
+    return Program(name, files | _sources(_names_in(source, getattr(main, "__package__", None) or "")))
+
+
+def module_sources(import_paths: Iterable[str]) -> dict[str, bytes]:
+    """Return the user's modules of importable classes and functions, and those imported there, by file.
+
+    Args:
+        import_paths: Such as ``"my_models.Voting"``; what can't be imported is left out.
+    """
+    values = [(path, lookup(path)) for path in import_paths]
+    names = [getattr(value, "__module__", None) or path.rpartition(".")[0] for path, value in values if value]
+    return _sources([parent for name in names for parent in _with_parents(name)])
+
+
+def _sources(names: Iterable[str]) -> dict[str, bytes]:
+    """Return the source of those of these imported modules that are the user's, and of those imported there."""
+    files: dict[str, bytes] = {}
+    pending = list(names)
     while pending:
-        with suppress(SyntaxError):  # cells needn't be one program, and a file may have been edited since
-            for imported in list(_imported_names(*pending.pop())):
-                module, own = sys.modules.get(imported), _own_file(imported)
-                if module is None or own is None or own.suffix != ".py" or _INSTALL_FOLDERS & set(own.parts):
-                    continue
-                if (file := _file_name(module, own)) not in files:
-                    files[file] = own.read_bytes()
-                    pending.append((files[file], module.__package__ or ""))
-    return Program(name, files)
+        name = pending.pop()
+        module, path = sys.modules.get(name), _own_file(name)
+        if module is None or path is None or path.suffix != ".py" or _INSTALL_FOLDERS & set(path.parts):
+            continue
+        if (file := _file_name(module, path)) not in files:
+            files[file] = path.read_bytes()
+            pending += _names_in(files[file], module.__package__ or "")
+    return files
+
+
+def _names_in(source: bytes, package: str) -> list[str]:
+    """Return the names that a source imports; none if it can't be parsed, as cells needn't be one program."""
+    try:
+        return list(_imported_names(source, package))
+    except SyntaxError:
+        return []
 
 
 def script_digests(folder: Path) -> dict[str, str]:
@@ -172,7 +196,7 @@ def _cells() -> bytes:
     if shell is None:
         return b""
     cells = [f"# In [{n}]\n{cell}\n" for n, cell in enumerate(shell.user_ns.get("In", ())) if cell]
-    return redacted("\n".join(cells)).encode(errors="backslashreplace")
+    return redacted_source("\n".join(cells)).encode(errors="backslashreplace")
 
 
 def _digest(module: ModuleType, path: Path) -> str:

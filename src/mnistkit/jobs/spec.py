@@ -67,6 +67,21 @@ class ModelSpec:
                 f"{self.type} refuses its parameters: {error}. Was it written for another version?"
             ) from error
 
+    @property
+    def import_paths(self) -> frozenset[str]:
+        """The import path of every class and function that it names."""
+        found, pending = {self.type}, [self.params]
+        while pending:
+            value: JsonValue = pending.pop()
+            if isinstance(value, Mapping):
+                path, inner = value.get("$object"), value.get("$estimator")
+                found |= {path} if isinstance(path, str) else set()
+                found |= {inner["type"]} if isinstance(inner, Mapping) else set()
+                pending += value.values()
+            elif isinstance(value, list):
+                pending += value
+        return frozenset(found)
+
     def __str__(self) -> str:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={spec_text(value)}" for name, value in self.params.items())

@@ -30,7 +30,7 @@ class TrackingSuite(ComputeSuiteBase):
         assert backend.runs() == ()
 
     def test_a_tracked_run_is_a_run(self, backend: ComputeBackend, source: DataSource, tmp_path: Path) -> None:
-        """A run of this process is Running at once, has what is logged, and ends as this process says."""
+        """A run of this process is Running at once, has what is logged, and ends as this process says; all see it."""
         run = _tracking(backend).track(_JOB, source.uri)
         begun = backend.get(run.id)
         assert (begun.state, begun.job, begun.data, begun.tags) == (RunState.RUNNING, _JOB, source.uri, _JOB.tags)

@@ -7,7 +7,6 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from attrs import evolve
 
@@ -21,7 +20,7 @@ from mnistkit.runs.capture import captured
 from mnistkit.runs.context import ConsoleContext, Stopped, get_context, using_context
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.scripts import appending_to_log
-from mnistkit.runs.folder.snapshot import CODE
+from mnistkit.runs.folder.snapshot import write_sources
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import fingerprint
 from mnistkit.tracking.active import ActiveRun
@@ -75,7 +74,7 @@ def start_run(
     error: BaseException | None = None
     try:
         with ExitStack() as stack:
-            _write_code(program, lifecycle.folder)
+            write_sources(program.files, lifecycle.folder)
             if capture:
                 log = appending_to_log(lifecycle.folder, lifecycle.log_file)
                 stack.enter_context(captured(log, echo=True))
@@ -113,13 +112,6 @@ def _described(job: TrackedJob, program: Program, source: DataSource) -> Tracked
     except (MnistkitError, OSError) as error:
         _log.debug("no fingerprint of %r: %s", job.name, redacted(str(error)))
         return job
-
-
-def _write_code(program: Program, folder: Path) -> None:
-    for name, source in program.files.items():
-        path = folder / CODE / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(source)
 
 
 def _finish(run: ActiveRun, lifecycle: RunLifecycle, error: BaseException | None) -> None:

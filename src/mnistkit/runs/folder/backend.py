@@ -10,13 +10,14 @@ from pathlib import Path
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageError
 from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
+from mnistkit.jobs.source_code import module_sources
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.index import RunIndex
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
-from mnistkit.runs.folder.snapshot import snapshot
+from mnistkit.runs.folder.snapshot import snapshot, write_sources
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.row import RunRow
@@ -108,6 +109,8 @@ class FolderBackend(ComputeBackend):
         try:
             if isinstance(job, ScriptJob):
                 snapshot(job, self._store.folder(run_id))
+            elif isinstance(job, TrainingJob):
+                write_sources(module_sources(job.model.import_paths), self._store.folder(run_id))
         except (MnistkitError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"
             try:

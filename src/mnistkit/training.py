@@ -52,7 +52,7 @@ def train(
         warm_start: The solutions of earlier jobs of its group (see `warm_start_groups`), on the same dataset.
 
     Returns:
-        The evaluation; None if the classifier's predictions aren't one label per image, which the log says.
+        The evaluation; None if the classifier can't predict one label per test image: the log has the reason.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
@@ -118,18 +118,35 @@ def input_spec(dataset: Dataset) -> InputSpec:
 
 
 def write_model(estimator: Any, folder: Path, model_format: ModelFormat, dataset: Dataset | None) -> Path:
-    """Write a fitted classifier with a probe of a dataset, and return the file.
+    """Write a fitted classifier with a probe of a dataset, and return the file; the log has what had to be left out.
 
-    Without a probe if there is no dataset; or, with a note in the log, if the classifier can't predict its rows.
+    That is the probe if the classifier can't predict its rows, and of a search that can't be written all but the best
+    model.
+
+    Args:
+        estimator: The classifier.
+        folder: Where to write.
+        model_format: As what.
+        dataset: Of the probe; None for none.
 
     Raises:
         UsageError: It can't be written in this format.
     """
-    probe = None if dataset is None else probe_of(dataset)
+    return _written(estimator, folder, model_format, None if dataset is None else probe_of(dataset))
+
+
+def _written(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> Path:
     try:
         return save_model(estimator, folder, format=model_format, probe=probe)
     except UsageError as error:
-        path = save_model(estimator, folder, format=model_format)  # raises if it can't be written at all
+        try:
+            path = save_model(estimator, folder, format=model_format)
+        except UsageError as unwritable:
+            best = getattr(estimator, "best_estimator_", None)
+            if best is None:
+                raise
+            _log.warning("wrote the best estimator alone, which predicts the same: %s", unwritable)
+            return _written(best, folder, model_format, probe)
         _log.warning("wrote no %s: %s", PROBE_FILE, error)
         return path
 
@@ -159,8 +176,9 @@ def probe_of(dataset: Dataset) -> Any:
 def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
     try:
         return record_evaluation(estimator, dataset, context)
-    except ModelError as error:
-        _log.warning("left out the evaluation: %s", error)
+    except Exception as error:  # noqa: BLE001 - the code of any model: it is trained and saved all the same
+        what = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        _log.warning("left out the evaluation: %s", what)
         return None
 
 

@@ -91,7 +91,7 @@ def test_classes_and_functions(models: str) -> None:
         ("sklearn.svm:", {}, UsageError, "write MODULE:NAME"),
         ("sklearn.svm:SVC()", {}, UsageError, "write MODULE:NAME"),
         ("sklearn.svm:SVX", {}, UsageError, r"no class or function 'SVX'; it has LinearSVC.*, SVC"),
-        ("MODELS:number", {}, UsageError, "'number'; it has SVC, StandardScaler, broken, make_class, make_model"),
+        ("MODELS:number", {}, UsageError, "function 'number'; it has SVC, StandardScaler, broken, make_class"),
         ("no_such_module_at_all:x", {}, UsageError, "no module 'no_such_module_at_all'"),
         ("sklearn.no_such:x", {}, UsageError, r"no module 'sklearn\.no_such'"),
         ("MODELS_needy:x", {}, SpecError, "unknown_package_of_mine"),

@@ -45,7 +45,7 @@ from mnistkit import (
     search_models,
 )
 from mnistkit.azureml import AmlCompute, OpenDatasetsMnist, WorkspaceRegistry, connect
-from mnistkit.data.image_folder import Imported, LeftOut, export_pictures, import_pictures
+from mnistkit.data import Imported, LeftOut, export_pictures, import_pictures
 from mnistkit.evaluation.calibration import Calibration, calibrate
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.robustness import Robustness, measure_robustness

@@ -16,7 +16,7 @@ from mnistkit.jobs.spec import JsonValue
 __all__ = ["named_estimator", "parsed_value", "parsed_values"]
 
 _WORDS: Mapping[str, JsonValue] = {"True": True, "False": False, "None": None}
-_MAX_NAMES = 20
+_MAX_LISTED_NAMES = 20
 
 
 def named_estimator(name: str, params: Mapping[str, JsonValue] | None = None) -> Any:
@@ -119,8 +119,8 @@ def _offered(module: Any) -> list[str]:
 
 def _listing(names: Iterable[str]) -> str:
     found = list(names)
-    more = f" and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
-    return f"{', '.join(found[:_MAX_NAMES]) or 'none'}{more}"
+    more = f" and {len(found) - _MAX_LISTED_NAMES} more" if len(found) > _MAX_LISTED_NAMES else ""
+    return f"{', '.join(found[:_MAX_LISTED_NAMES]) or 'none'}{more}"
 
 
 def _parameters(factory: Any) -> set[str]:

@@ -11,12 +11,14 @@ from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import RunRecord
+from mnistkit.runs.row import RunRow
 
 __all__ = [
     "ComputeBackend",
     "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsRunRows",
     "SupportsStart",
     "SupportsTracking",
 ]
@@ -163,6 +165,18 @@ class SupportsDelete(Protocol):
         Raises:
             RunNotFoundError: No run has that id.
             RunStateError: It hasn't finished.
+        """
+
+
+@runtime_checkable
+class SupportsRunRows(Protocol):
+    """A backend that can list many runs without reading the whole record of each."""
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return the row of each record that `ComputeBackend.runs` returns, in the same order.
+
+        Args:
+            experiment: Only this one's; None for all.
         """
 
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -81,6 +82,22 @@ class _RunHandler(logging.Handler):
             sink.log.write(self.format(record) + "\n")
 
 
+# CPython's print holds sys.stdout without a reference: if a stand-in were freed while another thread prints, that
+# thread would crash. So they are kept, and used again for the same stream.
+_stand_ins: deque[_ByThread] = deque(maxlen=64)
+
+
+def _stand_in(stream: TextIO | _ByThread | None) -> _ByThread:
+    """Return what stands for a stream; itself if a program put one back after its run, so that they don't nest."""
+    if isinstance(stream, _ByThread):
+        return stream
+    for each in _stand_ins:
+        if each.stream is stream:
+            return each
+    _stand_ins.append(_ByThread(stream))
+    return _stand_ins[-1]
+
+
 @contextmanager
 def captured(log: IO[bytes], *, echo: bool = False) -> Iterator[None]:
     """Append to ``log`` whatever this thread writes while the block runs: print, warnings, log lines.
@@ -105,8 +122,9 @@ def _install() -> None:
         _active += 1
         if _active > 1:
             return
-        sys.stdout, sys.stderr = _ByThread(sys.stdout), _ByThread(sys.stderr)
-        warnings.showwarning = _WarningByThread(warnings.showwarning)  # type: ignore[assignment]  # same arguments
+        sys.stdout, sys.stderr = _stand_in(sys.stdout), _stand_in(sys.stderr)
+        if not isinstance(warnings.showwarning, _WarningByThread):
+            warnings.showwarning = _WarningByThread(warnings.showwarning)  # type: ignore[assignment]  # same arguments
         logger = logging.getLogger("mnistkit.run")
         logger.setLevel(logging.INFO)
         logger.propagate = False

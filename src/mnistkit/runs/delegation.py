@@ -12,10 +12,11 @@ from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import RunRecord
+from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "start", "track")
+_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -96,6 +97,12 @@ class DelegatingCompute(ComputeBackend):
         """Delete there; see `SupportsDelete.delete_run`."""
         backend: Any = self.backend
         backend.delete_run(run_id)
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return the rows from there; see `SupportsRunRows.run_rows`."""
+        backend: Any = self.backend
+        rows: tuple[RunRow, ...] = backend.run_rows(experiment)
+        return rows
 
     def start(self) -> None:
         """Start there; see `SupportsStart.start`."""

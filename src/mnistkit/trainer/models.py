@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from mnistkit import plugins
 from mnistkit.config import find_config
 from mnistkit.data.arrays import Data
 from mnistkit.data.dataset import Dataset, Split
@@ -16,10 +17,12 @@ from mnistkit.evaluation.predictions import Predictions, predict_images, predict
 from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import register_run
 from mnistkit.runs.run import Run
+from mnistkit.serving.deployment import Deployment, deploy_model
 from mnistkit.serving.server import ModelServer
 from mnistkit.tracking.registration import register_classifier, register_file
 from mnistkit.trainer.base import TrainerBase
@@ -87,12 +90,15 @@ class ModelMethods(TrainerBase):
             verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
         )  # fmt: skip
 
-    def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
+    def predict(
+        self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False, resize: bool = False
+    ) -> Predictions:  # fmt: skip
         """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
 
         ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
         folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
-        version of the configured name.
+        version of the configured name. Arrays of another size than the model's images are refused, or with ``resize``
+        scaled.
 
         Raises:
             DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
@@ -100,7 +106,7 @@ class ModelMethods(TrainerBase):
             UnsafeModelError: Loading the model could run code: give what `load` returned.
         """
         predictor = predictor_of(find_config().model if model is None else model, self.models)
-        return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
+        return predict_images(predictor, read_images(images, predictor.spec, resize=resize), proba=proba)
 
     def serve(self, ref: str, **options: Any) -> ModelServer:
         """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
@@ -109,6 +115,47 @@ class ModelMethods(TrainerBase):
         options of `mnistkit.serving.ModelServer`, and raises the same errors.
         """
         return ModelServer(self.models, ref, **options).start()
+
+    def deploy(
+        self, ref: str | ModelVersion, name: str, *, target: str | DeploymentTarget = "local",
+        allow_pickle: bool = False, trusted: Iterable[str] = (),
+    ) -> Deployment:  # fmt: skip
+        """Deploy a registered version as a web service that outlives this program, and return once it answers rightly.
+
+        ``trainer.deploy("sklearn_mnist@champion", "digits")`` starts a process on this machine; with ``target="aci"`` a
+        container in Azure. The version that ``ref`` names now stays deployed. The recorded probe is sent through HTTP
+        first.
+
+        Args:
+            ref: ``name``, ``name:3``, ``name@champion``, or a version.
+            name: Of the deployment.
+            target: ``"local"``, ``"aci"``, or a target.
+            allow_pickle: As in `mnistkit.load_model`.
+            trusted: As there, by name.
+
+        Raises:
+            ConflictError: There is a deployment of that name.
+            DeploymentError: It doesn't come up, or answers differently than recorded. Nothing is left of it.
+            MnistkitError: As from `load`.
+        """
+        return deploy_model(self.models, self._target(target), ref, name, allow_pickle=allow_pickle, trusted=trusted)
+
+    def deployments(self, target: str | DeploymentTarget = "local") -> tuple[Deployment, ...]:
+        """Return the deployments at a target, sorted by name."""
+        found = self._target(target)
+        return tuple(Deployment(found, record) for record in found.deployments())
+
+    def deployment(self, name: str, target: str | DeploymentTarget = "local") -> Deployment:
+        """Return a handle on a deployment, also of another program.
+
+        Raises:
+            NotFoundError: There is none of that name; lists those that exist.
+        """
+        found = self._target(target)
+        return Deployment(found, found.get(name))
+
+    def _target(self, target: str | DeploymentTarget) -> DeploymentTarget:
+        return plugins.deployment_target(target, self.home) if isinstance(target, str) else target
 
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
         """Predict every test image, and return the scores.

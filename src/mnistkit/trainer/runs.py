@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 from mnistkit.jobs.job import Job, TrackedJob
+from mnistkit.runs.query import RunQuery
 from mnistkit.runs.reuse import ReuseDecision
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import Submitter
+from mnistkit.runs.table import RunTable
 from mnistkit.sweeps.sweep import Sweep
 from mnistkit.tracking.active import ActiveRun
 from mnistkit.tracking.starting import start_run
@@ -88,9 +91,26 @@ class RunMethods(TrainerBase):
         """
         return Run(self.compute, self.compute.get(run_id))
 
-    def runs(self) -> tuple[Run, ...]:
-        """Return the runs of this experiment, newest first."""
-        return tuple(Run(self.compute, record) for record in self.compute.runs(self.experiment))
+    def runs(
+        self, where: str | None = None, *, sort: str | None = None, data: str | None = None,
+        since: timedelta | None = None, limit: int | None = None, all_experiments: bool = False,
+    ) -> RunTable:  # fmt: skip
+        """Return runs of this experiment as a table: a sequence of `Run`, newest first unless it is sorted.
+
+        Args:
+            where: Only those that match, as ``accuracy > 0.92 and params.C <= 1``; see `mnistkit.runs.parse_filter`.
+            sort: Names separated by commas, descending with a hyphen before it: ``"-accuracy,created"``.
+            data: Only those on the data of this uri.
+            since: Only those that were submitted at most this long ago.
+            limit: At most this many, from the top.
+            all_experiments: Return those of the other experiments of ``compute`` as well.
+
+        Raises:
+            UnknownNameError: A name is none of those runs; lists the names that there are.
+            UsageError: ``where`` or ``sort`` can't be read; says where, and what is expected there.
+        """
+        query = RunQuery(where=where, sort=sort, data=data, since=since, limit=limit)
+        return query.apply(RunTable.of(self.compute, None if all_experiments else self.experiment))
 
     def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
         """Write everything known about a run or a sweep as one HTML file, and return its path.

@@ -14,11 +14,13 @@ from mnistkit.jobs.source_code import module_sources
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.index import RunIndex
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.snapshot import snapshot, write_sources
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.row import RunRow
 
 __all__ = ["FolderBackend"]
 
@@ -49,6 +51,11 @@ class FolderBackend(ComputeBackend):
         """Return all records, newest first; see `ComputeBackend.runs`."""
         records = self._store.read_all()
         return tuple(r for r in records if r.experiment == experiment) if experiment else records
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return a row for each run, newest first; see `SupportsRunRows.run_rows`."""
+        rows = RunIndex(self._root, self._store).rows()
+        return tuple(row for row in rows if experiment in {None, row.experiment})
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
         """Return the log; see `ComputeBackend.logs`."""

@@ -27,6 +27,7 @@ from mnistkit.local.threads import InProcessCompute
 from mnistkit.models.persistence import save_model
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
+from mnistkit.runs.annotations import ANNOTATIONS_FILE
 from mnistkit.runs.context import FolderContext
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs pipes and links")
 
 MAX_SECONDS = 1.0
 MAX_GROWTH_KIB = 300 << 10
-RUN_FILES = ("job.json", "record.json", "metrics.jsonl", "tags.jsonl", f"outputs/{EVALUATION_FILE}")
+RUN_FILES = ("job.json", "record.json", "metrics.jsonl", "tags.jsonl", ANNOTATIONS_FILE, f"outputs/{EVALUATION_FILE}")
 REGISTRY_FILES = (
     "format.json",
     "models/bad/versions/1/manifest.json",
@@ -70,6 +71,7 @@ def _runs(folder: Path, name: str) -> Victim:
         context.log("accuracy", 0.5, step=1)
         context.log("loss", float("nan"))
         context.tag("key", "value")
+        backend.annotate_run(each, {"by hand": "yes"}, "a note")
         (store.folder(each) / "outputs" / EVALUATION_FILE).write_bytes(to_json(evaluation))
         store.advance(each, RunState.COMPLETED)
     run = Run(backend, backend.get(bad))

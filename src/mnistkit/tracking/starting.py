@@ -124,8 +124,8 @@ def _finish(run: ActiveRun, lifecycle: RunLifecycle, error: BaseException | None
             lifecycle.complete()
         else:
             _fail(lifecycle, error)
-    except OSError as problem:
-        message = f"Run {lifecycle.id} has ended, which {lifecycle.folder} can't record: {problem}. Make room."
+    except (OSError, MnistkitError) as problem:
+        message = f"The end of run {lifecycle.id} can't be recorded in {lifecycle.folder}: {problem}"
         if error is None:
             raise StorageError(message) from problem
         _log.warning(message)

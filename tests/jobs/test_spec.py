@@ -159,7 +159,7 @@ def test_specs_read_like_code() -> None:
 
 
 def test_a_class_without_a_base_of_scikit_learn_is_refused() -> None:
-    """What has every method of a classifier, but isn't one for scikit-learn, is a `SpecError` that says what to write."""
+    """What has the methods of a classifier, but is none for scikit-learn, is a `SpecError` that says what to write."""
 
     class Duck:
         def fit(self, X: object, y: object) -> Duck:

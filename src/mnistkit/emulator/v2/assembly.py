@@ -28,7 +28,7 @@ __all__ = ["Service", "assemble_v2"]
 
 
 class Service(Protocol):
-    """What answers requests."""
+    """A service of a workspace."""
 
     @property
     def routes(self) -> Sequence[Route]:

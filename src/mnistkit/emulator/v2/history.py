@@ -1,4 +1,4 @@
-"""What the SDK reads of runs beyond jobs: their outputs, and the places of those."""
+"""Run outputs: the named outputs of jobs as assets, and their places."""
 
 from __future__ import annotations
 

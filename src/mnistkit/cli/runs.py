@@ -110,10 +110,12 @@ def logs(
     position = 0
     with _detaching(found.id):
         for _ in found.poll() if follow else (found,):
-            text = found.logs(start=position)
-            position += len(text)
-            sys.stdout.write(output.safe(text) if is_terminal else text)
-            sys.stdout.flush()
+            while text := found.logs(start=position):  # a long log comes in pieces
+                position += len(text)
+                sys.stdout.write(output.safe(text) if is_terminal else text)
+                sys.stdout.flush()
+                if not found.state.is_terminal:
+                    break
 
 
 @app.command(

@@ -19,11 +19,6 @@ from typing import Any, Final, NoReturn
 from mnistkit.errors import DataFormatError
 from mnistkit.utils.regular import read_regular
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 __all__ = ["MAX_LINES_BYTES", "MAX_RECORD_BYTES", "json_lines", "parse_json", "parse_toml", "read_text"]
 
 MAX_RECORD_BYTES: Final = 16 << 20
@@ -84,6 +79,11 @@ def parse_toml(text: str, source: str | Path) -> dict[str, Any]:
     Raises:
         DataFormatError: It is none.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:  # where jobs run there may be no such package, and no TOML either
+        import tomli as tomllib
+
     try:
         table = tomllib.loads(text)
         _check(table, any_number=True)

@@ -145,7 +145,9 @@ class FolderSource(DataSource):
         try:
             return self._copied(paths, into)
         except OSError as error:
-            raise StorageError(f"Can't copy {self.folder} to {into}: {error}. Make it readable, or make room.") from error
+            raise StorageError(
+                f"Can't copy {self.folder} to {into}: {error}. Make it readable, or make room."
+            ) from error
 
     def _copied(self, paths: Mapping[str, Path], into: Path) -> Path:
         """Copy the four files, as far as the same ones aren't there; each appears whole or not at all."""

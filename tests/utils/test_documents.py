@@ -139,7 +139,22 @@ def test_documents_at_the_limits_are_read(document: str) -> None:
     assert parse_json(document, "it") == json.loads(document)
 
 
-@pytest.mark.parametrize("text", ["a = [" * 5000, "a" * 2_000_000, "a = 1\na = 2", "[a" * 1000, "a." * 5000 + "b = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = [" * 5000,
+        "a" * 2_000_000,
+        "a = 1\na = 2",
+        "[a" * 1000,
+        "a." * 500_000 + "b = 1",
+        "[" + "a." * 500_000 + "b]",
+        '"a b". ' * 100_000 + "b = 1",
+        "'a\\'. " * 100_000 + "b = 1",
+        'a = """' + '\\"""' * 200_000,
+        "a = { " + "a." * 500_000 + "b = 1 }",
+        '# "\n' + "a." * 500_000 + "b = 1",
+    ],
+)
 def test_strange_toml_is_refused(text: str) -> None:
     """Whatever is wrong, it is one error of ours, in time."""
     start = time.monotonic()

@@ -226,10 +226,11 @@ class Run:
     def _follow(self, position: int) -> Iterator[str]:
         with _hint_on_interrupt(self.id):
             for _ in self.poll():
-                text = self._logs_from(position)
-                position += len(text)
-                if text:
+                while text := self._logs_from(position):
+                    position += len(text)
                     yield text
+                    if not self.state.is_terminal:  # else the rest of a long log is read, a piece at a time
+                        break
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

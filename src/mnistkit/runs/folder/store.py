@@ -20,7 +20,6 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import socket
 from functools import cache
 from pathlib import Path
@@ -41,7 +40,7 @@ from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
-from mnistkit.utils.folders import regular_files
+from mnistkit.utils.folders import regular_files, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_regular
@@ -54,6 +53,7 @@ _log = logging.getLogger(__name__)
 _JOB = "job.json"
 _RECORD = "record.json"
 _LOG = "logs/std_log.txt"
+_MAX_LOG_BYTES = 65 << 20  # a little more than a `CappedLog` holds; a job may put a sparse file of any size there
 
 WORKER_LOG = ".worker.log"
 """Beside the run folders: what the process that runs them says of itself, which should be nothing."""
@@ -120,7 +120,8 @@ class RunStore:
             (staged / _RECORD).write_bytes(status_json)
             staged.rename(self._root / run_id)
         except OSError as error:
-            shutil.rmtree(staged, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(staged)
             raise StorageError(
                 f"Can't keep a new run in {self._root}: {error.strerror or error}. "
                 "Make room or make it writable, or set MNISTKIT_HOME to a folder that is."
@@ -232,7 +233,8 @@ class RunStore:
     def clear_outputs(self, run_id: str) -> None:
         """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
         outputs = self.folder(run_id) / "outputs"
-        shutil.rmtree(outputs, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(outputs)
         outputs.mkdir(exist_ok=True)
 
     def may_be_running(self, run_id: str) -> bool:
@@ -299,7 +301,10 @@ class RunStore:
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:
-        """Return the log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
+        """Return the log from character ``start`` on, at most 65 MiB of it: what a run writes without retries.
+
+        What isn't UTF-8 comes as backslash escapes.
+        """
         folder = self.folder(run_id)
         is_whole = _observed(folder).transitions[-1].state.is_terminal  # read first: what comes later may be the end
         characters, position = self._marks.get(run_id, (0, 0))
@@ -308,12 +313,12 @@ class RunStore:
         try:
             with open_regular(folder / _LOG, within=folder) as stream:
                 stream.seek(position)
-                data = stream.read()
+                data = stream.read(_MAX_LOG_BYTES)
         except FileNotFoundError:
             return ""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
         # The last bytes may be the beginning of a character that is still being written.
-        text = decoder.decode(data, final=is_whole)
+        text = decoder.decode(data, final=is_whole and len(data) < _MAX_LOG_BYTES)
         begun = len(decoder.getstate()[0])
         self._marks[run_id] = (characters + len(text), position + len(data) - begun)
         return text[start - characters :]
@@ -343,7 +348,7 @@ class RunStore:
         folder = self.folder(run_id)
         to_delete = folder.with_name(f".{folder.name}.deleted")
         folder.rename(to_delete)
-        shutil.rmtree(to_delete)
+        remove_tree(to_delete)
 
 
 @cache

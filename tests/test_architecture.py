@@ -27,7 +27,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"plugins"},
     {"evaluation"},
     {"training"},
-    {"local", "azureml", "emulator"},
+    {"local", "azureml", "dask", "emulator"},
     {"sweeps", "testing"},
     {"plots"},
     {"reports"},
@@ -36,11 +36,13 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "dask": "dask._sdk",
+    "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",
     "jinja2": "reports.page",
     "flask": "serving.app",

@@ -3,7 +3,7 @@
 Each docstring is the contract; the suites of `mnistkit.testing` prove it.
 """
 
-from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins, SupportsSize
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
@@ -21,5 +21,6 @@ __all__ = [
     "SupportsPins",
     "SupportsRunFiles",
     "SupportsSignatures",
+    "SupportsSize",
     "SupportsStart",
 ]

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "image_folder.importing": ["Imported", "import_pictures"],
         "image_folder.listing": ["LeftOut"],
         "manifest": ["DatasetManifest", "FileInfo"],
-        "source": ["DataSource", "SupportsDigests", "SupportsPins"],
+        "source": ["DataSource", "SupportsDigests", "SupportsPins", "SupportsSize"],
         "web.catalog": ["CATALOG", "PinnedFile", "WebDataset"],
         "web.source": ["WebSource"],
     },

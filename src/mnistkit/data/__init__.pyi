@@ -15,6 +15,7 @@ from mnistkit.data.manifest import FileInfo as FileInfo
 from mnistkit.data.source import DataSource as DataSource
 from mnistkit.data.source import SupportsDigests as SupportsDigests
 from mnistkit.data.source import SupportsPins as SupportsPins
+from mnistkit.data.source import SupportsSize as SupportsSize
 from mnistkit.data.web.catalog import CATALOG as CATALOG
 from mnistkit.data.web.catalog import PinnedFile as PinnedFile
 from mnistkit.data.web.catalog import WebDataset as WebDataset
@@ -35,6 +36,7 @@ __all__ = [
     "Split",
     "SupportsDigests",
     "SupportsPins",
+    "SupportsSize",
     "WebDataset",
     "WebSource",
     "export_pictures",

@@ -40,6 +40,7 @@ from mnistkit.runs.folder.child import import_train
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.folder.supervisor import Limits, supervise
 from mnistkit.runs.record import RunState
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]
@@ -180,7 +181,9 @@ class Dispatcher:
         ((verb, content),) = message.items()
         if verb == "submit":
             order = from_json(json.dumps(content), Order, "an order")
-            self._tasks[order.runs[0]] = _Task(order, RunStore(Path(order.root)), list(order.runs))
+            self._tasks[order.runs[0]] = _Task(
+                order, RunStore(Path(order.root), lambda: utc_now(order.variables)), list(order.runs)
+            )
             return
         task = self._tasks.get(content["run"])
         if task is None:  # all its runs were canceled before the data came

@@ -65,6 +65,7 @@ DATA_SOURCES: Mapping[str, str] = {
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
+    "dask": "mnistkit.dask.compute:DaskCompute",
     "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
 }
 """Compute backends by name, as ``module:callable``."""

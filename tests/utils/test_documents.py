@@ -38,7 +38,7 @@ ALLOWED = {
     "evaluation/images.py": "arrays: regular files, mapped",
     "evaluation/results.py": "model files, whose size was checked",
     "jobs/source_code.py": "the user's own modules, which were imported",
-    "local/processes/dispatcher.py": "orders of the program that started it",
+    "runs/folder/dispatcher.py": "orders of the program that started it",
     "models/archives.py": "archives within bounded bytes: the module checks them",
     "models/persistence.py": "a pickle that the caller allowed, in bounded bytes",
     "models/skops_schema.py": "JSON in an archive, of which size and nesting were bounded before",

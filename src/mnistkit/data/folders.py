@@ -184,6 +184,10 @@ class FolderSource(DataSource):
         DatasetManifest(name=self.prefix.strip("-_."), files=infos).write(into)
         return into
 
+    def size(self) -> int:
+        """Return the bytes of the four files as they are; see `SupportsSize`."""
+        return sum(path.stat().st_size for path in find_idx_files(self.folder, self.prefix).values())
+
     def digests(self) -> Mapping[str, str]:
         """The sha256 of each file: as ``dataset.json`` has it, which reading verifies, else of its bytes.
 

@@ -21,6 +21,8 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.annotations import read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
-from mnistkit.runs.folder.owner import Owner
+from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
@@ -66,6 +68,7 @@ class _Status:
     data: str
     transitions: tuple[Transition, ...] = field(validator=min_len(1))
     owner: Owner
+    host: str = ""
     error: str | None = None
     traceback: str | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -76,8 +79,9 @@ class _Status:
 class RunStore:
     """The run folders below one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._root = root
+        self._now = now
         self._marks: dict[str, tuple[int, int]] = {}
         """How many characters of a run's log were read, and in how many bytes: a follower continues there."""
 
@@ -163,10 +167,15 @@ class RunStore:
         if changed != status:
             write_atomically(folder / _RECORD, to_json(changed))
 
-    def hand_over(self, run_id: str, owner: Owner) -> None:
-        """Write that ``owner`` owns a run from now on: before it starts to. For the present owner alone."""
+    def hand_over(self, run_id: str, owner: Owner, *, host: str = "") -> None:
+        """Write who owns a run from now on, and the host that is to run it. For the present owner alone."""
         folder = self.folder(run_id)
-        write_atomically(folder / _RECORD, to_json(attrs.evolve(_read_status(folder), owner=owner)))
+        status = _read_status(folder)
+        write_atomically(folder / _RECORD, to_json(attrs.evolve(status, owner=owner, host=host or status.host)))
+
+    def exported(self, run_id: str) -> bytes:
+        """Return ``record.json`` for a copy on another machine, where no process is its owner."""
+        return to_json(attrs.evolve(_read_status(self.folder(run_id)), owner=Owner.elsewhere()))
 
     def advance(
         self,
@@ -177,7 +186,7 @@ class RunStore:
         traceback: str | None = None,
         attempt: Attempt | None = None,
     ) -> None:
-        """Write that a run entered ``state``, and that an attempt at it has ended. For the owner alone."""
+        """Write that a run entered ``state``, not before the last one, and that an attempt has ended. For the owner."""
         if attempt is not None and attempt.error:
             attempt = attrs.evolve(attempt, error=redacted(attempt.error))
         folder = self.folder(run_id)
@@ -187,7 +196,7 @@ class RunStore:
             to_json(
                 attrs.evolve(
                     status,
-                    transitions=(*status.transitions, Transition(state, utc_now())),
+                    transitions=(*status.transitions, Transition(state, max(self._now(), status.transitions[-1].at))),
                     error=error and redacted(error),
                     traceback=traceback and redacted(traceback),
                     attempts=(*status.attempts, *([attempt] if attempt else [])),
@@ -275,6 +284,7 @@ class RunStore:
             url=str(folder),
             versions=status.versions,
             provenance=status.provenance,
+            host=status.host or ("" if status.owner.host == ELSEWHERE else status.owner.host),
         )
 
     def ids(self) -> list[str]:

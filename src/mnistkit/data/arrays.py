@@ -18,8 +18,8 @@ from mnistkit.utils.serialization import to_json
 __all__ = ["ArraySource", "Data", "source_of"]
 
 Data = str | DataSource | Dataset | tuple[Any, ...]
-"""What a trainer takes as data: a uri, a source, a dataset, or arrays: ``(X, y)``, ``(X_train, y_train, X_test, y_test)``
-or ``((X_train, y_train), (X_test, y_test))``."""
+"""What a trainer takes as data: a uri, a source, a dataset, or arrays: ``(X, y)``, ``(X_train, y_train, X_test,
+y_test)`` or ``((X_train, y_train), (X_test, y_test))``."""
 
 _N_ARRAYS = (2, 4)
 

@@ -186,7 +186,10 @@ def _from_file(file: Path, spec: InputSpec, *, resize: bool) -> Iterator[InputIm
             for i, image in enumerate(images):
                 yield InputImage(str(file) if is_one else f"{file}[{i}]", image)
         else:
-            raise UsageError(f"{file} is no image: {_USE}.")
+            table = (
+                " Tables are predicted from Python: trainer.predict(pandas.read_csv(FILE))." if suffix == ".csv" else ""
+            )
+            raise UsageError(f"{file} is no image: {_USE}.{table}")
     except PermissionError as error:
         raise StorageError(f"Can't read {file}: {error.strerror}. Make it readable.") from error
 

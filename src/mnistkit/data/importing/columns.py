@@ -93,6 +93,12 @@ def find_columns(
     others = [place for place in range(n) if place != label]
     unused = [place for place in others[:1] if names and names[place].strip().lower() in _INDEX_NAMES]
     pixels = [place for place in others if place not in unused]
+    doubtful = [names[place] for place in pixels if names and names[place].strip().lower() in _LABEL_NAMES]
+    if doubtful:
+        raise DataFormatError(
+            f"{source}: the labels were to be in the column {names[label]!r}, but there is one called {doubtful[0]!r}, "
+            "which can't be pixels. Name that one with label= (--label), or remove it."
+        )
     side = math.isqrt(len(pixels))
     h, w = shape or (side, side)
     if not pixels or h * w != len(pixels):

@@ -156,7 +156,7 @@ def _is_fraction(text: str) -> bool:
 
 
 def parse_integers(data: bytes, n_columns: int, delimiter: int) -> NDArray[np.uint8] | None:
-    """Return rows of whole numbers of 0 to 255, ``(n, n_columns) uint8``; None if the text is anything else.
+    """Return lines of whole numbers of 0 to 255, ``(n, n_columns) uint8``; None if the text is anything else.
 
     Several times faster than a parser that goes from cell to cell: each byte's value times 1, 10 or 100 is summed for
     all cells at once.
@@ -164,7 +164,7 @@ def parse_integers(data: bytes, n_columns: int, delimiter: int) -> NDArray[np.ui
     codes = np.frombuffer(data, dtype=np.uint8)
     is_digit = codes >= _ZERO
     ends = np.flatnonzero(~is_digit)
-    if codes.max() > _NINE or not len(ends) or len(ends) % n_columns:
+    if codes.max() > _NINE or codes[-1] != _NEWLINE or len(ends) % n_columns:
         return None
     separators = codes[ends].reshape(-1, n_columns)
     if (separators[:, :-1] != delimiter).any() or (separators[:, -1] != _NEWLINE).any():

@@ -27,6 +27,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"plugins"},
     {"evaluation"},
     {"training"},
+    {"tracking"},
     {"local", "azureml", "emulator"},
     {"serving"},
     {"sweeps", "testing"},

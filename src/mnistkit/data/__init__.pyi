@@ -18,6 +18,7 @@ from mnistkit.data.manifest import DatasetManifest as DatasetManifest
 from mnistkit.data.manifest import FileInfo as FileInfo
 from mnistkit.data.source import DataSource as DataSource
 from mnistkit.data.source import SupportsDigests as SupportsDigests
+from mnistkit.data.source import SupportsName as SupportsName
 from mnistkit.data.source import SupportsPins as SupportsPins
 from mnistkit.data.web.catalog import CATALOG as CATALOG
 from mnistkit.data.web.catalog import PinnedFile as PinnedFile
@@ -38,6 +39,7 @@ __all__ = [
     "PinnedFile",
     "Split",
     "SupportsDigests",
+    "SupportsName",
     "SupportsPins",
     "WebDataset",
     "WebSource",

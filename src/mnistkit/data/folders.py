@@ -12,9 +12,9 @@ from attrs import field, frozen
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.importing.commands import import_hint
 from mnistkit.data.layout import find_idx_files, idx_name
-from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest, read_manifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import ChecksumError, NotFoundError, StorageError, UsageError
+from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically
 from mnistkit.utils.serialization import to_json
 
@@ -123,6 +123,16 @@ class FolderSource(DataSource):
     def uri(self) -> str:
         """Return ``"idx:"``, the absolute folder, and ``#`` with the prefix if there is one."""
         return f"idx:{self.folder}{'#' + self.prefix if self.prefix else ''}"
+
+    @property
+    def dataset_name(self) -> str:
+        """Return the name in ``dataset.json``, else the folder's; the `prefix` if there is one."""
+        if self.prefix:
+            return self.prefix.strip("-_.")
+        try:
+            return read_manifest(self.folder).name
+        except (StorageError, DataFormatError):  # reading the data tells
+            return self.folder.name
 
     def fetch(self, into: Path) -> Path:
         """Check that the four files are there and return their folder; ``into`` is left alone without a `prefix`.

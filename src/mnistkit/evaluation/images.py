@@ -16,7 +16,7 @@ from mnistkit.data.conversion import as_images
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.preparation import prepared
-from mnistkit.data.image_folder.reading import grey_pixels, read_grey
+from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.utils import progress
@@ -72,7 +72,7 @@ def read_images(images: Any, spec: InputSpec, *, resize: bool = False) -> Iterat
         raise UsageError("There is no image to predict: give an array, a path or a folder.")
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return _from_files([file for item in items for file in _files(item)], spec, resize=resize)
-    if all(_is_pillow(item) for item in items):
+    if all(is_pillow(item) for item in items):
         return _from_pillow(items, spec)
     return _from_array(images, spec, resize=resize)
 
@@ -121,11 +121,6 @@ def _from_pillow(items: list[Any], spec: InputSpec) -> Iterator[InputImage]:
             yield InputImage(source, _prepared(grey_pixels(item, source), spec, source))
         except DataFormatError as error:
             yield InputImage(source, error=error)
-
-
-def _is_pillow(item: object) -> bool:
-    """Return True for a Pillow image, without importing Pillow."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(item).__mro__)
 
 
 def _files(item: str | os.PathLike[str]) -> list[Path]:
@@ -192,7 +187,10 @@ def _from_file(file: Path, spec: InputSpec, *, resize: bool) -> Iterator[InputIm
             for i, image in enumerate(images):
                 yield InputImage(str(file) if is_one else f"{file}[{i}]", image)
         else:
-            raise UsageError(f"{file} is no image: {_USE}.")
+            table = (
+                " Tables are predicted from Python: trainer.predict(pandas.read_csv(FILE))." if suffix == ".csv" else ""
+            )
+            raise UsageError(f"{file} is no image: {_USE}.{table}")
     except PermissionError as error:
         raise StorageError(f"Can't read {file}: {error.strerror}. Make it readable.") from error
 

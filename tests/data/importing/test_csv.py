@@ -178,6 +178,8 @@ def test_misuse_is_refused(sample: Sample, tmp_path: Path) -> None:
         import_csv(path, tmp_path / "out", test_fraction=2)
     with pytest.raises(DataFormatError, match="has no column 'kind'"):
         import_csv(path, tmp_path / "out", label="kind")
+    with pytest.raises(DataFormatError, match="in the column 'pixel15', but there is one called 'label'"):
+        import_csv(path, tmp_path / "out", label="last")
     with pytest.raises(UsageError, match="is there already"):
         import_csv(path, tmp_path)
     other = write_csv(tmp_path / "test.csv", sample.X_test[:, :2, :2], sample.y_test)

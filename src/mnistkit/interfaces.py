@@ -7,7 +7,14 @@ from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsRunRows, SupportsStart
+from mnistkit.runs.backend import (
+    ComputeBackend,
+    SupportsDelete,
+    SupportsGroups,
+    SupportsRunRows,
+    SupportsSources,
+    SupportsStart,
+)
 
 __all__ = [
     "ComputeBackend",
@@ -22,5 +29,6 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsRunRows",
     "SupportsSignatures",
+    "SupportsSources",
     "SupportsStart",
 ]

@@ -8,6 +8,7 @@ import typer
 
 from mnistkit.cli import (
     compare,
+    compare_runs,
     data,
     doctor,
     emulator,
@@ -46,6 +47,7 @@ app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
 runs.app.command("list", cls=Command, epilog=listing.LIST_EXAMPLES)(listing.list_runs)
+runs.app.command(cls=Command, epilog=compare_runs.EXAMPLES)(compare_runs.compare)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)

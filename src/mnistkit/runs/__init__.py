@@ -7,7 +7,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "backend": ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsRunRows", "SupportsStart"],
+        "backend": [
+            "ComputeBackend",
+            "SupportsDelete",
+            "SupportsGroups",
+            "SupportsRunRows",
+            "SupportsSources",
+            "SupportsStart",
+        ],
         "context": ["RunContext", "get_context"],
         "delegation": ["DelegatingCompute"],
         "experiments": ["ExperimentSummary", "summarize_experiments"],

@@ -2,6 +2,7 @@ from mnistkit.runs.backend import ComputeBackend as ComputeBackend
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
+from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
@@ -49,6 +50,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsGroups",
     "SupportsRunRows",
+    "SupportsSources",
     "SupportsStart",
     "Transition",
     "best_run",

@@ -12,7 +12,7 @@ from mnistkit.jobs.job import Job
 from mnistkit.runs.record import RunRecord
 from mnistkit.runs.row import RunRow
 
-__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsRunRows", "SupportsStart"]
+__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsRunRows", "SupportsSources", "SupportsStart"]
 
 
 class ComputeBackend(ABC):
@@ -142,6 +142,21 @@ class SupportsRunRows(Protocol):
 
         Args:
             experiment: Only this one's; None for all.
+        """
+
+
+@runtime_checkable
+class SupportsSources(Protocol):
+    """A backend that keeps the source files of runs, as they were when the runs were submitted."""
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the text of each source file of a run, by its path in the script's folder.
+
+        Returns:
+            Empty for a run that keeps none, such as a `TrainingJob`. Very large files may be left out.
+
+        Raises:
+            RunNotFoundError: No run has that id.
         """
 
 

@@ -36,7 +36,7 @@ INDEX_FILE = ".index.jsonl"
 _FORMAT = 1
 """Of the rows: an index of another format is left out, and written anew."""
 
-_STAMPED_FILES = ("record.json", "job.json", "metrics.jsonl", "tags.jsonl")
+_STAMPED_FILES = ("record.json", "job.json", "metrics.jsonl", "tags.jsonl", "annotations.jsonl")
 _SETTLED_NS = 2 * 10**9
 _MIN_CHANGES = 32
 _CHANGED_SHARE = 0.02

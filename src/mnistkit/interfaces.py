@@ -14,6 +14,7 @@ from mnistkit.runs.backend import (
     SupportsDelete,
     SupportsGroups,
     SupportsRunRows,
+    SupportsSources,
     SupportsStart,
     SupportsTracking,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "SupportsRunRows",
     "SupportsSignatures",
     "SupportsSize",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
 ]

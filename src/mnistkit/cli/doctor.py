@@ -30,8 +30,10 @@ _EXTRAS = {  # what each imports; azure and azure-v1 have checks of their own
     "plot": ("matplotlib",),
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
+    "parquet": ("pyarrow",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "serve": ("flask", "waitress"),
+    "dask": ("distributed",),
     "sign": ("cryptography",),
     "emulator": ("certifi", "cryptography", "h11", "jwt"),
 }
@@ -58,7 +60,7 @@ class Finding:
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
-    """Check the installation: libraries, folders, settings, datasets, Azure if it is there, runs and models.
+    """Check the installation: libraries, folders, settings, datasets, Azure and Dask if used, runs and models.
 
     Exit code 1 if something is broken.
     """
@@ -175,7 +177,18 @@ def _azure() -> list[Finding]:
     return [Finding(check, ok, detail) for check, ok, detail in diagnose(options)]
 
 
-_CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _runs, _models)
+def _dask() -> list[Finding]:
+    from mnistkit.config import find_config
+
+    compute = find_config().compute
+    if compute["backend"] != "dask":
+        return []
+    from mnistkit.dask.diagnosis import diagnose
+
+    return [Finding(check, ok, detail) for check, ok, detail in diagnose(compute)]
+
+
+_CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _dask, _runs, _models)
 
 
 def _trainer() -> Trainer:

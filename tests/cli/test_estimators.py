@@ -124,7 +124,7 @@ def test_what_can_not_be_right_is_refused(mnistkit: Program, arguments: tuple[st
     """A wrong name, parameter or combination of options is explained, and nothing is trained."""
     outcome = mnistkit(*arguments, "--data", "digits", code=2)
     assert expected in outcome.err
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_no_package_is_shadowed(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:

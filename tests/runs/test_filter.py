@@ -26,7 +26,14 @@ def row(run_id: str, **values: Any) -> RunRow:
 ROWS = [
     row("a", metrics={"accuracy": 0.95, "log loss": 0.2}, params={"C": 1.0, "solver": "lbfgs", "dual": True}, seed=1),
     row("b", metrics={"accuracy": 0.9, "log loss": 0.3}, params={"C": 10, "solver": "saga", "dual": False}, seed=2),
-    row("c", metrics={"accuracy": NAN}, params={"C": "auto"}, data="digits", tags={"fold": "3", "note": "Odd, Look"}),
+    row(
+        "c",
+        metrics={"accuracy": NAN},
+        params={"C": "auto"},
+        data="digits",
+        tags={"fold": "3", "x": "y"},
+        note="Odd, Look",
+    ),
     row("d", state="Failed", error="ValueError: no", started_at=1_795_000_001.0, finished_at=1_795_000_061.0),
 ]
 COLUMNS = Columns(ROWS)

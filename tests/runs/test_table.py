@@ -169,8 +169,8 @@ def row(**values: Any) -> RunRow:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_shown_as_text(text: str) -> None:
     """Markup in names, tags, notes, data and parameters is text in the notebook's view and in the terminal's."""
-    values = {"experiment": text, "data": text, "model": text, "error": text}
-    groups = {"params": {text: text}, "metrics": {text: 1.0}, "tags": {text: text, "note": text}}
+    values = {"experiment": text, "data": text, "model": text, "error": text, "note": text}
+    groups = {"params": {text: text}, "metrics": {text: 1.0}, "tags": {text: text}}
     rows = [row(**values, **groups), row(id="b", params={text: "other"})]
     table = RunTable(Paper(), rows)
     page = Page(table._repr_html_())

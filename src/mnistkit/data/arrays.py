@@ -82,6 +82,13 @@ class ArraySource(DataSource):
                 _place(path, data)
         return into
 
+    def size(self) -> int | None:
+        """Return the bytes of the images and labels; see `SupportsSize`."""
+        if self.dataset is None:
+            return None
+        splits = (self.dataset.train, self.dataset.test)
+        return sum(array.nbytes for split in splits for array in (split.images, split.labels))
+
     def digests(self) -> Mapping[str, str]:
         """Return the sha256 of each file; see `SupportsDigests`."""
         if self.dataset is None:

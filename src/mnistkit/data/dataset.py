@@ -16,7 +16,7 @@ from mnistkit.data.conversion import as_images, as_shape, check_brightness
 from mnistkit.data.decompressed import DECODED, tidy
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.labels import as_labels
-from mnistkit.data.layout import ROLES, find_idx_files, idx_name
+from mnistkit.data.layout import MAX_ARRAY_BYTES, ROLES, find_idx_files, idx_name
 from mnistkit.data.manifest import DatasetManifest, read_manifest
 from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
@@ -29,7 +29,6 @@ from mnistkit.utils.summary import Summary, SummaryTable, Thumbnail
 __all__ = ["Dataset", "Split"]
 
 
-_MAX_BYTES = 2**30
 _MAX_THUMBNAILS = 20
 _MAX_THUMBNAIL_PX = 64
 
@@ -143,7 +142,7 @@ class Dataset:
         folder: Path,
         *,
         uri: str | None = None,
-        max_bytes: int = _MAX_BYTES,
+        max_bytes: int = MAX_ARRAY_BYTES,
         owned: bool = False,
         manifest: DatasetManifest | None = None,
     ) -> Dataset:

@@ -20,6 +20,7 @@ from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.utils import progress
+from mnistkit.utils.folders import walk_folders
 
 __all__ = ["IMAGE_SUFFIXES", "InputImage", "read_images"]
 
@@ -145,7 +146,7 @@ def _files(item: str | os.PathLike[str]) -> list[Path]:
     """Return the files that a path, a folder or a pattern means; the path itself if there is none."""
     path = Path(item)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
-        found = [Path(base) / name for base, folders, names in os.walk(path) if _prune(folders) for name in names]
+        found = [Path(base) / name for base, folders, names in walk_folders(path) if _prune(folders) for name in names]
         wanted = [file for file in found if _is_image(file)]
         if not wanted:
             raise NotFoundError(f"{path} holds no image: {_USE}.")

@@ -109,7 +109,7 @@ def test_a_grid_of_the_default_classifier(mnistkit: Program) -> None:
         (("train", "--estimator", "sklearn.svm:SVC", "--set", "C=1", "--set", "C=2"), "--set C is given twice"),
         (("train", "--estimator", "sklearn.svm:SVC", "--regularization", "0.5"), "--regularization is for"),
         (("train", "--estimator", "sklearn.svm:SVC", "--max-iter", "5"), "--max-iter is for"),
-        (("train", "--estimator", "sklearn.preprocessing:StandardScaler"), "can't predict classes"),
+        (("train", "--estimator", "sklearn.preprocessing:StandardScaler"), "has no predict"),
         (("train", "--estimator", "nowhere_at_all:Model"), "no module 'nowhere_at_all'"),
         (("train", "--set", "C=1"), "needs --estimator"),
         (("sweep",), "Say what to try"),

@@ -39,8 +39,8 @@ def run(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- ARGUMENT]...",
-            help="Its command line. '${DATA_FOLDER}' stands for the folder with the data: quote it.",
+            metavar="ARGUMENT",
+            help="Its command line, after '--'. '${DATA_FOLDER}' stands for the folder with the data: quote it.",
         ),
     ] = None,
     *,

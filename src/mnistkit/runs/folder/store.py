@@ -38,7 +38,7 @@ from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
-from mnistkit.utils.folders import regular_files, remove_tree
+from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_regular
@@ -262,7 +262,7 @@ class RunStore:
             data=status.data,
             transitions=status.transitions,
             points=read_points(folder),
-            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
+            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
             tags={**job.tags, **read_tags(folder)},
             error=status.error,
             traceback=status.traceback,

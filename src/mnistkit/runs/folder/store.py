@@ -42,7 +42,7 @@ from mnistkit.runs.folder.processes import wake
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
-from mnistkit.utils.folders import regular_files, remove_tree
+from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_regular
@@ -275,7 +275,7 @@ class RunStore:
             data=status.data,
             transitions=status.transitions,
             points=read_points(folder),
-            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
+            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
             tags={key: value for key, value in tags.items() if value is not None},
             note=note,
             error=status.error,
@@ -338,27 +338,45 @@ class RunStore:
 
         Raises:
             NotFoundError: The run has no such file.
+            StorageError: ``into`` can't be written.
         """
         folder = self.folder(run_id)
         check_file(file)
         if file not in (files := self.read(run_id).files):
             raise NotFoundError(f"Run {run_id} has no file {file!r}; it has {', '.join(files) or 'none'}.")
-        into.mkdir(parents=True, exist_ok=True)
         target = into / Path(file).name
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        partial = into / f".{secrets.token_hex(8)}.part"  # of a length of its own: the file's name may be the longest
         try:
+            into.mkdir(parents=True, exist_ok=True)
             copy_below(folder, file, partial)
             partial.replace(target)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"Run {run_id} has no file {file!r} any more: {error.strerror}.") from error
+        except OSError as error:
+            raise StorageError(
+                f"Can't copy {file!r} of run {run_id} to {into}: {error.strerror or error}. Make room, or make it "
+                "writable."
+            ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return target
 
     def delete(self, run_id: str) -> None:
-        """Remove a run's folder: it disappears at once, its files soon after."""
+        """Remove a run's folder: it disappears at once, its files soon after.
+
+        Raises:
+            StorageError: It can't be removed.
+        """
         folder = self.folder(run_id)
         to_delete = folder.with_name(f".{folder.name}.deleted")
-        folder.rename(to_delete)
-        remove_tree(to_delete)
+        try:
+            folder.rename(to_delete)
+            remove_tree(to_delete)
+        except OSError as error:
+            raise StorageError(
+                f"Can't delete run {run_id} in {self._root}: {error.strerror or error}. Make the folder writable."
+            ) from error
 
 
 @cache

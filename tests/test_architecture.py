@@ -27,21 +27,25 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"plugins"},
     {"evaluation"},
     {"training"},
-    {"local", "azureml", "emulator"},
+    {"tracking"},
+    {"local", "azureml", "dask", "emulator"},
+    {"serving"},
     {"sweeps", "testing"},
     {"plots"},
     {"reports"},
-    {"serving"},
     {"trainer"},
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "dask": "dask._sdk",
+    "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",
+    "pyarrow": "data.importing.parquet",
     "jinja2": "reports.page",
     "flask": "serving.app",
     "waitress": "serving.http_server",

@@ -28,6 +28,7 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "data": record.data,
         "metrics": record.metrics,
         "tags": record.tags,
+        "note": record.note,
         "files": record.files,
         "error": record.error,
         "url": record.url,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.run import Run
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "find_run"]
+__all__ = ["RunArgument", "app", "find_run"]
 
 app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
@@ -84,16 +84,20 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
 ) -> None:
-    """Print the log of a run. Ctrl-C while following doesn't stop the run."""
+    """Print the log of a run, control characters written out. Ctrl-C while following doesn't stop the run.
+
+    The bytes as they are: mnistkit runs download RUN logs/std_log.txt
+    """
     found = find_run(_trainer(), run)
-    is_terminal = output.console().is_terminal
     position = 0
     with _detaching(found.id):
         for _ in found.poll() if follow else (found,):
-            text = found.logs(start=position)
-            position += len(text)
-            sys.stdout.write(output.safe(text) if is_terminal else text)
-            sys.stdout.flush()
+            while text := found.logs(start=position):  # a long log comes in pieces
+                position += len(text)
+                sys.stdout.write(output.safe(text))
+                sys.stdout.flush()
+                if not found.state.is_terminal:
+                    break
 
 
 @app.command(

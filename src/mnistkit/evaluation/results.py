@@ -11,8 +11,8 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.errors import DataFormatError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
-from mnistkit.models.files import companions
-from mnistkit.models.persistence import loads_files
+from mnistkit.models.files import companions, format_of
+from mnistkit.models.persistence import check_size, loads_files
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
@@ -45,6 +45,9 @@ def run_model(
     file = run_model_file(run)
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         paths = [run.download(each, folder) for each in (file, *companions(file, run.files))]
+        for path in paths:
+            if format_of(path.name) != "joblib" or not allow_pickle:
+                check_size(path.stat().st_size, f"{path.name} of run {run.id}")
         contents = {path.name: path.read_bytes() for path in paths}
     return loads_files(
         contents,

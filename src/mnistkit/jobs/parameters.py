@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import JsonValue, spec_text
 from mnistkit.utils.redaction import redacted_arguments
 
@@ -32,8 +32,9 @@ def job_parameters(job: Job) -> dict[str, Scalar]:
     Returns:
         At most 200, with texts of at most 200 characters.
     """
-    pairs = _of_model(job.model.params, "", 0) if isinstance(job, TrainingJob) else _of_script(job.arguments)
-    return _bounded(pairs)
+    if isinstance(job, TrainingJob):
+        return _bounded(_of_model(job.model.params, "", 0))
+    return _bounded(_of_script(job.arguments)) if isinstance(job, ScriptJob) else {}
 
 
 def default_parameters(job: Job) -> dict[str, Scalar]:

@@ -67,6 +67,21 @@ class ModelSpec:
                 f"{self.type} refuses its parameters: {error}. Was it written for another version?"
             ) from error
 
+    @property
+    def import_paths(self) -> frozenset[str]:
+        """The import path of every class and function that it names."""
+        found, pending = {self.type}, [self.params]
+        while pending:
+            value: JsonValue = pending.pop()
+            if isinstance(value, Mapping):
+                path, inner = value.get("$object"), value.get("$estimator")
+                found |= {path} if isinstance(path, str) else set()
+                found |= {inner["type"]} if isinstance(inner, Mapping) else set()
+                pending += value.values()
+            elif isinstance(value, list):
+                pending += value
+        return frozenset(found)
+
     def __str__(self) -> str:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
         inside = ", ".join(f"{name}={spec_text(value)}" for name, value in self.params.items())
@@ -87,10 +102,21 @@ def _describe(estimator: Any, where: str) -> ModelSpec:
     }
     params = {
         name: _encode(value, f"{where}.{name}")
-        for name, value in estimator.get_params(deep=False).items()
+        for name, value in _params(estimator, where, deep=False).items()
         if not (name in defaults and _same(value, defaults[name]))
     }
     return ModelSpec(import_path(cls, where), params)
+
+
+def _params(estimator: Any, where: str, *, deep: bool) -> dict[str, Any]:
+    """Return an estimator's parameters, or say what its class has to do."""
+    try:
+        return dict(estimator.get_params(deep=deep))
+    except Exception as error:
+        raise SpecError(
+            f"{where}: get_params raises {type(error).__name__}: {error}. Its constructor must keep each argument as "
+            "an attribute of the same name."
+        ) from error
 
 
 def _check_configuration(estimator: Any, where: str) -> None:
@@ -250,8 +276,14 @@ def check_classifier(estimator: Any) -> None:
         raise SpecError(
             f"{estimator!r:.80} isn't a scikit-learn estimator: give a classifier such as LogisticRegression()."
         )
+    # Some instances have it once they are fitted.
+    if not (hasattr(type(estimator), "predict") or hasattr(estimator, "predict")):
+        raise SpecError(f"{name} has no predict: give a classifier such as LogisticRegression().")
+    inner = (estimator, *_params(estimator, name, deep=True).values())
+    for each in inner:
+        if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):
+            raise SpecError(f"{type(each).__name__}(refit=False) finds parameters but fits no model: leave refit out.")
     if not is_classifier(estimator):
-        inner = [estimator, *estimator.get_params(deep=True).values()]
         for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
             if issubclass(cls, ClassifierMixin):
                 raise SpecError(

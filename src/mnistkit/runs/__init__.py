@@ -9,11 +9,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "backend": [
             "ComputeBackend",
+            "SupportsAnnotations",
             "SupportsDelete",
             "SupportsGroups",
             "SupportsRunRows",
             "SupportsSources",
             "SupportsStart",
+            "SupportsTracking",
         ],
         "context": ["RunContext", "get_context"],
         "delegation": ["DelegatingCompute"],

@@ -1,9 +1,11 @@
 from mnistkit.runs.backend import ComputeBackend as ComputeBackend
+from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
 from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
+from mnistkit.runs.backend import SupportsTracking as SupportsTracking
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
 from mnistkit.runs.delegation import DelegatingCompute as DelegatingCompute
@@ -47,11 +49,13 @@ __all__ = [
     "RunRow",
     "RunState",
     "RunTable",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
     "SupportsRunRows",
     "SupportsSources",
     "SupportsStart",
+    "SupportsTracking",
     "Transition",
     "best_run",
     "get_context",

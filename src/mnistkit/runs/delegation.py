@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mnistkit.data.source import DataSource
-from mnistkit.jobs.job import Job
+from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import RunRecord
 from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "delete_run", "run_rows", "sources", "start")
+_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track", "sources")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -85,6 +86,13 @@ class DelegatingCompute(ComputeBackend):
         records: tuple[RunRecord, ...] = backend.submit_group(jobs, data, detach=detach)
         return records
 
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Annotate there; see `SupportsAnnotations.annotate_run`."""
+        backend: Any = self.backend
+        backend.annotate_run(run_id, tags, note, replace_note=replace_note)
+
     def delete_run(self, run_id: str) -> None:
         """Delete there; see `SupportsDelete.delete_run`."""
         backend: Any = self.backend
@@ -106,6 +114,12 @@ class DelegatingCompute(ComputeBackend):
         """Start there; see `SupportsStart.start`."""
         backend: Any = self.backend
         backend.start()
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Track there; see `SupportsTracking.track`."""
+        backend: Any = self.backend
+        lifecycle: RunLifecycle = backend.track(job, data)
+        return lifecycle
 
 
 @cache

@@ -10,15 +10,12 @@ from typing import Any
 from attrs import field, frozen
 
 from mnistkit.errors import DataFormatError
-from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.parameters import Scalar, job_parameters
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.documents import parse_json
 
-__all__ = ["NOTE_TAG", "RunRow"]
-
-NOTE_TAG = "note"
-"""The tag that holds what a person noted about a run."""
+__all__ = ["RunRow"]
 
 _TEXTS = ("id", "experiment", "state", "data", "model", "error", "note")
 _TIMES = ("started_at", "finished_at")
@@ -79,7 +76,7 @@ class RunRow:
             started_at=started.timestamp() if started else None,
             finished_at=finished.timestamp() if finished else None,
             data=record.data,
-            model=job.model.type.rpartition(".")[2] if isinstance(job, TrainingJob) else job.entry_script,
+            model=_model(job),
             params=job_parameters(job),
             defaults=_defaults(record),
             metrics=record.metrics,
@@ -87,7 +84,7 @@ class RunRow:
             seed=job.seed if isinstance(job, TrainingJob) else None,
             limit=job.limit if isinstance(job, TrainingJob) else None,
             error=record.error or "",
-            note=record.tags.get(NOTE_TAG, ""),
+            note=record.note,
         )
 
     @property
@@ -147,6 +144,12 @@ def _defaults(record: RunRecord) -> dict[str, Scalar]:
             if not isinstance(value, (dict, list)):
                 found[name] = value
     return found
+
+
+def _model(job: Job) -> str:
+    if isinstance(job, TrainingJob):
+        return job.model.type.rpartition(".")[2]
+    return job.entry_script if isinstance(job, ScriptJob) else job.name
 
 
 def _is_time(value: object) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.emulator.jobs.job import LOCAL, Ended, Job
+from mnistkit.emulator.jobs.job import LOCAL, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.plan import Input, Output, Plan
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.settings import Settings
@@ -53,6 +53,8 @@ class Launch:
             Ended: There is no interpreter that it could run in.
         """
         plan = job.plan
+        if job.steps is not None:
+            return self._shell(job, job.steps)
         places = {each.name: self._place(each, job, own) for each in plan.inputs}
         made = {each.name: self._output_place(each, job, own) for each in plan.outputs}
         about = {
@@ -79,6 +81,23 @@ class Launch:
         environment["PATH"] = os.pathsep.join([str(Path(interpreter).parent), environment.get("PATH", os.defpath)])
         environment["MNISTKIT_JOB"] = json.dumps(about)
         return [interpreter, str(_WRAPPER_FILE), plan.script, *arguments], environment
+
+    def _shell(self, job: Job, steps: JobSteps) -> tuple[list[str], dict[str, str]]:
+        """Return the command and environment of a job whose files are there already."""
+        plan, is_checked = job.plan, self._settings.check_environment
+        about = {
+            "bytes": self._settings.job_bytes,
+            "requirements": list(plan.requirements) if is_checked else [],
+            "command": steps.command(),
+            "processes": plan.distribution.variables(_free_port()) if plan.distribution.kind else [],
+            "note": plan.note if is_checked else "",
+            "is_shell": True,
+        }
+        environment = self._variables(job) | dict(steps.variables())
+        folder = str(Path(sys.executable).parent)
+        environment["PATH"] = os.pathsep.join([folder, environment.get("PATH", os.defpath)])
+        environment["MNISTKIT_JOB"] = json.dumps(about)
+        return [sys.executable, str(_WRAPPER_FILE)], environment
 
     def _place(self, each: Input, job: Job, own: Path) -> str:
         if each.mode == "direct":

@@ -20,6 +20,7 @@ from typing import Any
 
 from attrs import frozen
 
+from mnistkit.runs.annotations import ANNOTATIONS_FILE
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.row import RunRow
 from mnistkit.utils.documents import MAX_LINES_BYTES, json_lines
@@ -36,7 +37,7 @@ INDEX_FILE = ".index.jsonl"
 _FORMAT = 1
 """Of the rows: an index of another format is left out, and written anew."""
 
-_STAMPED_FILES = ("record.json", "job.json", "metrics.jsonl", "tags.jsonl", "annotations.jsonl")
+_STAMPED_FILES = ("record.json", "job.json", "metrics.jsonl", "tags.jsonl", ANNOTATIONS_FILE)
 _SETTLED_NS = 2 * 10**9
 _MIN_CHANGES = 32
 _CHANGED_SHARE = 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mnistkit.errors import DataFormatError, RunFailedError
@@ -13,7 +13,7 @@ from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
 from mnistkit.utils.documents import read_text
 from mnistkit.utils.folders import regular_files
 
-__all__ = ["CODE", "copy_source", "read_sources", "snapshot"]
+__all__ = ["CODE", "copy_source", "read_sources", "snapshot", "write_sources"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
@@ -22,6 +22,14 @@ CODE = "code"
 _MAX_SOURCE_FILES = 200
 _MAX_SOURCE_BYTES = 256 << 10
 _IGNORED = shutil.ignore_patterns(*IGNORED)
+
+
+def write_sources(sources: Mapping[str, bytes], run_folder: Path) -> None:
+    """Write source files into the run, by their names relative to its copy of the source."""
+    for name, source in sources.items():
+        path = run_folder / CODE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
 
 
 def snapshot(job: ScriptJob, run_folder: Path) -> None:

@@ -15,10 +15,7 @@ from mnistkit.jobs.parameters import Scalar, job_parameters
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.documents import parse_json
 
-__all__ = ["NOTE_TAG", "RunRow"]
-
-NOTE_TAG = "note"
-"""The key under which a row's tags hold the note of a run."""
+__all__ = ["RunRow"]
 
 _TEXTS = ("id", "experiment", "state", "data", "model", "error", "note")
 _TIMES = ("started_at", "finished_at")
@@ -83,11 +80,11 @@ class RunRow:
             params=job_parameters(job),
             defaults=_defaults(record),
             metrics=record.metrics,
-            tags={**record.tags, **({NOTE_TAG: record.note} if record.note else {})},
+            tags=dict(record.tags),
             seed=job.seed if isinstance(job, TrainingJob) else None,
             limit=job.limit if isinstance(job, TrainingJob) else None,
             error=record.error or "",
-            note=record.tags.get(NOTE_TAG, ""),
+            note=record.note,
         )
 
     @property

@@ -28,7 +28,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"evaluation"},
     {"training"},
     {"tracking"},
-    {"local", "azureml", "emulator"},
+    {"local", "azureml", "dask", "emulator"},
     {"serving"},
     {"sweeps", "testing"},
     {"plots"},
@@ -37,11 +37,13 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "dask": "dask._sdk",
+    "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",
     "pyarrow": "data.importing.parquet",
     "jinja2": "reports.page",

@@ -3,7 +3,7 @@
 Each docstring is the contract; the suites of `mnistkit.testing` prove it.
 """
 
-from mnistkit.data.source import DataSource, SupportsDigests, SupportsName, SupportsPins
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsName, SupportsPins, SupportsSize
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
@@ -14,6 +14,7 @@ from mnistkit.runs.backend import (
     SupportsDelete,
     SupportsGroups,
     SupportsRunRows,
+    SupportsSources,
     SupportsStart,
     SupportsTracking,
 )
@@ -34,6 +35,8 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsRunRows",
     "SupportsSignatures",
+    "SupportsSize",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
 ]

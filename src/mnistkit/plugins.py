@@ -58,19 +58,20 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
-    "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
+    "azureml": "mnistkit.azureml.backends:data_source",
     "array": "mnistkit.data.arrays:ArraySource.from_uri",
 }
 """Data sources by name, as ``module:callable``."""
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
-    "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
+    "dask": "mnistkit.dask.compute:DaskCompute",
+    "azureml": "mnistkit.azureml.backends:compute_backend",
 }
 """Compute backends by name, as ``module:callable``."""
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
-    "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
+    "azureml": "mnistkit.azureml.backends:model_registry",
 }
 """Model registries by name, as ``module:callable``."""
 DEPLOYMENT_TARGETS: Mapping[str, str] = {

@@ -249,8 +249,8 @@ def test_foreign_runs_are_told_apart(backend: AmlCompute, workspace: object) -> 
 
 
 def test_it_has_a_name(workspace: object, tmp_path: Path) -> None:
-    """Configuration files call it ``amlcompute``; it connects when it is first asked."""
-    backend = compute_backend("amlcompute", tmp_path, {"name": "by-name", "max_nodes": 1})
+    """Configuration files call it ``azureml``; it connects when it is first asked."""
+    backend = compute_backend("azureml", tmp_path, {"name": "by-name", "max_nodes": 1})
     assert isinstance(backend, AmlCompute)
     assert backend.settings.max_nodes == 1
     assert backend.runs() == ()

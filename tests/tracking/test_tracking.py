@@ -299,7 +299,7 @@ def test_nothing_is_tracked_where_it_can_not_be(trainer: Trainer, monkeypatch: p
     monkeypatch.setenv(RUN_FOLDER_VARIABLE, "somewhere")
     with pytest.raises(UsageError, match="as a run already"), trainer.start_run():
         pass
-    assert len(trainer.runs()) == 0
+    assert not trainer.runs()
 
 
 def test_observers_see_it(trainer: Trainer) -> None:

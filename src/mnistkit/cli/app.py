@@ -8,6 +8,7 @@ import typer
 
 from mnistkit.cli import (
     compare,
+    compare_runs,
     data,
     deployments,
     doctor,
@@ -53,6 +54,7 @@ runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
 runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
 data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
 data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
+runs.app.command(cls=Command, epilog=compare_runs.EXAMPLES)(compare_runs.compare)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)

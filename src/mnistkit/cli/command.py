@@ -124,7 +124,7 @@ def _reporting_errors() -> Iterator[None]:
         raise typer.Exit(0) from error
     except Exception as error:
         if output.is_debug():
-            traceback.print_exc(file=sys.stderr)
+            sys.stderr.write(output.safe(traceback.format_exc()))
         output.complain(_describe(error))
         raise typer.Exit(MISUSED if isinstance(error, UsageError) else FAILED) from error
 

@@ -181,7 +181,7 @@ def place_name(place: str) -> str:
 
 def short_time(time: datetime) -> str:
     """Return a time for a table: ``Nov 23 14:05``."""
-    return f"{time.astimezone():%b %d %H:%M}"
+    return f"{words.localized(time):%b %d %H:%M}"
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:

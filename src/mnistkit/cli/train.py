@@ -12,7 +12,7 @@ from attrs import asdict
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.estimator_options import EstimatorOption, SetOption, chosen_estimator, refuse_options
-from mnistkit.cli.models import model_json
+from mnistkit.cli.model_values import model_json
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.training_options import (
     DetachOption,

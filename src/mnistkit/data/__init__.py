@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "importing.outcome": ["Imported", "LeftOut"],
         "importing.parquet": ["import_parquet"],
         "manifest": ["DatasetManifest", "FileInfo"],
-        "source": ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins"],
+        "source": ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins", "SupportsSize"],
         "web.catalog": ["CATALOG", "PinnedFile", "WebDataset"],
         "web.source": ["WebSource"],
     },

@@ -20,6 +20,7 @@ from mnistkit.data.source import DataSource as DataSource
 from mnistkit.data.source import SupportsDigests as SupportsDigests
 from mnistkit.data.source import SupportsName as SupportsName
 from mnistkit.data.source import SupportsPins as SupportsPins
+from mnistkit.data.source import SupportsSize as SupportsSize
 from mnistkit.data.web.catalog import CATALOG as CATALOG
 from mnistkit.data.web.catalog import PinnedFile as PinnedFile
 from mnistkit.data.web.catalog import WebDataset as WebDataset
@@ -41,6 +42,7 @@ __all__ = [
     "SupportsDigests",
     "SupportsName",
     "SupportsPins",
+    "SupportsSize",
     "WebDataset",
     "WebSource",
     "export_pictures",

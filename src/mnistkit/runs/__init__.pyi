@@ -3,6 +3,7 @@ from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
 from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
+from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.backend import SupportsTracking as SupportsTracking
 from mnistkit.runs.context import RunContext as RunContext
@@ -52,6 +53,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsGroups",
     "SupportsRunRows",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
     "Transition",

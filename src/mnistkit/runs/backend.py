@@ -19,6 +19,7 @@ __all__ = [
     "SupportsDelete",
     "SupportsGroups",
     "SupportsRunRows",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
 ]
@@ -177,6 +178,21 @@ class SupportsRunRows(Protocol):
 
         Args:
             experiment: Only this one's; None for all.
+        """
+
+
+@runtime_checkable
+class SupportsSources(Protocol):
+    """A backend that keeps the source files of runs, as they were when the runs were submitted."""
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the text of each source file of a run, by its path in the script's folder.
+
+        Returns:
+            Empty for a run that keeps none, such as a `TrainingJob`. Very large files may be left out.
+
+        Raises:
+            RunNotFoundError: No run has that id.
         """
 
 

@@ -16,7 +16,7 @@ from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track")
+_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track", "sources")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -103,6 +103,12 @@ class DelegatingCompute(ComputeBackend):
         backend: Any = self.backend
         rows: tuple[RunRow, ...] = backend.run_rows(experiment)
         return rows
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the sources from there; see `SupportsSources.sources`."""
+        backend: Any = self.backend
+        found: dict[str, str] = backend.sources(run_id)
+        return found
 
     def start(self) -> None:
         """Start there; see `SupportsStart.start`."""

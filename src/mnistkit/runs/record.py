@@ -113,6 +113,8 @@ class RunRecord:
         url: Where a person can look at it: a folder or a web page.
         versions: Of Python and the libraries that ran it.
         provenance: Where it was submitted from; None if that wasn't kept.
+        host: The machine that runs it, as its backend names it; empty if that isn't known.
+        waits_for: What a Queued run waits for, in a sentence, where the backend can tell.
     """
 
     id: str
@@ -129,6 +131,8 @@ class RunRecord:
     url: str = ""
     versions: Mapping[str, str] = field(factory=dict)
     provenance: Provenance | None = None
+    host: str = ""
+    waits_for: str = ""
 
     @property
     def experiment(self) -> str:
@@ -173,6 +177,7 @@ class RunRecord:
             state=str(self.state),
             facts={
                 "Error": self.error,
+                "Waits for": self.waits_for or None,
                 **self.job.describe().facts,
                 "Data": self.data,
                 "Experiment": self.experiment,
@@ -180,6 +185,7 @@ class RunRecord:
                 "Took": duration((ended - self.created_at).total_seconds()) if ended else None,
                 "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
                 "Note": self.note,
+                "Ran on": self.host or None,
                 "Kept in": self.url,
             },
             timeline=tuple(Span(_label(phase), phase.seconds, str(phase.state)) for phase in self.phases),

@@ -17,7 +17,7 @@ from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.index import RunIndex
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
-from mnistkit.runs.folder.snapshot import snapshot, write_sources
+from mnistkit.runs.folder.snapshot import read_sources, snapshot, write_sources
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.row import RunRow
@@ -56,6 +56,10 @@ class FolderBackend(ComputeBackend):
         """Return a row for each run, newest first; see `SupportsRunRows.run_rows`."""
         rows = RunIndex(self._root, self._store).rows()
         return tuple(row for row in rows if experiment in {None, row.experiment})
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the source files that a run keeps; see `SupportsSources.sources`."""
+        return read_sources(self._store.folder(run_id))
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
         """Return the log; see `ComputeBackend.logs`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import json
 import logging
 import os
@@ -30,10 +31,13 @@ from mnistkit.utils.redaction import redacted
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["Limits", "StatusPipe", "Train", "body"]
+__all__ = ["TRAIN", "Limits", "StatusPipe", "Train", "body", "import_train"]
 
 Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 """Carries out a training job: `mnistkit.training.train`, which stands above this room."""
+
+TRAIN = "mnistkit.training:train"
+"""Where that is, for the processes that call it."""
 
 
 @frozen(kw_only=True)
@@ -108,6 +112,13 @@ def body(
             _train(runs[number], data, pipe, path, train)
 
     return run
+
+
+def import_train(path: str) -> Train:
+    """Return the function that carries out training jobs, from its ``"module:function"``."""
+    module, _, function = path.partition(":")
+    train: Train = getattr(importlib.import_module(module), function)
+    return train
 
 
 def _log_to_stderr() -> None:

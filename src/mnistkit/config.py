@@ -47,7 +47,7 @@ class Config:
         data_options: Options of the data source, such as the workspace that it is in; not in files.
         experiment: The experiment that groups the runs.
         home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
-        model: The name to register models under.
+        model: The name to register models under; None to name them after the dataset, such as ``sklearn_mnist``.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
         file: Where this was read from; None for the built-in defaults.
@@ -57,7 +57,7 @@ class Config:
     data_options: Mapping[str, Any] = field(factory=dict)
     experiment: str = "sklearn-mnist"
     home: str | None = None
-    model: str = "sklearn_mnist"
+    model: str | None = None
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
     file: Path | None = None

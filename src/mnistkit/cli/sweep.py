@@ -14,7 +14,7 @@ from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, T
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
-    model_name,
+    checked_name,
     note_convergence,
     prepared,
     print_model,
@@ -84,7 +84,7 @@ def sweep(
     _check_file("--csv", csv)
     _check_file("--report", report)
     grid = [{"C": inverse_rate(rate)} for rate in _rates(regularization)]
-    name, tags = model_name(name), parse_tags(tag)
+    name, tags = checked_name(name), parse_tags(tag)
     classifier = logistic_regression(1.0, solver, max_iter, tol)
     trainer, counts = prepared(data, experiment)
     with watching("The same command with --resume runs what is missing.") as on_update:
@@ -106,6 +106,7 @@ def sweep(
         raise
     for run in runs:
         note_convergence(run, max_iter)
+    name = name or trainer.model_name
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
     model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:

@@ -41,12 +41,12 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.registry.version import ModelVersion
     from mnistkit.runs.reuse import ReuseDecision
     from mnistkit.runs.run import Run
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = [
     "TRAIN_EXAMPLES",
     "check_completed",
-    "model_name",
+    "checked_name",
     "note_convergence",
     "prepared",
     "print_model",
@@ -93,10 +93,11 @@ def train(
     Ctrl-C cancels the run.
     """
     c = inverse_rate(regularization)
-    name, tags = model_name(name), parse_tags(tag)
+    name, tags = checked_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
+    name = name or trainer.model_name
     if solver is Solver.ACCURATE:
         classifier = accurate_classifier(trainer.data.uri)
     else:
@@ -134,12 +135,11 @@ def _print_detached(run: Run, name: str, *, as_json: bool) -> None:
     )
 
 
-def model_name(name: str | None) -> str:
-    """Return the name to register under, checked before training."""
-    from mnistkit.config import find_config
+def checked_name(name: str | None) -> str | None:
+    """Return the name to register under, checked before training; None for the default."""
     from mnistkit.utils.names import check_name
 
-    return check_name(find_config().model if name is None else name, "model name")
+    return None if name is None else check_name(name, "model name")
 
 
 def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[str, object]]:
@@ -157,7 +157,7 @@ def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[st
 
 
 def _trainer(data: str | None, experiment: str | None) -> Trainer:
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     return Trainer.from_config(data=data, experiment=experiment)
 

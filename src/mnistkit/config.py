@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -34,6 +36,7 @@ PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
 """The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
 
+_log = logging.getLogger(__name__)
 _MAX_FILE_BYTES = 1 << 20
 _NOT_IN_FILES = frozenset({"file", "data_options"})
 
@@ -207,13 +210,34 @@ def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
 def cache_folder() -> Path:
     """Return the folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
 
-    It may be read-only: a complete cache works on read-only storage too.
+    A user without a home folder, such as a service's, has it in `home_folder`, and a warning in the log says so. It may
+    be read-only: a complete cache works on read-only storage too.
 
     Raises:
         StorageError: It can't be created.
     """
-    folder = os.environ.get("MNISTKIT_CACHE") or platformdirs.user_cache_dir("mnistkit", appauthor=False)
-    return ensure_folder(_expanded(folder, "MNISTKIT_CACHE").absolute(), "MNISTKIT_CACHE", writable=False)
+    folder = os.environ.get("MNISTKIT_CACHE")
+    path = _expanded(folder, "MNISTKIT_CACHE").absolute() if folder else _default_cache()
+    return ensure_folder(path, "MNISTKIT_CACHE", writable=False)
+
+
+def _default_cache() -> Path:
+    """Return the user's cache folder."""
+    try:
+        folder = Path(platformdirs.user_cache_dir("mnistkit", appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry among the system's users
+        folder = Path("~")
+    if folder.is_absolute():  # some releases of platformdirs return ~/.cache as it is
+        return folder
+    instead = home_folder() / "cache"
+    _warn_of_no_home(instead)
+    return instead
+
+
+@functools.cache
+def _warn_of_no_home(folder: Path) -> None:
+    """Say once where datasets are kept."""
+    _log.warning("The user has no home folder: datasets are kept in %s. Set MNISTKIT_CACHE to move them.", folder)
 
 
 def default_compute() -> str:
@@ -254,7 +278,7 @@ def mirror() -> str | None:
 def open_datasets_pins() -> Path | None:
     """Return the file that ``MNISTKIT_OPEN_DATASETS_PINS`` names, None if it is unset or empty."""
     value = os.environ.get(PINS_VARIABLE, "").strip()
-    return Path(value).expanduser().absolute() if value else None
+    return _expanded(value, PINS_VARIABLE).absolute() if value else None
 
 
 def verify_keys() -> tuple[Path, ...]:

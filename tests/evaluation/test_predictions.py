@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from mnistkit.data.dataset import Split
 from mnistkit.errors import DataFormatError, ModelError, NotFoundError
 from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictor, predict_images
@@ -134,3 +135,31 @@ def test_predictions_are_shown(wide: Predictor) -> None:
     assert found.describe().tables[0].rows[1][:2] == ("image 1", "right")
     assert "right" in found._repr_html_()
     assert repr(found) == "Predictions('wide', 2 images: 'left', 'right')"
+
+
+def test_images_of_another_size_are_scaled_on_demand(wide: Predictor, tmp_path: Path) -> None:
+    """With resize, arrays, rows, one image, a file of them and a split of another size are scaled to the model's."""
+    images = np.stack([np.kron(bar(place), np.ones((2, 2), np.uint8)) for place in (2, 0)])
+    with pytest.raises(DataFormatError, match="scaled with resize=True"):
+        list(read_images(images, WIDE))
+    np.save(tmp_path / "two.npy", images)
+    split = Split(images=images, labels=np.array([2, 0], np.uint8))
+    for form in (images, images[..., None], images / 255, tmp_path / "two.npy", split):
+        found = predict_images(wide, read_images(form, WIDE, resize=True))
+        assert found.names == ("right", "left")
+        assert found.images.shape == (2, 7, 28)
+    square = np.pad(images[0], ((21, 21), (0, 0)), constant_values=5)
+    assert predict_images(wide, read_images(square, WIDE, resize=True)).images.shape == (1, 7, 28)
+
+
+def test_many_images_are_one_value(wide: Predictor, tmp_path: Path) -> None:
+    """Batches are joined: every image, its probabilities, and the failures among them."""
+    images = np.stack([bar(i % 3) for i in range(600)])
+    np.save(tmp_path / "a.npy", images)
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    found = predict_images(wide, read_images(tmp_path, WIDE), proba=True)
+    assert found.labels.tolist() == [i % 3 for i in range(600)]
+    assert found.probabilities is not None
+    assert found.probabilities.shape == (600, 3)
+    assert len(found.sources) == len(found.images) == len(found.truth) == 600
+    assert [each.source for each in found.failures] == [str(tmp_path / "b.png")]

@@ -95,6 +95,13 @@ class Opaque:
     """Can't be written as JSON."""
 
 
+class Renamed(ClassifierMixin, BaseEstimator):
+    """Keeps its argument under another name, which scikit-learn's rules forbid."""
+
+    def __init__(self, value: int = 1) -> None:
+        self.other = value
+
+
 def local_class() -> type[Anything]:
     """A class that no other process can import."""
 
@@ -115,6 +122,8 @@ def local_class() -> type[Anything]:
         ("mnist", "give an instance"),
         (FrozenEstimator(LogisticRegression()), "FrozenEstimator"),
         (Anything(np.zeros(20_000)), "at most 10000"),
+        (Renamed(), "Renamed: get_params raises AttributeError.*attribute of the same name"),
+        (make_pipeline(Renamed()), r"Pipeline.steps\[0\]\[1\]: get_params raises"),
     ],
 )
 def test_what_cant_travel_is_named(estimator: Any, words: str) -> None:

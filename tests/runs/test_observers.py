@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mnistkit.interfaces import DataSource, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.interfaces import (
+    DataSource,
+    SupportsAnnotations,
+    SupportsDelete,
+    SupportsGroups,
+    SupportsStart,
+    SupportsTracking,
+)
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.processes.compute import ProcessCompute
@@ -91,7 +98,7 @@ def test_a_wrapper_supports_what_its_backend_supports(wrap: type[DelegatingCompu
     """The protocols hold for a wrapper exactly if they hold for the backend in it, also for a wrapper of a wrapper."""
     for backend in (Paper(), InProcessCompute(tmp_path), ProcessCompute(tmp_path)):
         for wrapper in (wrap(backend), wrap(wrap(backend)), copy.copy(wrap(backend))):
-            for protocol in (SupportsGroups, SupportsDelete, SupportsStart):
+            for protocol in (SupportsGroups, SupportsAnnotations, SupportsDelete, SupportsStart, SupportsTracking):
                 assert isinstance(wrapper, protocol) == isinstance(backend, protocol), (backend, protocol)
 
 

@@ -30,6 +30,7 @@ _EXTRAS = {  # what each imports; azure-v1 has a check of its own
     "plot": ("matplotlib",),
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
+    "parquet": ("pyarrow",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "serve": ("flask", "waitress"),
     "dask": ("distributed",),

@@ -15,51 +15,21 @@ from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
-from mnistkit.cli.run_values import digests, run_json, run_row
+from mnistkit.cli.run_values import digests, run_json
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "find_run", "note_experiments"]
-
-_MAX_ROWS = 20
+__all__ = ["RunArgument", "app", "find_run"]
 
 app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
 ]
-
-
-@app.command("list", cls=Command, epilog=examples("mnistkit runs list", "mnistkit runs list --experiment demo --json"))
-def list_runs(
-    *,
-    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_MAX_ROWS}.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List runs, newest first. JSON has all of them."""
-    compute = _trainer().compute
-    records = compute.runs(experiment)
-    if experiment is not None and not records:
-        note_experiments(compute, experiment)
-    if as_json:
-        output.print_json([run_json(record) for record in records])
-        return
-    shown = records if show_all else records[:_MAX_ROWS]
-    if not records:
-        if experiment is None:
-            output.note("There are no runs yet: 'mnistkit train' makes one.")
-        return
-    columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
-    width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
-    output.print_table(columns[:width], [run_row(record)[:width] for record in shown])
-    if len(shown) < len(records):
-        output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
 
 
 @app.command(
@@ -217,12 +187,6 @@ def delete(
     confirm(f"Delete {what}?", yes=yes)
     trainer.compute.delete_run(run_id)
     output.note(f"Deleted run {run_id}.")
-
-
-def note_experiments(compute: ComputeBackend, experiment: str) -> None:
-    """Print a note with the experiments that exist, for one that has no run."""
-    known = sorted({record.experiment for record in compute.runs()})
-    output.note(f"No run has the experiment {experiment!r:.80}; there are {', '.join(known) or 'none yet'}.")
 
 
 def find_run(trainer: Trainer, text: str) -> Run:

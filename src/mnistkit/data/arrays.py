@@ -57,6 +57,11 @@ class ArraySource(DataSource):
         """Return ``"array:"`` and the `digest`."""
         return f"array:{self.digest}"
 
+    @property
+    def dataset_name(self) -> str:
+        """Return the dataset's name; ``"arrays"`` for one of an earlier program."""
+        return "arrays" if self.dataset is None else self.dataset.name
+
     def fetch(self, into: Path) -> Path:
         """Write the four IDX files and ``dataset.json`` into ``into``, as far as they aren't there and verified.
 

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, UsageError
 
-__all__ = ["DARK_LEVEL", "as_images", "as_labels", "check_brightness"]
+__all__ = [
+    "DARK_LEVEL",
+    "as_images",
+    "as_labels",
+    "check_brightness",
+    "check_numbers",
+    "image_shape",
+    "is_unit_range",
+    "to_bytes",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +50,7 @@ def as_images(values: Any, shape: tuple[int, int] | None = None, *, name: str = 
         DataFormatError: It holds something else; the message has what was found, and what is expected.
     """
     array = _numbers(values, name)
-    return _as_bytes(_shaped(array, shape, name), name)
+    return _as_bytes(array.reshape(-1, *image_shape(array.shape, shape, name)), name)
 
 
 def as_labels(
@@ -78,55 +87,89 @@ def check_brightness(images: NDArray[np.uint8], name: str) -> None:
         )  # fmt: skip
 
 
+def check_numbers(dtype: np.dtype[Any], name: str) -> None:
+    """Raise DataFormatError unless values of this type can be pixels."""
+    if dtype.kind not in "buif":
+        raise DataFormatError(f"{name} holds {dtype} values: {_EXPECTED}")
+
+
+def image_shape(found: tuple[int, ...], shape: tuple[int, int] | None, name: str) -> tuple[int, int]:
+    """Return the ``(h, w)`` of images in an array of a shape.
+
+    Args:
+        found: ``(n, h, w)``, ``(n, h, w, 1)``, ``(n, 1, h, w)`` or ``(n, h*w)``; with ``shape`` also that itself.
+        shape: What is expected; None for what is found, or for squares if rows are flat.
+        name: Of the array, for messages.
+
+    Raises:
+        DataFormatError: It is another shape.
+    """
+    size = found[1:]
+    if shape is not None and found == shape:
+        size = shape
+    elif len(found) == 4 and 1 in {found[1], found[3]}:  # noqa: PLR2004 - a channel of one, last or first
+        size = found[1:3] if found[3] == 1 else found[2:]
+    elif len(found) == 2:  # noqa: PLR2004 - flat rows
+        h, w = shape or (math.isqrt(found[1]),) * 2
+        size = (h, w) if h * w == found[1] else size
+    if len(size) != 2 or 0 in found or (shape is not None and size != shape):  # noqa: PLR2004 - height and width
+        expected = "(n, h, w), or rows of a square; give others with shape=(h, w)"
+        if shape is not None:
+            expected = f"({shape[0]}, {shape[1]}), (n, {shape[0]}, {shape[1]}) or (n, {shape[0] * shape[1]})"
+        raise DataFormatError(f"{name} has shape {found}: expected {expected}.")
+    return size[0], size[1]
+
+
+def is_unit_range(dtype: np.dtype[Any], lowest: float, highest: float, name: str) -> bool:
+    """Return True if pixels are in 0..1, so that they are to be multiplied by 255.
+
+    Args:
+        dtype: Of the pixels; whole numbers are in 0..255 always.
+        lowest: The smallest value.
+        highest: The largest value.
+        name: Of the array, for messages.
+
+    Raises:
+        DataFormatError: They are in neither range.
+    """
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        raise DataFormatError(f"{name} holds NaN or infinite values: leave these images out, or fill them with 0.")
+    if lowest < 0 or highest > _MAX_LABEL:
+        raise DataFormatError(
+            f"{name} holds {dtype} in {lowest:g}..{highest:g}: expected uint8 in 0..255 or floating in 0..1. "
+            "Scale it to one of the two."
+        )
+    is_unit = dtype.kind == "f" and highest <= 1
+    if is_unit:
+        _log.info("%s is in 0..1: multiplied by 255", name)
+    return is_unit
+
+
+def to_bytes(array: NDArray[Any], *, is_unit: bool) -> NDArray[np.uint8]:
+    """Return pixels as uint8: those in 0..1 multiplied by 255, floats rounded."""
+    if is_unit:
+        array = array * array.dtype.type(_MAX_LABEL)
+    return np.asarray(np.round(array) if array.dtype.kind == "f" else array, dtype=np.uint8)
+
+
 def _numbers(values: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
     except (TypeError, ValueError) as error:
         raise DataFormatError(f"{name} is no array of numbers: {error}. {_EXPECTED}") from error
-    if array.dtype.kind not in "buif":
-        raise DataFormatError(f"{name} holds {array.dtype} values: {_EXPECTED}")
+    check_numbers(array.dtype, name)
     return array
 
 
 _EXPECTED = "use images of shape (n, h, w), or rows of pixels (n, h*w), as uint8 in 0..255 or floating in 0..1."
 
 
-def _shaped(array: NDArray[Any], shape: tuple[int, int] | None, name: str) -> NDArray[Any]:
-    found = array.shape
-    if shape is not None and found == shape:
-        array = array[None]
-    if array.ndim == 4 and 1 in {found[1], found[3]}:  # noqa: PLR2004 - a channel of one, last or first
-        array = array[..., 0] if found[3] == 1 else array[:, 0]
-    elif array.ndim == 2:  # noqa: PLR2004 - flat rows
-        h, w = shape or (math.isqrt(found[1]),) * 2
-        array = array.reshape(-1, h, w) if h * w == found[1] else array
-    expected = "(n, h, w), or rows of a square; give others with shape=(h, w)"
-    if shape is not None:
-        expected = f"({shape[0]}, {shape[1]}), (n, {shape[0]}, {shape[1]}) or (n, {shape[0] * shape[1]})"
-    if array.ndim != 3 or 0 in array.shape or (shape is not None and array.shape[1:] != shape):  # noqa: PLR2004
-        raise DataFormatError(f"{name} has shape {found}: expected {expected}.")
-    return array
-
-
 def _as_bytes(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
-        images: NDArray[np.uint8] = array
-        return images
-    if array.dtype.kind == "b":
-        array = np.where(array, np.uint8(255), np.uint8(0))
         return np.asarray(array, dtype=np.uint8)
-    lowest, highest = array.min(), array.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise DataFormatError(f"{name} holds NaN or infinite values: leave these images out, or fill them with 0.")
-    if lowest < 0 or highest > _MAX_LABEL:
-        raise DataFormatError(
-            f"{name} holds {array.dtype} in {lowest:g}..{highest:g}: expected uint8 in 0..255 or floating in 0..1. "
-            "Scale it to one of the two."
-        )
-    if array.dtype.kind == "f" and highest <= 1:
-        _log.info("%s is in 0..1: multiplied by 255", name)
-        return np.asarray((array * array.dtype.type(255)).round(), dtype=np.uint8)
-    return np.asarray(array.round() if array.dtype.kind == "f" else array, dtype=np.uint8)
+    if array.dtype.kind == "b":
+        return np.asarray(array * np.uint8(_MAX_LABEL), dtype=np.uint8)
+    return to_bytes(array, is_unit=is_unit_range(array.dtype, array.min(), array.max(), name))
 
 
 def _column(values: Any, name: str) -> NDArray[Any]:

@@ -29,7 +29,16 @@ from numpy.typing import NDArray
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import write_atomically
 
-__all__ = ["DEFAULT_MAX_BYTES", "encode_idx", "parse_idx", "read_idx", "read_idx_bytes", "read_idx_header", "write_idx"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "encode_idx",
+    "idx_header",
+    "parse_idx",
+    "read_idx",
+    "read_idx_bytes",
+    "read_idx_header",
+    "write_idx",
+]
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 
@@ -173,9 +182,13 @@ def encode_idx(array: NDArray[Any]) -> bytes:
         raise UsageError(
             f"IDX can't hold shape {array.shape}: use 1 to {_MAX_DIMENSIONS} dimensions up to {_LARGEST_DIMENSION}."
         )
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     flat = np.ascontiguousarray(array, dtype=_TYPES[code]).reshape(-1)
-    return b"".join((header, flat.view(np.uint8).data))
+    return b"".join((_header(code, array.shape), flat.view(np.uint8).data))
+
+
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of an IDX file of uint8 in this shape, which its data follows line by line."""
+    return _header(_CODES[np.dtype(np.uint8)], shape)
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
@@ -200,6 +213,10 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         raise StorageError(
             f"Can't write {path}: {error.strerror or error}. Name a file in a writable folder."
         ) from error
+
+
+def _header(code: int, shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
 def _refusal(source: str, field: str, expected: object, got: object) -> DataFormatError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:  # numpy comes with it
     from mnistkit.data.manifest import DatasetManifest
 
-__all__ = ["DataSource", "SupportsDigests", "SupportsPins", "SupportsSize"]
+__all__ = ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins", "SupportsSize"]
 
 
 class DataSource(ABC):
@@ -94,3 +94,12 @@ class SupportsDigests(Protocol):
             DataFormatError: A file there is missing or ambiguous.
             StorageError: A file there can't be read.
         """
+
+
+@runtime_checkable
+class SupportsName(Protocol):
+    """A `DataSource` that names its dataset without fetching it, where the name differs from the uri."""
+
+    @property
+    def dataset_name(self) -> str:
+        """Return the name that the fetched dataset has. Reads a manifest at most."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mnistkit.data.conversion import as_images
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.preparation import prepared
 from mnistkit.data.image_folder.reading import grey_pixels, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
@@ -45,7 +46,7 @@ class InputImage:
     error: MnistkitError | None = None
 
 
-def read_images(images: Any, spec: InputSpec) -> Iterator[InputImage]:
+def read_images(images: Any, spec: InputSpec, *, resize: bool = False) -> Iterator[InputImage]:
     """Yield images, each prepared as a model's training data was.
 
     Image files and Pillow images are prepared; arrays and splits are taken as they are. A file that can't be read is
@@ -56,33 +57,60 @@ def read_images(images: Any, spec: InputSpec) -> Iterator[InputImage]:
             (its test images), a Pillow image, the path of an image file, of a ``.npy`` file or of a folder, a pattern
             such as ``"scans/*.png"``, or a list of Pillow images and paths.
         spec: The model's input.
+        resize: Scale arrays and splits of another size than the model's images, in their proportions. Needs Pillow.
 
     Raises:
-        DataFormatError: An array isn't one of images, or has another size than the model's images.
+        DataFormatError: An array isn't one of images, or has another size than the model's images, and ``resize`` isn't
+            given.
         UsageError: It is none of these, or there is no image at all.
     """
     if isinstance(images, (Split, Dataset)):
-        return _from_split(images, spec)
+        return _from_split(images, spec, resize=resize)
     items = list(images) if isinstance(images, (list, tuple)) else [images]
     if not items:
         raise UsageError("There is no image to predict: give an array, a path or a folder.")
     if all(isinstance(item, (str, os.PathLike)) for item in items):
-        return _from_files([file for item in items for file in _files(item)], spec)
+        return _from_files([file for item in items for file in _files(item)], spec, resize=resize)
     if all(_is_pillow(item) for item in items):
         return _from_pillow(items, spec)
-    return _from_array(images, spec)
+    return _from_array(images, spec, resize=resize)
 
 
-def _from_split(data: Split | Dataset, spec: InputSpec) -> Iterator[InputImage]:
+def _from_split(data: Split | Dataset, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     split, name = (data.test, f"{data.name} test") if isinstance(data, Dataset) else (data, "image ")
-    images = as_images(split.images, (spec.height, spec.width), name=name.strip())
+    images = _of_size(split.images, spec, name.strip(), resize=resize)
     for i, (image, label) in enumerate(zip(images, split.labels, strict=True)):
         yield InputImage(f"{name}[{i}]" if isinstance(data, Dataset) else f"{name}{i}", image, int(label))
 
 
-def _from_array(values: Any, spec: InputSpec) -> Iterator[InputImage]:
-    for i, image in enumerate(as_images(values, (spec.height, spec.width), name="images")):
+def _from_array(values: Any, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
+    for i, image in enumerate(_of_size(values, spec, "images", resize=resize)):
         yield InputImage(f"image {i}", image)
+
+
+def _of_size(values: Any, spec: InputSpec, name: str, *, resize: bool) -> Iterable[NDArray[np.uint8]]:
+    """Return images of the model's size; those of another size are refused, or scaled."""
+    shape = (spec.height, spec.width)
+    try:
+        return as_images(values, shape, name=name)
+    except DataFormatError as error:
+        others = _of_another_size(values, name)
+        if others is None:
+            raise
+        if not resize:
+            raise DataFormatError(f"{error} Images of another size are scaled with resize=True (--resize).") from None
+        return (resized(image, shape) for image in others)
+
+
+def _of_another_size(values: Any, name: str) -> NDArray[np.uint8] | None:
+    """Return images of any one size; None if the values are no images. An array with two equal sides is one image."""
+    found = np.shape(values)
+    try:
+        if len(found) == 2 and found[0] == found[1]:  # noqa: PLR2004 - height and width
+            return as_images(values, found, name=name)
+        return as_images(values, name=name)
+    except DataFormatError:
+        return None
 
 
 def _from_pillow(items: list[Any], spec: InputSpec) -> Iterator[InputImage]:
@@ -125,13 +153,13 @@ def _is_image(file: Path) -> bool:
 _USE = f"use image files ({', '.join(IMAGE_SUFFIXES)}) or {_ARRAY_SUFFIX} files"
 
 
-def _from_files(files: list[Path], spec: InputSpec) -> Iterator[InputImage]:
+def _from_files(files: list[Path], spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     sizes = [_size(file) for file in files]
     task, done = f"{len(files)} files", 0
     try:
         for file, size in zip(files, sizes, strict=True):
             try:
-                yield from _from_file(file, spec)
+                yield from _from_file(file, spec, resize=resize)
             except MnistkitError as error:
                 yield InputImage(str(file), error=error)
             done += size
@@ -149,7 +177,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _from_file(file: Path, spec: InputSpec) -> Iterator[InputImage]:
+def _from_file(file: Path, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises on a name that is too long
         raise NotFoundError(f"There is no file {file!s:.500}: {_USE}, or a folder of them.")
     suffix = file.suffix.lower()
@@ -157,9 +185,11 @@ def _from_file(file: Path, spec: InputSpec) -> Iterator[InputImage]:
         if suffix in IMAGE_SUFFIXES:
             yield InputImage(str(file), _prepared(read_grey(file), spec, file))
         elif suffix == _ARRAY_SUFFIX:
-            images = as_images(_array(file), (spec.height, spec.width), name=str(file))
+            array = _array(file)
+            images = _of_size(array, spec, str(file), resize=resize)
+            is_one = len(array) == 1 or array.shape == (spec.height, spec.width)
             for i, image in enumerate(images):
-                yield InputImage(str(file) if len(images) == 1 else f"{file}[{i}]", image)
+                yield InputImage(str(file) if is_one else f"{file}[{i}]", image)
         else:
             raise UsageError(f"{file} is no image: {_USE}.")
     except PermissionError as error:

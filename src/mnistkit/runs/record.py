@@ -105,7 +105,8 @@ class RunRecord:
         transitions: The states it went through, with times, oldest first; at least one.
         points: All metrics logged so far, in order.
         files: What it has written, as paths for `Run.download`: ``outputs/...`` and ``logs/...``.
-        tags: The job's tags, and those set while it ran.
+        tags: The job's tags, those set while it ran, and those set afterwards.
+        note: Text that was added afterwards; empty without one.
         error: One line, if it failed.
         traceback: Where it failed, if that is known; else the last lines of its log.
         attempts: The tries at it that have ended, in order; more than one only if the job has ``retries``.
@@ -123,6 +124,7 @@ class RunRecord:
     points: tuple[MetricPoint, ...] = ()
     files: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(factory=dict)
+    note: str = ""
     error: str | None = None
     traceback: str | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -182,6 +184,7 @@ class RunRecord:
                 "Created": local_time(self.created_at),
                 "Took": duration((ended - self.created_at).total_seconds()) if ended else None,
                 "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
+                "Note": self.note,
                 "Ran on": self.host or None,
                 "Kept in": self.url,
             },

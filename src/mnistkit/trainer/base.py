@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from mnistkit import plugins
+from mnistkit.config import home_folder
 from mnistkit.data.arrays import Data, source_of
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
@@ -24,11 +26,12 @@ class TrainerBase:
         compute: Where the code runs.
         models: Where models are registered.
         experiment: The experiment that groups the runs.
+        home: The folder of this machine for runs, models and deployments.
     """
 
     def __init__(
         self, *, data: Data, compute: ComputeBackend, models: ModelRegistry, experiment: str = "sklearn-mnist",
-        observers: Sequence[RunObserver] = (),
+        observers: Sequence[RunObserver] = (), home: str | os.PathLike[str] | None = None,
     ) -> None:  # fmt: skip
         """Tie data, compute and models together.
 
@@ -38,15 +41,25 @@ class TrainerBase:
             models: Where models are registered.
             experiment: The experiment that groups the runs.
             observers: Called for what the runs of this trainer do; see `mnistkit.runs.RunObserver`.
+            home: The folder of this machine for local deployments; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
         """
         self.data = plugins.data_source(data) if isinstance(data, str) else source_of(data)
         self.compute = ObservedCompute(compute, observers) if observers else compute
         self.models = models
         self.experiment = check_name(experiment, "experiment name")
+        self.home = home_folder(home)
 
     def __repr__(self) -> str:
         compute, models = type(self.compute).__name__, type(self.models).__name__
         return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
+
+    def _dataset_of(self, data: Data | None) -> Dataset:
+        """Return a dataset in any of the forms that a trainer takes; None for this trainer's own."""
+        if isinstance(data, Dataset):
+            return data
+        if data is None:
+            return self.dataset()
+        return fetch_dataset(plugins.data_source(data) if isinstance(data, str) else source_of(data))
 
     def dataset(self) -> Dataset:
         """Return the data itself, fetched if need be and verified."""

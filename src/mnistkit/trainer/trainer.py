@@ -35,6 +35,7 @@ class Trainer(RunMethods, ModelMethods):
         compute: Where the code runs.
         models: Where models are registered.
         experiment: The experiment that groups the runs.
+        home: The folder of this machine for runs, models and deployments.
     """
 
     @classmethod
@@ -100,6 +101,7 @@ class Trainer(RunMethods, ModelMethods):
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
             observers=observers,
+            home=home,
         )
 
     def job(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,15 @@ class SdkHistory(History):
     def cancel(self, run_id: str) -> None:
         """Request the run's cancellation; doesn't wait for its end."""
         call(f"canceling {run_id}", self._connection.client.jobs.begin_cancel, run_id, seconds=self._seconds)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; others stay."""
+        self.service.set_tags(run_id, tags)
+
+    def remove_tags(self, run_id: str, names: Sequence[str]) -> None:
+        """Remove tags that the run has."""
+        for name in names:
+            self.service.remove_tag(run_id, name)
 
 
 def _place(run_id: str, file: str = "") -> Place:

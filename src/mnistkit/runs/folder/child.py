@@ -24,6 +24,7 @@ from mnistkit.runs.context import FolderContext, RunContext, Stopped, using_cont
 from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.scripts import execute_script
+from mnistkit.runs.folder.snapshot import CODE
 from mnistkit.runs.record import RunState
 from mnistkit.utils.redaction import redacted
 
@@ -136,6 +137,8 @@ def _train(run: RunLifecycle, data: DataFolder, pipe: StatusPipe, path: WarmStar
     if context.should_stop:
         pipe.send(stopped=True)
         return
+    if (code := run.folder / CODE).is_dir():  # the user's modules: for a machine that lacks them
+        sys.path.append(str(code))
     try:
         dataset = read_dataset(data)
         pipe.send(state=RunState.RUNNING.value)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mnistkit.errors import RunFailedError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
 
-__all__ = ["CODE", "copy_source", "snapshot"]
+__all__ = ["CODE", "copy_source", "snapshot", "write_sources"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
 
 
 _IGNORED = shutil.ignore_patterns(*IGNORED)
+
+
+def write_sources(sources: Mapping[str, bytes], run_folder: Path) -> None:
+    """Write source files into the run, by their names relative to its copy of the source."""
+    for name, source in sources.items():
+        path = run_folder / CODE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
 
 
 def snapshot(job: ScriptJob, run_folder: Path) -> None:

@@ -6,6 +6,7 @@
               record.json         states, error, owner; replaced atomically, by the owner alone
               metrics.jsonl       appended to
               tags.jsonl          appended to
+              annotations.jsonl   tags and notes that were added afterwards; appended to, by any process
               cancel              there once somebody asked the run to stop
               logs/std_log.txt    what it wrote
               outputs/            what it leaves behind
@@ -35,6 +36,7 @@ from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, Ru
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
+from mnistkit.runs.annotations import read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
@@ -263,6 +265,8 @@ class RunStore:
         folder = self.folder(run_id)
         status = _observed(folder)
         job = self.job(run_id)
+        added, note = read_annotations(folder)
+        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
@@ -270,7 +274,8 @@ class RunStore:
             transitions=status.transitions,
             points=read_points(folder),
             files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
-            tags={**job.tags, **read_tags(folder)},
+            tags={key: value for key, value in tags.items() if value is not None},
+            note=note,
             error=status.error,
             traceback=status.traceback,
             attempts=status.attempts,
@@ -280,20 +285,27 @@ class RunStore:
             host=status.host or ("" if status.owner.host == ELSEWHERE else status.owner.host),
         )
 
+    def ids(self) -> list[str]:
+        """Return the names of the folders that should be runs, in no order."""
+        try:
+            return [name for name in os.listdir(self._root) if not name.startswith(".")]  # noqa: PTH208 - names alone
+        except FileNotFoundError:
+            return []
+
+    def read_or_warn(self, run_id: str) -> RunRecord | None:
+        """Return the present record of a run; None, with a warning, if it can't be understood."""
+        try:
+            return self.read(run_id)
+        except RunNotFoundError:
+            _log.warning("Left out %s: it is no run, as it holds no %s.", self._root / run_id, _RECORD)
+        except (DataFormatError, OSError) as error:
+            hint = f"If it can't be restored: mnistkit runs delete {run_id}"
+            _log.warning("Left out run %s, which can't be read: %s %s", run_id, error, hint)
+        return None
+
     def read_all(self) -> tuple[RunRecord, ...]:
         """Return all records, newest first; one that can't be understood is left out, with a warning."""
-        records = []
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._root):
-                if entry.name.startswith("."):
-                    continue
-                try:
-                    records.append(self.read(entry.name))
-                except RunNotFoundError:
-                    _log.warning("Left out %s: it is no run, as it holds no %s.", entry.path, _RECORD)
-                except (DataFormatError, OSError) as error:
-                    hint = f"If it can't be restored: mnistkit runs delete {entry.name}"
-                    _log.warning("Left out run %s, which can't be read: %s %s", entry.name, error, hint)
+        records = [record for run_id in self.ids() if (record := self.read_or_warn(run_id)) is not None]
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:

@@ -20,7 +20,7 @@ __all__ = ["NOTE_TAG", "RunRow"]
 NOTE_TAG = "note"
 """The key under which a row's tags hold the note of a run."""
 
-_TEXTS = ("id", "experiment", "state", "data", "model", "error")
+_TEXTS = ("id", "experiment", "state", "data", "model", "error", "host")
 _TIMES = ("started_at", "finished_at")
 _MAX_TIME_SECONDS = 250_000_000_000  # in the year 9892
 _STATES = frozenset(state.value for state in RunState)
@@ -46,6 +46,7 @@ class RunRow:
         seed: Of a training job; None for scripts.
         limit: The number of training images that it was limited to; None for all.
         error: One line, if it failed.
+        host: The machine that runs it, as its backend names it; empty if that isn't known.
     """
 
     id: str
@@ -63,6 +64,7 @@ class RunRow:
     seed: int | None = None
     limit: int | None = None
     error: str = ""
+    host: str = ""
 
     @classmethod
     def of(cls, record: RunRecord) -> RunRow:
@@ -85,6 +87,7 @@ class RunRow:
             seed=job.seed if isinstance(job, TrainingJob) else None,
             limit=job.limit if isinstance(job, TrainingJob) else None,
             error=record.error or "",
+            host=record.host,
         )
 
     @property

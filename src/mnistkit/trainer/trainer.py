@@ -103,6 +103,7 @@ class Trainer(RunMethods, ModelMethods):
             experiment=config.experiment if experiment is None else experiment,
             observers=observers,
             home=home,
+            model=config.model,
         )
 
     def job(

@@ -27,7 +27,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"plugins"},
     {"evaluation"},
     {"training"},
-    {"local", "azureml", "emulator"},
+    {"local", "azureml", "mlflow", "emulator"},
     {"sweeps", "testing"},
     {"plots"},
     {"reports"},
@@ -36,11 +36,12 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "emulator"}
+PROVIDERS = {"local", "azureml", "mlflow", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "mlflow": "mlflow._sdk",
     "optuna": "sweeps.optimization",
     "jinja2": "reports.page",
     "flask": "serving.app",

@@ -68,6 +68,7 @@ COMPUTE_BACKENDS: Mapping[str, str] = {
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
     "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
+    "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
 

@@ -1,0 +1,3 @@
+from mnistkit.mlflow.registry import MlflowRegistry as MlflowRegistry
+
+__all__ = ["MlflowRegistry"]

@@ -28,10 +28,10 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"evaluation"},
     {"training"},
     {"local", "azureml", "mlflow", "emulator"},
+    {"serving"},
     {"sweeps", "testing"},
     {"plots"},
     {"reports"},
-    {"serving"},
     {"trainer"},
     {"cli"},
     {"__main__"},
@@ -123,8 +123,9 @@ def test_imports_point_down(module: str) -> None:
 
 def test_the_trainer_and_the_plugins_import_no_provider() -> None:
     """The facade takes objects, and the plugin table holds strings: neither imports a provider."""
-    for module in ("trainer", "plugins"):
-        assert not {room(target) for target in graph()[module]} & PROVIDERS
+    for module, targets in graph().items():
+        if room(module) in {"trainer", "plugins"}:
+            assert not {room(target) for target in targets} & PROVIDERS, module
 
 
 def test_the_emulator_stands_alone() -> None:
@@ -168,9 +169,9 @@ def test_no_import_cycles() -> None:
 
 
 def test_the_root_is_small() -> None:
-    """The package's root has at most 25 rooms and modules; serving is the latest."""
+    """The package's root has at most 28 rooms and modules: 24, and those for serving, local pages, Dask and MLflow."""
     entries = sorted(path.name for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists())
-    assert len(entries) <= 25, entries
+    assert len(entries) <= 28, entries
 
 
 def test_relative_imports_and_prints_are_absent() -> None:

@@ -28,7 +28,7 @@ def test_importing_the_package_loads_nothing() -> None:
     "module",
     [
         "mnistkit.plugins",
-        "mnistkit.trainer",
+        "mnistkit.trainer.trainer",
         "mnistkit.data.web",
         "mnistkit.local.threads",
         "mnistkit.local.registry.registry",

@@ -40,7 +40,7 @@ _public_name, _, __all__ = lazy_loader.attach(
         "runs.run": ["Run", "best_run"],
         "sweeps.search": ["Halving"],
         "sweeps.sweep": ["Sweep"],
-        "trainer": ["Trainer"],
+        "trainer.trainer": ["Trainer"],
     },
 )
 __all__ += ["__version__"]

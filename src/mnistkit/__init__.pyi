@@ -36,7 +36,7 @@ from mnistkit.runs.run import Run as Run
 from mnistkit.runs.run import best_run as best_run
 from mnistkit.sweeps.search import Halving as Halving
 from mnistkit.sweeps.sweep import Sweep as Sweep
-from mnistkit.trainer import Trainer as Trainer
+from mnistkit.trainer.trainer import Trainer as Trainer
 
 __version__: str
 

@@ -1,9 +1,10 @@
-"""The three interfaces behind which backends are pluggable, and what a backend may offer besides.
+"""The interfaces behind which backends are pluggable, and what a backend may offer besides.
 
 Each docstring is the contract; the suites of `mnistkit.testing` prove it.
 """
 
 from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
@@ -12,6 +13,7 @@ from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups
 __all__ = [
     "ComputeBackend",
     "DataSource",
+    "DeploymentTarget",
     "ModelRegistry",
     "SupportsDelete",
     "SupportsDigests",

@@ -5,8 +5,8 @@ through the entry-point groups below; they can't replace the built-in names.
 
 - ``mnistkit.data_sources``: called with the whole uri, ``"idx:/data"``; the name is the part before ``:`` or ``?``.
   What a source needs beside its uri, such as the workspace it is in, are keyword arguments.
-- ``mnistkit.compute_backends`` and ``mnistkit.model_registries``: called with the home folder, and the options of
-  the configuration file as keyword arguments.
+- ``mnistkit.compute_backends``, ``mnistkit.model_registries`` and ``mnistkit.deployment_targets``: called with the
+  home folder, and options, of the configuration file if it has any, as keyword arguments.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
 
@@ -32,9 +33,11 @@ if TYPE_CHECKING:  # loads numpy
 __all__ = [
     "COMPUTE_BACKENDS",
     "DATA_SOURCES",
+    "DEPLOYMENT_TARGETS",
     "MODEL_REGISTRIES",
     "compute_backend",
     "data_source",
+    "deployment_target",
     "load_dataset",
     "model_registry",
     "names",
@@ -71,11 +74,17 @@ MODEL_REGISTRIES: Mapping[str, str] = {
     "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
+DEPLOYMENT_TARGETS: Mapping[str, str] = {
+    "local": "mnistkit.local.deployments:LocalDeployments",
+    "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
+}
+"""Deployment targets by name, as ``module:callable``."""
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
     "compute backend": ("mnistkit.compute_backends", COMPUTE_BACKENDS),
     "model registry": ("mnistkit.model_registries", MODEL_REGISTRIES),
+    "deployment target": ("mnistkit.deployment_targets", DEPLOYMENT_TARGETS),
 }
 
 
@@ -125,8 +134,18 @@ def model_registry(name: str, home: Path, options: Mapping[str, Any] | None = No
     return cast("ModelRegistry", _make("model registry", name, home, options or {}))
 
 
+def deployment_target(name: str, home: Path, options: Mapping[str, Any] | None = None) -> DeploymentTarget:
+    """Return the deployment target of that name, with what it keeps on this machine in ``home``.
+
+    Raises:
+        UnknownNameError: There is no such target, or it has no such option; lists those that exist.
+        MissingExtraError: It needs a package that isn't installed.
+    """
+    return cast("DeploymentTarget", _make("deployment target", name, home, options or {}))
+
+
 def names(kind: str) -> tuple[str, ...]:
-    """Return all names of a kind: ``"dataset"``, ``"compute backend"`` or ``"model registry"``. Built-in ones first."""
+    """Return all names of a kind, such as ``"dataset"`` or ``"compute backend"``. Built-in ones first."""
     group, builtin = _GROUPS[kind]
     return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
 

@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.trainer"])
+@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.trainer.trainer"])
 def test_interrupting_it_while_it_starts(moment: str) -> None:
     """Ctrl-C while anything is imported ends the program with one line and exit code 130, also before a command."""
     code = f"""if True:
@@ -173,7 +173,7 @@ def test_a_closed_pipe_is_no_error(start: Start, trained: object) -> None:
 def test_an_unexpected_error_is_one_line(mnistkit: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug is called a bug, in one line that says how to see the traceback, and exits with 1."""
     monkeypatch.setattr("mnistkit.config.find_config", _broken)
-    monkeypatch.setattr("mnistkit.trainer.find_config", _broken)
+    monkeypatch.setattr("mnistkit.trainer.trainer.find_config", _broken)
     err = mnistkit("runs", "list", code=1).err
     assert (
         err

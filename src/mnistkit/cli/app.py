@@ -9,6 +9,7 @@ import typer
 from mnistkit.cli import (
     compare,
     data,
+    deployments,
     doctor,
     emulator,
     folders,
@@ -57,6 +58,8 @@ app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
 app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
+app.command(cls=Command, epilog=deployments.DEPLOY_EXAMPLES)(deployments.deploy)
+app.add_typer(deployments.app, name="deployments")
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.evaluation.comparison import Comparison
     from mnistkit.evaluation.robustness import Robustness
     from mnistkit.registry.version import ModelVersion
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["EXAMPLES", "compare"]
 
@@ -49,7 +49,7 @@ def compare(
     from mnistkit.evaluation.robustness import measure_robustness
     from mnistkit.registry.loading import load_model
     from mnistkit.registry.promotion import resolve_model
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     trainer = Trainer.from_config(data=data)
     versions = [resolve_model(trainer.models, ref) for ref in (first, second)]

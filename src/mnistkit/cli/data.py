@@ -16,7 +16,7 @@ from mnistkit.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["app", "cached_datasets"]
 
@@ -155,7 +155,7 @@ def cached_datasets() -> dict[str, tuple[str, int]]:
 
 def _load(uri: str | None) -> tuple[Trainer, Dataset]:
     from mnistkit.cli.watch import fetched
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     trainer = Trainer.from_config(data=uri)
     return trainer, fetched(trainer)

@@ -19,7 +19,7 @@ from mnistkit.cli.command import FAILED, JsonOption, examples
 from mnistkit.errors import ConfigError, MnistkitError, StorageError
 
 if TYPE_CHECKING:  # loads numpy
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["EXAMPLES", "doctor"]
 
@@ -181,7 +181,7 @@ _CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _runs, _mode
 
 
 def _trainer() -> Trainer:
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     try:
         return Trainer.from_config()

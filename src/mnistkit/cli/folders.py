@@ -117,7 +117,7 @@ def export(
     """
     from mnistkit.cli.watch import fetched, showing_progress
     from mnistkit.data.image_folder import export_pictures
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     dataset = fetched(Trainer.from_config(data=source))
     with showing_progress("Writing"):

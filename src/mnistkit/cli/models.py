@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
     from mnistkit.registry.registry import ModelRegistry
     from mnistkit.registry.version import Assignment, ModelVersion
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["app", "model_json"]
 
@@ -334,7 +334,7 @@ def model_json(model: ModelVersion) -> dict[str, object]:
 
 
 def _trainer() -> Trainer:
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     return Trainer.from_config()
 
@@ -346,7 +346,7 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
     def fetch() -> Dataset:
         from mnistkit.cli.predict import trained_on
         from mnistkit.cli.watch import fetched
-        from mnistkit.trainer import Trainer
+        from mnistkit.trainer.trainer import Trainer
 
         return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
 

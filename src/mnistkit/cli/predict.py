@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.evaluation.images import InputImage
     from mnistkit.evaluation.predictions import Failure, Predictions, Predictor
     from mnistkit.registry.version import ModelVersion
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["EXAMPLES", "predict", "trained_on"]
 
@@ -80,7 +80,7 @@ def predict(
     from mnistkit.config import find_config
     from mnistkit.evaluation.predictions import predictor_of
     from mnistkit.registry.promotion import resolve_model
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     if not files and not index:
         raise UsageError("Nothing to predict: name image files, folders or .npy files, or test images with --index N.")

@@ -47,7 +47,7 @@ def prune(
     """
     from mnistkit.runs import retention
     from mnistkit.runs.backend import SupportsDelete
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     if keep is None and older_than is None:
         raise UsageError("Set which runs to keep: the newest N with --keep, recent ones with --older-than, or both.")

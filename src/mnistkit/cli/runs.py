@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
     from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["app", "find_run", "note_experiments"]
 
@@ -265,7 +265,7 @@ def _detaching(run_id: str) -> Iterator[None]:
 
 
 def _trainer() -> Trainer:
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     return Trainer.from_config()
 
@@ -278,7 +278,7 @@ def _subject(run: Run, n: int) -> Subject:
 
     def fetch() -> Dataset:
         from mnistkit.cli.watch import fetched
-        from mnistkit.trainer import Trainer
+        from mnistkit.trainer.trainer import Trainer
 
         return fetched(Trainer.from_config(data=run.record.data))
 

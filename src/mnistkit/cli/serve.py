@@ -81,7 +81,7 @@ def serve(
     from mnistkit.config import find_config
     from mnistkit.serving.limits import ServerLimits
     from mnistkit.serving.server import ModelServer
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     limits = ServerLimits(
         workers=workers, max_queue=max_queue, max_body_bytes=max_body, max_rows=max_rows, max_pixels=max_pixels,
@@ -115,7 +115,7 @@ def package(
 ) -> None:
     """Write a version as a folder that serves it without mnistkit: scripts, requirements, Dockerfile."""
     from mnistkit.serving.packaging import package_model
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     models = Trainer.from_config().models
     folder = package_model(models, ref, out, allow_pickle=allow_pickle, trusted=trusted or (), verify_key=verify_key)

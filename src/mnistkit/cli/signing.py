@@ -92,7 +92,7 @@ def unsigned(models: ModelRegistry, name: str | None, version: int | None, keys:
 
 def _found(ref: str) -> tuple[ModelRegistry, ModelVersion]:
     from mnistkit.registry.promotion import resolve_model
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     models = Trainer.from_config().models
     return models, resolve_model(models, ref)

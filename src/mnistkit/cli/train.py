@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.registry.version import ModelVersion
     from mnistkit.runs.reuse import ReuseDecision
     from mnistkit.runs.run import Run
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = [
     "TRAIN_EXAMPLES",
@@ -157,7 +157,7 @@ def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[st
 
 
 def _trainer(data: str | None, experiment: str | None) -> Trainer:
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
     return Trainer.from_config(data=data, experiment=experiment)
 

@@ -23,7 +23,7 @@ from mnistkit.utils.progress import Step, listening
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
     from mnistkit.runs.submission import OnUpdate
-    from mnistkit.trainer import Trainer
+    from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["fetched", "showing_progress", "wait_for", "watching"]
 

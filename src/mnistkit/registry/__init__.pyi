@@ -1,3 +1,6 @@
+from mnistkit.registry.deployment import DeploymentRecord as DeploymentRecord
+from mnistkit.registry.deployment import DeploymentState as DeploymentState
+from mnistkit.registry.deployment import DeploymentTarget as DeploymentTarget
 from mnistkit.registry.export import export_model as export_model
 from mnistkit.registry.info import ModelInfo as ModelInfo
 from mnistkit.registry.loading import load_model as load_model
@@ -20,6 +23,9 @@ from mnistkit.registry.version import ModelVersion as ModelVersion
 
 __all__ = [
     "Assignment",
+    "DeploymentRecord",
+    "DeploymentState",
+    "DeploymentTarget",
     "ModelInfo",
     "ModelRef",
     "ModelRegistry",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -13,34 +12,22 @@ import attrs
 from mnistkit import plugins
 from mnistkit.config import Config, find_config, home_folder
 from mnistkit.data.arrays import Data, source_of
-from mnistkit.data.dataset import Dataset, Split
-from mnistkit.data.fetching import fetch_dataset
 from mnistkit.data.source import DataSource
-from mnistkit.evaluation.comparison import Comparison, compare
-from mnistkit.evaluation.images import read_images
-from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
-from mnistkit.evaluation.results import classifier_of, model_name
-from mnistkit.evaluation.scores import Evaluation, evaluate
-from mnistkit.jobs.job import Job, ModelFormat, RetryCause, TrainingJob
+from mnistkit.jobs.job import ModelFormat, RetryCause, TrainingJob
 from mnistkit.jobs.spec import ModelSpec, check_classifier
-from mnistkit.registry.loading import load_model
-from mnistkit.registry.registry import ModelRegistry
-from mnistkit.registry.version import ModelVersion
-from mnistkit.runs.backend import ComputeBackend
-from mnistkit.runs.registration import register_run
-from mnistkit.runs.reuse import ReuseDecision
+from mnistkit.runs.observers import RunObserver
 from mnistkit.runs.run import Run
-from mnistkit.runs.submission import OnUpdate, Submitter
-from mnistkit.serving.server import ModelServer
+from mnistkit.runs.submission import OnUpdate
 from mnistkit.sweeps.running import run_optimization, run_sweep
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Sweep
-from mnistkit.utils.names import check_name
+from mnistkit.trainer.models import ModelMethods
+from mnistkit.trainer.runs import RunMethods
 
 __all__ = ["Trainer"]
 
 
-class Trainer:
+class Trainer(RunMethods, ModelMethods):
     """Trains classifiers on one dataset, tracks the runs, and registers the best.
 
     Attributes:
@@ -48,25 +35,14 @@ class Trainer:
         compute: Where the code runs.
         models: Where models are registered.
         experiment: The experiment that groups the runs.
+        home: The folder of this machine for runs, models and deployments.
     """
-
-    def __init__(
-        self, *, data: Data, compute: ComputeBackend, models: ModelRegistry,
-        experiment: str = "sklearn-mnist",
-    ) -> None:  # fmt: skip
-        self.data = plugins.data_source(data) if isinstance(data, str) else source_of(data)
-        self.compute = compute
-        self.models = models
-        self.experiment = check_name(experiment, "experiment name")
-
-    def __repr__(self) -> str:
-        compute, models = type(self.compute).__name__, type(self.models).__name__
-        return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
 
     @classmethod
     def local(
         cls, data: Data = "mnist", experiment: str = "sklearn-mnist",
-        home: str | os.PathLike[str] | None = None, parallel: int | None = None,
+        home: str | os.PathLike[str] | None = None, parallel: int | None = None, *,
+        observers: Sequence[RunObserver] = (),
     ) -> Trainer:  # fmt: skip
         """Return a trainer that does everything on this machine, with nothing to set up.
 
@@ -76,29 +52,33 @@ class Trainer:
             experiment: The experiment that groups the runs.
             home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
             parallel: The number of runs at a time; None for one per core.
+            observers: Called for what the runs of this trainer do; see `mnistkit.runs.RunObserver`.
         """
-        return cls.from_config(Config.local(data=data, experiment=experiment, home=home, parallel=parallel))
+        config = Config.local(data=data, experiment=experiment, home=home, parallel=parallel)
+        return cls.from_config(config, observers=observers)
 
     @classmethod
     def azure(
         cls, data: Data = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
-        workspace: Any = None, config: str | os.PathLike[str] | None = None, **cluster: Any,
+        workspace: Any = None, config: str | os.PathLike[str] | None = None, observers: Sequence[RunObserver] = (),
+        **cluster: Any,
     ) -> Trainer:  # fmt: skip
         """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
 
         The nodes mount the data, and models are registered in the workspace. No request is sent before one is needed.
-        ``data`` and ``experiment`` are as in `local`; see `Config.azure` for the others.
+        ``data``, ``experiment`` and ``observers`` are as in `local`; see `Config.azure` for the others.
 
         Raises:
             UnknownNameError: A cluster has no such option; lists those that it has.
         """
         made = Config.azure(data=data, experiment=experiment, workspace=workspace, config=config, **cluster)
-        return cls.from_config(made)
+        return cls.from_config(made, observers=observers)
 
     @classmethod
     def from_config(
-        cls, config: Config | None = None, *, data: str | DataSource | None = None, experiment: str | None = None
-    ) -> Trainer:
+        cls, config: Config | None = None, *, data: str | DataSource | None = None, experiment: str | None = None,
+        observers: Sequence[RunObserver] = (),
+    ) -> Trainer:  # fmt: skip
         """Return a trainer as a configuration describes it, with other data or another experiment if these are given.
 
         Args:
@@ -106,6 +86,7 @@ class Trainer:
                 without such a file the same as `local`.
             data: A uri, or a source.
             experiment: The experiment that groups the runs.
+            observers: As in `local`.
 
         Raises:
             ConfigError: The file can't be read; the message has file, line and key.
@@ -119,11 +100,9 @@ class Trainer:
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
+            observers=observers,
+            home=home,
         )
-
-    def dataset(self) -> Dataset:
-        """Return the data itself, fetched if need be and verified."""
-        return fetch_dataset(self.data)
 
     def job(
         self, estimator: Any, *, seed: int = 42, limit: int | None = None, tags: Mapping[str, str] | None = None,
@@ -152,37 +131,6 @@ class Trainer:
             timeout=timeout, retries=retries, retry_on=tuple(retry_on), experiment=self.experiment,
             tags=dict(tags or {}),
         )  # fmt: skip
-
-    def submit(self, job: Job, *, detach: bool = False, reuse: bool = False) -> Run:
-        """Submit a job and return at once.
-
-        Args:
-            job: A `ScriptJob` or `TrainingJob`; it joins this trainer's experiment unless it names one.
-            detach: Let the run outlive this process; `run` finds it again by its id.
-            reuse: Return an earlier completed run of the same experiment instead, if it had the same code, parameters,
-                data, libraries and seed; `explain_reuse` returns which.
-
-        Raises:
-            UsageError: ``detach``, and the backend's runs end with this process.
-        """
-        return self._submitter().submit(job, detach=detach, reuse=reuse)
-
-    def submit_all(self, jobs: Sequence[Job]) -> list[Run]:
-        """Submit several jobs at once and return their runs, in order; interrupted (Ctrl-C), it cancels them.
-
-        Jobs that differ in the C of a `FastLogisticRegression` alone run one after another, if the backend can do
-        that: each starts from the solution of the one before, which takes less time in all.
-        """
-        return self._submitter().submit_all(jobs)
-
-    def explain_reuse(self, job: Job) -> ReuseDecision:
-        """Return which run ``submit(job, reuse=True)`` would return, and if none, why; ``print`` it for the text.
-
-        Raises:
-            UsageError: The data source has no digests.
-            MnistkitError: The job's code or data can't be read; see `mnistkit.jobs.Fingerprint`.
-        """
-        return self._submitter().explain_reuse(job)
 
     def train(
         self, estimator: Any, *, seed: int = 42, limit: int | None = None, tags: Mapping[str, str] | None = None,
@@ -259,110 +207,3 @@ class Trainer:
             self._submitter(), make_job, estimator, space, n=n, sampler=sampler, metric=metric, mode=mode,
             parallel=parallel, seed=seed, on_update=on_update,
         )  # fmt: skip
-
-    def run(self, run_id: str) -> Run:
-        """Return a handle on an earlier run, also of another process.
-
-        Raises:
-            RunNotFoundError: No run has that id.
-        """
-        return Run(self.compute, self.compute.get(run_id))
-
-    def runs(self) -> tuple[Run, ...]:
-        """Return the runs of this experiment, newest first."""
-        return tuple(Run(self.compute, record) for record in self.compute.runs(self.experiment))
-
-    def register(
-        self, run: Run, name: str, *, file: str | None = None, tags: Mapping[str, str] | None = None,
-        description: str = "", allow_other_data: bool = False,
-    ) -> ModelVersion:  # fmt: skip
-        """Register the model of a completed run as the next version of ``name``, with its metrics and tags.
-
-        ``file`` is for a run that left several models: ``"outputs/model.skops"``. ``tags`` are added to the run's.
-
-        Raises:
-            UsageError: The newest version is of other data or other images, and ``allow_other_data`` isn't given.
-            RunStateError: The run hasn't completed; the message has its state and error.
-            NotFoundError: It left no model, or several; lists its files.
-        """
-        return register_run(
-            self.models, run, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
-        )
-
-    def load(
-        self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),
-        expect_digest: str | None = None, verify_key: str | os.PathLike[str] | None = None,
-        allow_version_mismatch: bool = False, raw: bool = False,
-    ) -> Any:  # fmt: skip
-        """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
-
-        Takes the arguments of `mnistkit.load_model`, and raises the same errors.
-        """
-        return load_model(
-            self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
-            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
-        )  # fmt: skip
-
-    def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
-        """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
-
-        ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
-        folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
-        version of the configured name.
-
-        Raises:
-            DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
-            NotFoundError: There is no such model or file.
-            UnsafeModelError: Loading the model could run code: give what `load` returned.
-        """
-        predictor = predictor_of(find_config().model if model is None else model, self.models)
-        return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
-
-    def serve(self, ref: str, **options: Any) -> ModelServer:
-        """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
-
-        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. Takes the
-        options of `mnistkit.serving.ModelServer`, and raises the same errors.
-        """
-        return ModelServer(self.models, ref, **options).start()
-
-    def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
-        """Predict every test image, and return the scores.
-
-        Args:
-            model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
-            data: A dataset, of which the test split is used, or a split; None for this trainer's data.
-
-        Raises:
-            UsageError: The model takes images of another size.
-            NotFoundError: The run left no model, or there is no such version.
-            UnsafeModelError: Loading it could run code: give what `load` or `mnistkit.evaluation.run_model` returned.
-        """
-        return evaluate(classifier_of(model, self.models), self.dataset() if data is None else data)
-
-    def compare(
-        self, first: Run | str | ModelVersion | Any, second: Run | str | ModelVersion | Any,
-        data: Dataset | Split | None = None,
-    ) -> Comparison:  # fmt: skip
-        """Compare two models on the same test images; ``print`` the result to read whether one is better.
-
-        Takes models and data as `evaluate` does, and raises the same errors.
-        """
-        names = (model_name(first, self.models, "the first"), model_name(second, self.models, "the second"))
-        data = self.dataset() if data is None else data
-        return compare(classifier_of(first, self.models), classifier_of(second, self.models), data, names=names)
-
-    def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write everything known about a run or a sweep as one HTML file, and return its path.
-
-        It loads nothing and names what is missing. It is ``report-ID.html`` by default; an existing one is replaced.
-
-        Raises:
-            StorageError: It can't be written.
-        """
-        from mnistkit.reports.reporting import report
-
-        return report(of, path)
-
-    def _submitter(self) -> Submitter:
-        return Submitter(compute=self.compute, data=self.data, experiment=self.experiment)

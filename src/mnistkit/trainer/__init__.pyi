@@ -1,0 +1,3 @@
+from mnistkit.trainer.trainer import Trainer as Trainer
+
+__all__ = ["Trainer"]

@@ -1,0 +1,58 @@
+"""The values that a trainer holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mnistkit import plugins
+from mnistkit.config import home_folder
+from mnistkit.data.arrays import Data, source_of
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.fetching import fetch_dataset
+from mnistkit.registry.registry import ModelRegistry
+from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.observers import ObservedCompute, RunObserver
+from mnistkit.utils.names import check_name
+
+__all__ = ["TrainerBase"]
+
+
+class TrainerBase:
+    """Trains classifiers on one dataset, tracks the runs, and registers the best.
+
+    Attributes:
+        data: Where the data comes from.
+        compute: Where the code runs.
+        models: Where models are registered.
+        experiment: The experiment that groups the runs.
+        home: The folder of this machine for runs, models and deployments.
+    """
+
+    def __init__(
+        self, *, data: Data, compute: ComputeBackend, models: ModelRegistry, experiment: str = "sklearn-mnist",
+        observers: Sequence[RunObserver] = (), home: str | os.PathLike[str] | None = None,
+    ) -> None:  # fmt: skip
+        """Tie data, compute and models together.
+
+        Args:
+            data: A uri, a source, a dataset or arrays, as in `Trainer.local`.
+            compute: Where the code runs.
+            models: Where models are registered.
+            experiment: The experiment that groups the runs.
+            observers: Called for what the runs of this trainer do; see `mnistkit.runs.RunObserver`.
+            home: The folder of this machine for local deployments; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
+        """
+        self.data = plugins.data_source(data) if isinstance(data, str) else source_of(data)
+        self.compute = ObservedCompute(compute, observers) if observers else compute
+        self.models = models
+        self.experiment = check_name(experiment, "experiment name")
+        self.home = home_folder(home)
+
+    def __repr__(self) -> str:
+        compute, models = type(self.compute).__name__, type(self.models).__name__
+        return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
+
+    def dataset(self) -> Dataset:
+        """Return the data itself, fetched if need be and verified."""
+        return fetch_dataset(self.data)

@@ -1,0 +1,151 @@
+"""A trainer's methods about models: registering, loading, predicting, serving, judging."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mnistkit import plugins
+from mnistkit.config import find_config
+from mnistkit.data.dataset import Dataset, Split
+from mnistkit.evaluation.comparison import Comparison, compare
+from mnistkit.evaluation.images import read_images
+from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
+from mnistkit.evaluation.results import classifier_of, model_name
+from mnistkit.evaluation.scores import Evaluation, evaluate
+from mnistkit.registry.deployment import DeploymentTarget
+from mnistkit.registry.loading import load_model
+from mnistkit.registry.version import ModelVersion
+from mnistkit.runs.registration import register_run
+from mnistkit.runs.run import Run
+from mnistkit.serving.deployment import Deployment, deploy_model
+from mnistkit.serving.server import ModelServer
+from mnistkit.trainer.base import TrainerBase
+
+__all__ = ["ModelMethods"]
+
+
+class ModelMethods(TrainerBase):
+    """The methods of a `Trainer` about models."""
+
+    def register(
+        self, run: Run, name: str, *, file: str | None = None, tags: Mapping[str, str] | None = None,
+        description: str = "", allow_other_data: bool = False,
+    ) -> ModelVersion:  # fmt: skip
+        """Register the model of a completed run as the next version of ``name``, with its metrics and tags.
+
+        ``file`` is for a run that left several models: ``"outputs/model.skops"``. ``tags`` are added to the run's.
+
+        Raises:
+            UsageError: The newest version is of other data or other images, and ``allow_other_data`` isn't given.
+            RunStateError: The run hasn't completed; the message has its state and error.
+            NotFoundError: It left no model, or several; lists its files.
+        """
+        return register_run(
+            self.models, run, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
+        )
+
+    def load(
+        self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),
+        expect_digest: str | None = None, verify_key: str | os.PathLike[str] | None = None,
+        allow_version_mismatch: bool = False, raw: bool = False,
+    ) -> Any:  # fmt: skip
+        """Load a registered model, verified: ``name`` (the newest), ``name:3`` or ``name@champion``.
+
+        Takes the arguments of `mnistkit.load_model`, and raises the same errors.
+        """
+        return load_model(
+            self.models, ref, allow_pickle=allow_pickle, trusted=trusted, expect_digest=expect_digest,
+            verify_key=verify_key, allow_version_mismatch=allow_version_mismatch, raw=raw,
+        )  # fmt: skip
+
+    def predict(self, images: Any, model: Run | str | ModelVersion | Any = None, *, proba: bool = False) -> Predictions:
+        """Predict images of any form, prepared as the model's training data was; ``proba`` adds the probabilities.
+
+        ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
+        folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
+        version of the configured name.
+
+        Raises:
+            DataFormatError: An array isn't one of the model's images, or no file is an image that can be read.
+            NotFoundError: There is no such model or file.
+            UnsafeModelError: Loading the model could run code: give what `load` returned.
+        """
+        predictor = predictor_of(find_config().model if model is None else model, self.models)
+        return predict_images(predictor, read_images(images, predictor.spec), proba=proba)
+
+    def serve(self, ref: str, **options: Any) -> ModelServer:
+        """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
+
+        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. Takes the
+        options of `mnistkit.serving.ModelServer`, and raises the same errors.
+        """
+        return ModelServer(self.models, ref, **options).start()
+
+    def deploy(
+        self, ref: str | ModelVersion, name: str, *, target: str | DeploymentTarget = "local",
+        allow_pickle: bool = False, trusted: Iterable[str] = (),
+    ) -> Deployment:  # fmt: skip
+        """Deploy a registered version as a web service that outlives this program, and return once it answers rightly.
+
+        ``trainer.deploy("sklearn_mnist@champion", "digits")`` starts a process on this machine; with ``target="aci"`` a
+        container in Azure. The version that ``ref`` names now stays deployed. The recorded probe is sent through HTTP
+        first.
+
+        Args:
+            ref: ``name``, ``name:3``, ``name@champion``, or a version.
+            name: Of the deployment.
+            target: ``"local"``, ``"aci"``, or a target.
+            allow_pickle: As in `mnistkit.load_model`.
+            trusted: As there, by name.
+
+        Raises:
+            ConflictError: There is a deployment of that name.
+            DeploymentError: It doesn't come up, or answers differently than recorded. Nothing is left of it.
+            MnistkitError: As from `load`.
+        """
+        return deploy_model(self.models, self._target(target), ref, name, allow_pickle=allow_pickle, trusted=trusted)
+
+    def deployments(self, target: str | DeploymentTarget = "local") -> tuple[Deployment, ...]:
+        """Return the deployments at a target, sorted by name."""
+        found = self._target(target)
+        return tuple(Deployment(found, record) for record in found.deployments())
+
+    def deployment(self, name: str, target: str | DeploymentTarget = "local") -> Deployment:
+        """Return a handle on a deployment, also of another program.
+
+        Raises:
+            NotFoundError: There is none of that name; lists those that exist.
+        """
+        found = self._target(target)
+        return Deployment(found, found.get(name))
+
+    def _target(self, target: str | DeploymentTarget) -> DeploymentTarget:
+        return plugins.deployment_target(target, self.home) if isinstance(target, str) else target
+
+    def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
+        """Predict every test image, and return the scores.
+
+        Args:
+            model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
+            data: A dataset, of which the test split is used, or a split; None for this trainer's data.
+
+        Raises:
+            UsageError: The model takes images of another size.
+            NotFoundError: The run left no model, or there is no such version.
+            UnsafeModelError: Loading it could run code: give what `load` or `mnistkit.evaluation.run_model` returned.
+        """
+        return evaluate(classifier_of(model, self.models), self.dataset() if data is None else data)
+
+    def compare(
+        self, first: Run | str | ModelVersion | Any, second: Run | str | ModelVersion | Any,
+        data: Dataset | Split | None = None,
+    ) -> Comparison:  # fmt: skip
+        """Compare two models on the same test images; ``print`` the result to read whether one is better.
+
+        Takes models and data as `evaluate` does, and raises the same errors.
+        """
+        names = (model_name(first, self.models, "the first"), model_name(second, self.models, "the second"))
+        data = self.dataset() if data is None else data
+        return compare(classifier_of(first, self.models), classifier_of(second, self.models), data, names=names)

@@ -50,6 +50,7 @@ class Config:
         model: The name to register models under.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
+        track: The address of an MLflow server or database file that runs are mirrored to; None for none.
         file: Where this was read from; None for the built-in defaults.
     """
 
@@ -60,6 +61,7 @@ class Config:
     model: str = "sklearn_mnist"
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
+    track: str | None = None
     file: Path | None = None
 
     @classmethod

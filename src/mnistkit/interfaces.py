@@ -8,7 +8,7 @@ from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsPoints, SupportsStart
 
 __all__ = [
     "ComputeBackend",
@@ -21,6 +21,7 @@ __all__ = [
     "SupportsInspect",
     "SupportsNumbers",
     "SupportsPins",
+    "SupportsPoints",
     "SupportsRunFiles",
     "SupportsSignatures",
     "SupportsStart",

@@ -15,6 +15,14 @@ from mnistkit.mlflow.address import Address
 from support.mlflow_server import Server, new_server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave MLflow's own warnings out of its tests."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            for kind in ("UserWarning", "FutureWarning", "DeprecationWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database of MLflow's: making its tables takes a second or two."""

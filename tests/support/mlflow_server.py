@@ -20,8 +20,8 @@ _START_SECONDS = 60.0
 class Server:
     """An ``mlflow server`` on loopback that can be stopped and started again."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, workers: int = 1) -> None:
+        self.folder, self.port, self.workers = folder, port, workers
         self.uri = f"http://127.0.0.1:{port}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -29,7 +29,7 @@ class Server:
         """Start it, and wait until it answers."""
         uri = f"sqlite:///{self.folder}/mlflow.db"
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", uri, "--artifacts-destination", f"{self.folder}/artifacts", "--workers", "2"]
+        command += ["--backend-store-uri", uri, "--artifacts-destination", f"{self.folder}/artifacts", "--workers", str(self.workers)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -13,6 +13,7 @@ from mnistkit.cli import (
     doctor,
     emulator,
     folders,
+    mirror,
     models,
     output,
     predict,
@@ -46,6 +47,8 @@ app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
 data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
 data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
+runs.app.command(cls=Command, epilog=mirror.MIRROR_EXAMPLES)(mirror.mirror)
+runs.app.command("import", cls=Command, epilog=mirror.IMPORT_EXAMPLES)(mirror.import_)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)

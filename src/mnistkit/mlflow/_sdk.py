@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 import os
 import threading
@@ -21,6 +22,7 @@ from mnistkit.utils.redaction import public_text
 __all__ = [
     "MAX_TAG_CHARS",
     "calls",
+    "check_installed",
     "client",
     "create_experiment",
     "delete_artifacts",
@@ -32,6 +34,7 @@ __all__ = [
     "retried",
     "sdk",
     "set_ended",
+    "set_status",
     "turn",
 ]
 
@@ -67,6 +70,16 @@ def sdk(module: str = "mlflow") -> ModuleType:
         raise MissingExtraError(
             f"MLflow can't be imported ({error}): python -m pip install 'mnistkit[mlflow]'."
         ) from error
+
+
+def check_installed() -> None:
+    """Check that MLflow is installed, without importing it.
+
+    Raises:
+        MissingExtraError: It isn't.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingExtraError("MLflow isn't installed: python -m pip install 'mnistkit[mlflow]'.")
 
 
 def client(address: Address) -> Any:
@@ -205,6 +218,13 @@ def set_ended(address: Address, run_id: str, status: str, end_time: int | None =
     store = client(address)._tracking_client.store  # noqa: SLF001 - see above
     end_time = int(time.time() * 1000) if end_time is None else end_time
     retried(address, lambda: store.update_run_info(run_id, status_code, end_time, None))
+
+
+def set_status(address: Address, run_id: str, status: str) -> None:
+    """Set the status of a run that hasn't ended."""
+    status_code = sdk("mlflow.entities").RunStatus.from_string(status)
+    store = client(address)._tracking_client.store  # noqa: SLF001 - its own ``update_run`` reads the run first
+    retried(address, lambda: store.update_run_info(run_id, status_code, None, None))
 
 
 def download_artifacts(address: Address, uri: str, into: Path) -> None:

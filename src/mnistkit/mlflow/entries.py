@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -12,6 +11,7 @@ from attrs import field, frozen
 from mnistkit.errors import DataFormatError, IntegrityError, InvalidNameError, ModelNotFoundError
 from mnistkit.mlflow._sdk import client, pages
 from mnistkit.mlflow.address import Address
+from mnistkit.mlflow.values import from_milliseconds
 from mnistkit.registry.events import Event, EventLog, log_name, model_name
 from mnistkit.registry.manifest import MANIFEST, read_version
 from mnistkit.registry.version import ModelVersion
@@ -127,7 +127,7 @@ def read_model(address: Address, stored: Any) -> ModelVersion:
     return ModelVersion(
         name=stored.name,
         version=number,
-        created_at=datetime.fromtimestamp(stored.creation_timestamp / 1000, timezone.utc),
+        created_at=from_milliseconds(stored.creation_timestamp),
         format="files",
         files={},
         digest="",

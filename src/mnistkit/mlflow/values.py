@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from mnistkit.mlflow._sdk import client, entities, retried, sdk
@@ -14,6 +14,7 @@ from mnistkit.runs.record import MetricPoint
 
 __all__ = [
     "RUN_TAG",
+    "from_milliseconds",
     "is_key",
     "log_values",
     "metric_name",
@@ -38,6 +39,11 @@ _MAX_VALUES = 100
 def milliseconds(at: datetime) -> int:
     """Return a time in MLflow's unit, milliseconds since 1970."""
     return int(at.timestamp() * 1000)
+
+
+def from_milliseconds(at: int) -> datetime:
+    """Return the time of MLflow's milliseconds since 1970, in UTC."""
+    return datetime.fromtimestamp(at / 1000, timezone.utc)
 
 
 def is_key(name: str) -> bool:

@@ -7,7 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "backend": ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"],
+        "backend": ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsPoints", "SupportsStart"],
         "context": ["RunContext", "get_context"],
         "delegation": ["DelegatingCompute"],
         "observers": ["ObservedCompute", "RunObserver"],

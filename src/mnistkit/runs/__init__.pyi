@@ -1,6 +1,7 @@
 from mnistkit.runs.backend import ComputeBackend as ComputeBackend
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
+from mnistkit.runs.backend import SupportsPoints as SupportsPoints
 from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
@@ -37,6 +38,7 @@ __all__ = [
     "RunState",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsPoints",
     "SupportsStart",
     "Transition",
     "best_run",

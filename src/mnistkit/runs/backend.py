@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 
-__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"]
+__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsPoints", "SupportsStart"]
 
 
 class ComputeBackend(ABC):
@@ -141,4 +141,18 @@ class SupportsStart(Protocol):
 
         Raises:
             StorageError: The backend can't keep records.
+        """
+
+
+@runtime_checkable
+class SupportsPoints(Protocol):
+    """A backend that adds metrics to finished runs, such as those that a script logged elsewhere."""
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append metrics to those of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't finished.
+            UsageError: The run would have more metrics than are read.
         """

@@ -10,11 +10,11 @@ from typing import Any
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job
 from mnistkit.runs.backend import ComputeBackend
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "delete_run", "start")
+_OPTIONAL_METHODS = ("submit_group", "delete_run", "start", "add_points")
 
 
 class DelegatingCompute(ComputeBackend):
@@ -88,6 +88,11 @@ class DelegatingCompute(ComputeBackend):
         """Delete there; see `SupportsDelete.delete_run`."""
         backend: Any = self.backend
         backend.delete_run(run_id)
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add them there; see `SupportsPoints.add_points`."""
+        backend: Any = self.backend
+        backend.add_points(run_id, points)
 
     def start(self) -> None:
         """Start there; see `SupportsStart.start`."""

@@ -29,7 +29,8 @@ class Server:
         """Start it, and wait until it answers."""
         uri = f"sqlite:///{self.folder}/mlflow.db"
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", uri, "--artifacts-destination", f"{self.folder}/artifacts", "--workers", str(self.workers)]
+        command += ["--backend-store-uri", uri, "--artifacts-destination", f"{self.folder}/artifacts"]
+        command += ["--workers", str(self.workers)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,

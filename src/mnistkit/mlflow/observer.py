@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from mnistkit.errors import MnistkitError, RunNotFoundError
+from mnistkit.errors import MnistkitError, NotFoundError, RunNotFoundError
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.job import Job, ScriptJob
 from mnistkit.mlflow._sdk import check_installed
@@ -88,16 +89,10 @@ class MlflowRuns(RunObserver):
         """Return a script's job with the variables for plain ``mlflow``; another job as it is."""
         if not isinstance(job, ScriptJob) or self._is_down():
             return job
-        try:
+        with contextlib.suppress(NotFoundError):  # the backend raises it
             job.check()
-            variables = script_variables(self._address, job.experiment)
-        except MnistkitError as error:
-            self._warn(error)
-            return job
-        environment = job.environment or Environment.current()
-        return attrs.evolve(
-            job, environment=attrs.evolve(environment, variables={**variables, **environment.variables})
-        )
+            return self._with_variables(job)
+        return job
 
     def logged_elsewhere(self, record: RunRecord) -> Sequence[MetricPoint]:
         """Return the metrics that plain ``mlflow`` in a script logged."""
@@ -145,6 +140,17 @@ class MlflowRuns(RunObserver):
         self._unfinished: dict[str, None] = {}  # in order; a run is in it once, whatever happens to it
         self._down_until = 0.0
         self._has_warned = self._is_ending = False
+
+    def _with_variables(self, job: ScriptJob) -> Job:
+        try:
+            variables = script_variables(self._address, job.experiment)
+        except MnistkitError as error:
+            self._warn(error)
+            return job
+        environment = job.environment or Environment.current()
+        return attrs.evolve(
+            job, environment=attrs.evolve(environment, variables={**variables, **environment.variables})
+        )
 
     def _is_over(self, run_id: str) -> bool:
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from mnistkit.errors import IntegrityError, ServiceError, StorageError, UnsafeModelError, UsageError
+from mnistkit.errors import (
+    AuthenticationError,
+    IntegrityError,
+    ServiceError,
+    StorageError,
+    UnsafeModelError,
+    UsageError,
+)
 from mnistkit.mlflow import MlflowRegistry
 from mnistkit.mlflow._sdk import client, sdk
 from mnistkit.mlflow.address import Address
@@ -210,6 +219,58 @@ def test_a_server_that_is_down(own_server: Server, tmp_path: Path) -> None:
             call()
         assert time.monotonic() - begin < 10
         assert "hunter2" not in str(caught.value)
+
+
+class _Answering(BaseHTTPRequestHandler):
+    """Answers all requests alike, but those whether it is there."""
+
+    status, body = 401, b"{}"
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200 if self.path == "/health" else self.status)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET  # noqa: N815 - the library's name
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b"who?", AuthenticationError),
+        (403, b'{"error_code": "PERMISSION_DENIED", "message": "no"}', AuthenticationError),
+        (200, b"<html>a page</html>", ServiceError),
+    ],
+)
+def test_a_server_that_refuses(status: int, body: bytes, kind: type[ServiceError]) -> None:
+    """A server that refuses the user is an authentication error that names the variables; a page is a service error."""
+    handler = type("Handler", (_Answering,), {"status": status, "body": body})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ServiceError) as caught:
+                MlflowRegistry(f"http://127.0.0.1:{server.server_port}").names()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert type(caught.value) is kind
+    assert ("MLFLOW_TRACKING_TOKEN" in str(caught.value)) is (kind is AuthenticationError)
+
+
+def test_a_folder_that_cant_be_written(registry: MlflowRegistry, tmp_path: Path) -> None:
+    """Files that can't be written beside the database are a storage error, and nothing is registered."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "notes.txt").write_text("x")
+    assert registry._address.artifacts is not None
+    registry._address.artifacts.write_text("in the way")
+    with pytest.raises(StorageError, match="can't be read or written"):
+        registry.register("digits", tmp_path / "model", ModelInfo(format="files"))
+    assert registry.names() == ()
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

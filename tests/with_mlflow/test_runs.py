@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -333,6 +335,32 @@ def test_a_password_is_shown_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "hunter2" not in repr(observer) + caplog.text + repr(kept)
     assert "aren't mirrored" in caplog.text
     observer._unfinished.clear()
+
+
+PROGRAM = """
+import sys
+from mnistkit import Trainer
+from mnistkit.estimators import FastLogisticRegression
+from mnistkit.local import InProcessCompute
+from mnistkit.mlflow import MlflowRegistry, MlflowRuns
+
+uri, home = sys.argv[1:]
+trainer = Trainer(
+    data="digits", compute=InProcessCompute(home), models=MlflowRegistry(uri), observers=[MlflowRuns(uri)]
+)
+job = trainer.job(FastLogisticRegression(), limit=50)
+print(trainer.submit(job).id)
+"""
+
+
+def test_a_program_that_ends_at_once(sqlite_uri: str, tmp_path: Path) -> None:
+    """A program that submits a run and ends waits until it has finished, and MLflow has all of it."""
+    command = [sys.executable, "-c", PROGRAM, sqlite_uri, str(tmp_path / "home")]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    [run] = runs_in(sqlite_uri)
+    assert (run.info.run_name, run.info.status) == (outcome.stdout.strip(), "FINISHED")
+    assert run.data.tags["mnistkit.complete"] == "true"
 
 
 def test_observers_travel(observer: MlflowRuns) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from mnistkit.errors import AuthenticationError, MissingExtraError, ServiceError, StorageError
+from mnistkit.errors import AuthenticationError, MissingExtraError, MnistkitError, ServiceError, StorageError
 from mnistkit.mlflow.address import Address
 from mnistkit.utils.redaction import public_text
 
@@ -109,18 +109,27 @@ def calls(address: Address) -> Iterator[None]:
     _check_reachable(address)
     try:
         yield
+    except MnistkitError:  # some are OSErrors
+        raise
     except exceptions.MlflowException as error:
-        message = public_text(str(error.message))[:_MAX_MESSAGE_CHARS]
+        message = _brief(error.message)
         if error.get_http_status_code() in {401, 403}:
             raise AuthenticationError(
                 f"MLflow at {address.shown} refuses: {message} Set MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
             ) from error
         raise ServiceError(f"MLflow at {address.shown}: {message}") from error
+    except sdk("requests").RequestException as error:
+        raise ServiceError(f"MLflow at {address.shown}: {_brief(error)}") from error
     except sdk("sqlalchemy.exc").SQLAlchemyError as error:
         raise StorageError(
-            f"{address.shown} can't be used as MLflow's database: {str(error)[:_MAX_MESSAGE_CHARS]} Name a file of "
-            "MLflow's, or one that isn't there yet, in a folder that can be written."
+            f"{address.shown} can't be used as MLflow's database: {_brief(error)} Name a file of MLflow's, or one that "
+            "isn't there yet, in a folder that can be written."
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"{address.shown}, or the files of models and runs beside it, can't be read or written: {_brief(error)} "
+            "Make room or make it writable, or name another file."
         ) from error
 
 
@@ -278,8 +287,12 @@ def _check_reachable(address: Address) -> None:
             credentials, "/health", "GET", max_retries=0, timeout=_REACH_SECONDS, raise_on_status=False
         )
     except Exception as error:
-        reason = public_text(str(error))[:_MAX_MESSAGE_CHARS]
-        raise ServiceError(f"MLflow at {address.shown} can't be reached: {reason} Start the server.") from error
+        raise ServiceError(f"MLflow at {address.shown} can't be reached: {_brief(error)} Start the server.") from error
+
+
+def _brief(error: object) -> str:
+    """Return what an error says, as one sentence without secrets."""
+    return f"{public_text(str(error))[:_MAX_MESSAGE_CHARS].rstrip('. ')}."
 
 
 @contextlib.contextmanager

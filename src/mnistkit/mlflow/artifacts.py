@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError
+from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError, StorageError
 from mnistkit.mlflow._sdk import calls, client, download_artifacts
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
@@ -54,7 +54,7 @@ def received(address: Address, stored: Any) -> Iterator[Path]:
             with calls(address):
                 place = client(address).get_model_version_download_uri(stored.name, stored.version)
                 download_artifacts(address, place, Path(folder))
-        except (ServiceError, OSError) as error:
+        except (ServiceError, StorageError) as error:
             with calls(address):  # it raises another error if it is the server that is lost, not the files
                 pass
             raise IntegrityError(

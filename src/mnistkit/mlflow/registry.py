@@ -238,7 +238,7 @@ class MlflowRegistry(ModelRegistry):
             try:
                 with calls(self._address):
                     delete_artifacts(self._address, stored.source)
-            except (MnistkitError, OSError, NotImplementedError) as error:
+            except (MnistkitError, NotImplementedError) as error:
                 _log.warning("%s:%d is deleted, its files aren't: %s", entry.name, version, error)
 
 

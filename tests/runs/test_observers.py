@@ -14,6 +14,7 @@ from mnistkit.errors import RunStateError
 from mnistkit.interfaces import (
     ComputeBackend,
     DataSource,
+    SupportsAnnotations,
     SupportsDelete,
     SupportsGroups,
     SupportsPoints,
@@ -100,7 +101,7 @@ def test_a_wrapper_supports_what_its_backend_supports(wrap: type[DelegatingCompu
     """The protocols hold for a wrapper exactly if they hold for the backend in it, also for a wrapper of a wrapper."""
     for backend in (Paper(), InProcessCompute(tmp_path), ProcessCompute(tmp_path)):
         for wrapper in (wrap(backend), wrap(wrap(backend)), copy.copy(wrap(backend))):
-            for protocol in (SupportsGroups, SupportsDelete, SupportsPoints, SupportsStart):
+            for protocol in (SupportsGroups, SupportsAnnotations, SupportsDelete, SupportsPoints, SupportsStart):
                 assert isinstance(wrapper, protocol) == isinstance(backend, protocol), (backend, protocol)
 
 

@@ -17,7 +17,7 @@ collect_ignore_glob = ["test_*.py"] if importlib.util.find_spec("mlflow") is Non
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave MLflow's own warnings out of its tests; threads on a server take long: races of processes are there as well."""
+    """Leave MLflow's own warnings out of its tests; threads on a server take long, as races of processes do."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             if "TestServer::test_threads" in item.nodeid or "TestServer::test_readers" in item.nodeid:

@@ -283,7 +283,8 @@ def test_runs_come_back(trainer: Trainer, observer: MlflowRuns, tmp_path: Path) 
     assert isinstance(other.job, ScriptJob)
     assert other.job.arguments == ("--lr=0.1",)
     assert (other.experiment, other.metrics, other.files) == ("their-work", {"accuracy": 0.5}, ("outputs/notes/a.txt",))
-    assert Trainer.local("digits", home=home).report(Trainer.local("digits", home=home).run(run.id)).exists()
+    local = Trainer.local("digits", home=home)
+    assert local.report(local.run(run.id), tmp_path / "report.html").exists()
     plain.delete_run(running.info.run_id)
 
 

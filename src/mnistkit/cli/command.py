@@ -96,8 +96,8 @@ def examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b: don't join the lines
 
 
-def parse_tags(tags: Iterable[str] | None) -> dict[str, str]:
-    """Return ``["k=v"]`` as a dict.
+def parse_tags(tags: Iterable[str] | None, *, option: str = "--tag ") -> dict[str, str]:
+    """Return ``["k=v"]`` as a dict; ``option`` is what stands before each on the command line.
 
     Raises:
         UsageError: One has no ``=`` or no key.
@@ -105,7 +105,7 @@ def parse_tags(tags: Iterable[str] | None) -> dict[str, str]:
     pairs = [(tag, *tag.partition("=")) for tag in tags or ()]
     for tag, key, equals, _ in pairs:
         if not key or not equals:
-            raise UsageError(f"--tag {tag!r}: write KEY=VALUE, such as --tag purpose=demo.")
+            raise UsageError(f"{option}{tag!r}: write KEY=VALUE, such as {option}purpose=demo.")
     return {key: value for _, key, _, value in pairs}
 
 
@@ -124,7 +124,7 @@ def _reporting_errors() -> Iterator[None]:
         raise typer.Exit(0) from error
     except Exception as error:
         if output.is_debug():
-            traceback.print_exc(file=sys.stderr)
+            sys.stderr.write(output.safe(traceback.format_exc()))
         output.complain(_describe(error))
         raise typer.Exit(MISUSED if isinstance(error, UsageError) else FAILED) from error
 

@@ -25,7 +25,6 @@ _MARGIN_LINES = 3
 _NARROW_CHARS = 80
 _SHORT_ID_CHARS = 6
 _MAX_METRIC_CHARS = 32
-_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 
 
 def active(runs: Sequence[Run]) -> list[Run]:
@@ -132,7 +131,7 @@ class _Rows:
 
 
 def _state(run: Run, width: int) -> tuple[str, str]:
-    return run.state.value.ljust(width), f"bold {_STYLES.get(run.state.value, 'cyan')}"
+    return run.state.value.ljust(width), f"bold {output.STATE_STYLES.get(run.state.value, 'cyan')}"
 
 
 def _elapsed(run: Run) -> str:

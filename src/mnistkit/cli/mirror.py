@@ -8,13 +8,14 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
-from mnistkit.cli.runs import note_experiments
+from mnistkit.cli.listing import ExperimentOption, OnDataOption, SinceOption, StateOption, WhereOption, query_of
 
 __all__ = ["IMPORT_EXAMPLES", "MIRROR_EXAMPLES", "import_", "mirror"]
 
 MIRROR_EXAMPLES = examples(
     "mnistkit runs mirror",
     "mnistkit runs mirror --to http://127.0.0.1:5000 --experiment demo",
+    "mnistkit runs mirror --where 'accuracy > 0.92' --since 2d",
 )
 IMPORT_EXAMPLES = examples(
     "mnistkit runs import sqlite:////data/mlflow.db",
@@ -28,7 +29,11 @@ def mirror(
         str | None,
         typer.Option(metavar="URI", help="sqlite:///FILE or http(s)://SERVER.  [default: track in mnistkit.toml]"),
     ] = None,
-    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this experiment.")] = None,
+    where: WhereOption = None,
+    experiment: ExperimentOption = None,
+    data: OnDataOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write runs to MLflow, such as those that were made without it, or detached.
@@ -37,14 +42,19 @@ def mirror(
     """
     from mnistkit.config import find_config, home_folder
     from mnistkit.mlflow.mirroring import mirror_runs
+    from mnistkit.runs.table import RunTable
     from mnistkit.trainer.trainer import Trainer
 
     config = find_config()
     compute = Trainer.from_config(config).compute
-    records = compute.runs(experiment)
-    if experiment is not None and not records:
-        note_experiments(compute, experiment)
-    written = mirror_runs(compute, config.track if to is None else to, records, home=home_folder(config.home))
+    query = query_of(where=where, experiment=experiment, data=data, state=state, since=since)
+    chosen = query.apply(RunTable.of(compute))
+    written = mirror_runs(
+        compute,
+        config.track if to is None else to,
+        [chosen[index].record for index in range(len(chosen))],
+        home=home_folder(config.home),
+    )
     if as_json:
         output.print_json(written)
         return

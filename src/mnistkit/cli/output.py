@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +21,7 @@ from mnistkit.utils.summary import Summary
 from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
+    "STATE_STYLES",
     "complain",
     "configure",
     "console",
@@ -39,6 +40,9 @@ __all__ = [
     "say",
     "short_time",
 ]
+
+STATE_STYLES: Final = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
+"""Of terminal states; the others are cyan."""
 
 _debug = False
 _quiet = False
@@ -109,13 +113,16 @@ def print_json(value: object) -> None:
     sys.stdout.write(f"{json_safe(document)}\n")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None, state_column: str = ""
+) -> None:
     """Print a table: fitted to a terminal, plain aligned columns of full width elsewhere.
 
     Args:
         columns: The headings; one that ends in ``#`` is for numbers and times, which are never broken.
         rows: Text, a cell per column.
         highlight: The row to set off, if any.
+        state_column: The heading of a column that holds states, which have colours.
     """
     out = console()
     headings = [column.removesuffix("#") for column in columns]
@@ -131,7 +138,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highli
         justify: Literal["left", "right"] = "right" if is_number else "left"
         table.add_column(heading, justify=justify, no_wrap=is_number or i == 0, overflow="ellipsis")
     for i, row in enumerate(rows):
-        table.add_row(*(safe(_one_line(cell)) for cell in row), style="bold green" if i == highlight else "")
+        cells = [Text(safe(_one_line(cell))) for cell in row]
+        if state_column in headings:
+            position = headings.index(state_column)
+            cells[position].stylize(STATE_STYLES.get(row[position], "cyan"))
+        table.add_row(*cells, style="bold green" if i == highlight else "")
     out.print(table)
 
 
@@ -170,7 +181,7 @@ def place_name(place: str) -> str:
 
 def short_time(time: datetime) -> str:
     """Return a time for a table: ``Nov 23 14:05``."""
-    return f"{time.astimezone():%b %d %H:%M}"
+    return f"{words.localized(time):%b %d %H:%M}"
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:

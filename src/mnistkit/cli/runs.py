@@ -13,53 +13,33 @@ from attrs import asdict
 
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
+from mnistkit.cli.listing import (
+    ExperimentOption,
+    OnDataOption,
+    SinceOption,
+    SortOption,
+    StateOption,
+    WhereOption,
+    query_of,
+    run_table,
+)
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
-from mnistkit.cli.run_values import digests, run_json, run_row
+from mnistkit.cli.run_values import digests, run_json
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "find_run", "note_experiments"]
-
-_MAX_ROWS = 20
+__all__ = ["RunArgument", "app", "find_run"]
 
 app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
 ]
-
-
-@app.command("list", cls=Command, epilog=examples("mnistkit runs list", "mnistkit runs list --experiment demo --json"))
-def list_runs(
-    *,
-    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_MAX_ROWS}.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List runs, newest first. JSON has all of them."""
-    compute = _trainer().compute
-    records = compute.runs(experiment)
-    if experiment is not None and not records:
-        note_experiments(compute, experiment)
-    if as_json:
-        output.print_json([run_json(record) for record in records])
-        return
-    shown = records if show_all else records[:_MAX_ROWS]
-    if not records:
-        if experiment is None:
-            output.note("There are no runs yet: 'mnistkit train' makes one.")
-        return
-    columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
-    width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
-    output.print_table(columns[:width], [run_row(record)[:width] for record in shown])
-    if len(shown) < len(records):
-        output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
 
 
 @app.command(
@@ -104,34 +84,62 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
 ) -> None:
-    """Print the log of a run. Ctrl-C while following doesn't stop the run."""
+    """Print the log of a run, control characters written out. Ctrl-C while following doesn't stop the run.
+
+    The bytes as they are: mnistkit runs download RUN logs/std_log.txt
+    """
     found = find_run(_trainer(), run)
-    is_terminal = output.console().is_terminal
     position = 0
     with _detaching(found.id):
         for _ in found.poll() if follow else (found,):
-            text = found.logs(start=position)
-            position += len(text)
-            sys.stdout.write(output.safe(text) if is_terminal else text)
-            sys.stdout.flush()
+            while text := found.logs(start=position):  # a long log comes in pieces
+                position += len(text)
+                sys.stdout.write(output.safe(text))
+                sys.stdout.flush()
+                if not found.state.is_terminal:
+                    break
 
 
 @app.command(
-    cls=Command, epilog=examples("mnistkit runs report latest", "mnistkit runs report a1b2c3 --out report.html")
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs report latest",
+        "mnistkit runs report a1b2c3 --out report.html",
+        'mnistkit runs report --all --where "accuracy > 0.9" --sort=-accuracy',
+    ),
 )
 def report(
-    run: RunArgument,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run's id, the beginning or the end of one, or 'latest'.")
+    ] = None,
     *,
+    every: Annotated[bool, typer.Option("--all", help="One page of all runs, or of those that match.")] = False,
+    where: WhereOption = None,
+    sort: SortOption = None,
+    experiment: ExperimentOption = None,
+    data: OnDataOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
+        Path | None,
+        typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html or report-runs.html]"),
     ] = None,
 ) -> None:
-    """Write a run as one HTML file to share or print; it loads nothing."""
+    """Write a run, or with --all one page of many runs, as one HTML file to share or print; it loads nothing.
+
+    The page of many runs has a table to sort and filter, curves, and charts of parameters and results.
+    """
     from mnistkit.cli.watch import showing_progress
 
+    chosen = query_of(where=where, sort=sort, experiment=experiment, data=data, state=state, since=since)
+    if every == (run is not None):
+        raise UsageError("Name a run, or write --all for one page of all runs.")
+    if not every and chosen != query_of():
+        raise UsageError("--where and the like choose among all runs: add --all.")
     trainer = _trainer()
     with showing_progress("Fetching"):
-        path = trainer.report(find_run(trainer, run), out)
+        of = find_run(trainer, run) if run is not None else chosen.apply(run_table())
+        path = trainer.report(of, out)
     output.say(str(path))
 
 
@@ -217,12 +225,6 @@ def delete(
     confirm(f"Delete {what}?", yes=yes)
     trainer.compute.delete_run(run_id)
     output.note(f"Deleted run {run_id}.")
-
-
-def note_experiments(compute: ComputeBackend, experiment: str) -> None:
-    """Print a note with the experiments that exist, for one that has no run."""
-    known = sorted({record.experiment for record in compute.runs()})
-    output.note(f"No run has the experiment {experiment!r:.80}; there are {', '.join(known) or 'none yet'}.")
 
 
 def find_run(trainer: Trainer, text: str) -> Run:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mnistkit.errors import MnistkitError, NotFoundError
-from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrackedJob
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.mlflow._sdk import calls, client, create_experiment, pages, retried, sdk, set_ended, set_status, turn
 from mnistkit.mlflow.address import TRACKING_VARIABLE, Address
@@ -43,6 +43,7 @@ _ATTEMPT_TAG = "mnistkit.attempt"
 _SWEEP_TAG = "mnistkit.sweep"
 _COMPLETE_TAG = "mnistkit.complete"
 _NAME_TAG = "mlflow.runName"
+_NOTE_TAG = "mlflow.note.content"
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_DIGEST_CHARS = 36
 _MAX_TAG_CHARS = 8000
@@ -144,7 +145,12 @@ class RunMirror:
                 client(self._address).log_artifacts(run_id, folder)
         ended = record.finished_at
         set_ended(self._address, run_id, _STATUS[record.state], milliseconds(ended) if ended else None)
-        tags = {**record.tags, "mnistkit.error": public_text(record.error or ""), _COMPLETE_TAG: "true"}
+        tags = {
+            **record.tags,
+            _NOTE_TAG: record.note,
+            "mnistkit.error": public_text(record.error or ""),
+            _COMPLETE_TAG: "true",
+        }
         log_values(self._address, run_id, tags=tags_of(tags))
 
 
@@ -217,6 +223,8 @@ def _quoted(value: str) -> str:
 
 def _parameters(job: Job) -> dict[str, object]:
     """Return the parameters of a job: of an estimator all of them, those that have their defaults as well."""
+    if isinstance(job, TrackedJob):
+        return {"name": job.name, "program": job.program}
     if isinstance(job, ScriptJob):
         return {"script": job.entry_script, "arguments": " ".join(redacted_arguments(job.arguments))}
     own = {"model": job.model.type, "seed": job.seed, "limit": job.limit, "model_format": job.model_format}
@@ -244,7 +252,7 @@ def _tags(record: RunRecord) -> dict[str, str]:
 
 
 def _without_variables(job: Job) -> Job:
-    if isinstance(job, TrainingJob):
+    if not isinstance(job, ScriptJob):
         return attrs.evolve(job, fingerprint=None)
     environment = job.environment and attrs.evolve(job.environment, variables={})
     return attrs.evolve(job, environment=environment, arguments=redacted_arguments(job.arguments), fingerprint=None)

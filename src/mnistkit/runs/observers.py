@@ -9,9 +9,10 @@ from typing import Any
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError
-from mnistkit.jobs.job import Job
+from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend, SupportsPoints
 from mnistkit.runs.delegation import DelegatingCompute
+from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 
 __all__ = ["ObservedCompute", "RunObserver"]
@@ -98,6 +99,12 @@ class ObservedCompute(DelegatingCompute):
         for record in records:
             self._begin(record)
         return records
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Begin a run of this process, and call `RunObserver.submitted`."""
+        lifecycle = super().track(job, data)
+        self._begin(super().get(lifecycle.id))
+        return lifecycle
 
     def get(self, run_id: str) -> RunRecord:
         """Return the record, and call the observers for what is new in it."""

@@ -14,8 +14,10 @@ from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
+from mnistkit.testing.compute_annotations import AnnotationSuite
 from mnistkit.testing.compute_base import HeldData
 from mnistkit.testing.compute_scripts import ScriptSuite
+from mnistkit.testing.compute_tracking import TrackingSuite
 
 __all__ = ["ComputeBackendSuite"]
 
@@ -23,7 +25,7 @@ _LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "
 _UNKNOWN = "20000101-000000-ffffff"
 
 
-class ComputeBackendSuite(ScriptSuite):
+class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::

@@ -53,6 +53,14 @@ class TrainerBase:
         compute, models = type(self.compute).__name__, type(self.models).__name__
         return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
 
+    def _dataset_of(self, data: Data | None) -> Dataset:
+        """Return a dataset in any of the forms that a trainer takes; None for this trainer's own."""
+        if isinstance(data, Dataset):
+            return data
+        if data is None:
+            return self.dataset()
+        return fetch_dataset(plugins.data_source(data) if isinstance(data, str) else source_of(data))
+
     def dataset(self) -> Dataset:
         """Return the data itself, fetched if need be and verified."""
         return fetch_dataset(self.data)

@@ -38,6 +38,7 @@ from mnistkit.emulator.services.webservices import WebServices
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
+from mnistkit.emulator.v2.assembly import Service, assemble_v2
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Services", "assemble"]
@@ -113,7 +114,9 @@ def assemble(
     hyperdrive = HyperDrive(workspace, store, runs=runs, metrics=metrics, jobs=jobs, artifacts=artifacts)
     logged = LoggedModels(workspace, store, experiments, runs)
     webservices = WebServices(workspace, store, models, artifacts)
-    services = (
+    datastores = Datastores(workspace, store, blobs, settings.blobs)
+    opendatasets = OpenDatasets(workspace, store, settings.data)
+    services: Sequence[Service] = (
         ResourceManager(workspace, tokens, hub),
         Discovery(workspace),
         Login(tokens),
@@ -121,9 +124,9 @@ def assemble(
         clusters,
         environments,
         Secrets(),
-        Datastores(workspace, store, blobs, settings.blobs),
+        datastores,
         datasets,
-        OpenDatasets(workspace, store, settings.data),
+        opendatasets,
         models,
         blobs,
         artifacts,
@@ -138,6 +141,18 @@ def assemble(
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,
         webservices,
+        *assemble_v2(
+            workspace,
+            store,
+            blobs=blobs,
+            datastores=datastores,
+            opendatasets=opendatasets,
+            settings=settings,
+            models=models,
+            artifacts=artifacts,
+            runs=runs,
+            jobs=jobs,
+        ),
         ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]

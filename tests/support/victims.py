@@ -211,7 +211,15 @@ def _settings(name: str, folder: Path) -> Victim:
 
 _MAKERS: dict[Callable[[str, Path], Victim], tuple[str, ...]] = {
     _run: (
-        *("job.json", "record.json", "metrics.jsonl", "tags.jsonl", "annotations.jsonl", "logs/std_log.txt", "outputs/evaluation.json"),
+        *(
+            "job.json",
+            "record.json",
+            "metrics.jsonl",
+            "tags.jsonl",
+            "annotations.jsonl",
+            "logs/std_log.txt",
+            "outputs/evaluation.json",
+        ),
         *("outputs/input.json", "outputs/model.skops", "outputs/probe.npz"),
         *("outputs/model.linear.json", "outputs/model.linear.npz"),
     ),

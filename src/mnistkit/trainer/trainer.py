@@ -104,6 +104,7 @@ class Trainer(RunMethods, ModelMethods):
             experiment=config.experiment if experiment is None else experiment,
             observers=[*observers, *tracking],
             home=home,
+            model=config.model,
         )
 
     def job(

@@ -104,7 +104,8 @@ def test_nothing_else_reads_documents() -> None:
 @pytest.mark.parametrize(
     "line",
     ["json.load(stream)", "json.JSONDecoder()", "tomllib.loads(text)", "path.read_bytes()", "(a / b).read_text()",
-     "open(path)", "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)", "os.open(path, os.O_RDONLY)",
+     "open(path)", "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)",
+     "os.open(path, os.O_RDONLY)",
      "np.load(path)", "numpy.load(path)", "gzip.open(path)", "zipfile.ZipFile(path)", "FileIO(path)", "np.memmap(path)"]
 )  # fmt: skip
 def test_each_way_of_reading_is_found(line: str) -> None:

@@ -152,6 +152,7 @@ def assemble(
             artifacts=artifacts,
             runs=runs,
             jobs=jobs,
+            hyperdrive=hyperdrive,
         ),
         ProvidedData(settings),
     )

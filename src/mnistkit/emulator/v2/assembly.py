@@ -10,6 +10,7 @@ from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.services.datastores import Datastores
+from mnistkit.emulator.services.hyperdrive import HyperDrive
 from mnistkit.emulator.services.model_records import ModelRecords
 from mnistkit.emulator.services.opendatasets import OpenDatasets
 from mnistkit.emulator.services.runs import Runs
@@ -22,6 +23,7 @@ from mnistkit.emulator.v2.history import RunOutputs
 from mnistkit.emulator.v2.jobs import JobResources
 from mnistkit.emulator.v2.models import ModelAssets
 from mnistkit.emulator.v2.places import Places
+from mnistkit.emulator.v2.sweeps import SweepJobs
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Service", "assemble_v2"]
@@ -47,6 +49,7 @@ def assemble_v2(
     artifacts: Artifacts,
     runs: Runs,
     jobs: Jobs,
+    hyperdrive: HyperDrive,
 ) -> Sequence[Service]:
     """Build the services of the SDK's second version, over those of the first."""
     places = Places(workspace, datastores=datastores, blobs=blobs, opendatasets=opendatasets, settings=settings)
@@ -55,7 +58,9 @@ def assemble_v2(
     commands = CommandJobs(
         jobs=jobs, blobs=blobs, datastores=datastores, places=places, assets=assets, models=model_assets
     )
-    resources = JobResources(workspace, store, runs, {"Command": commands})
+    sweeps = SweepJobs(runs, hyperdrive)
+    resources = JobResources(workspace, store, runs, {"Command": commands, "Sweep": sweeps})
+    sweeps.start_trial = resources.start
     places.output_uri = resources.output_uri
     places.asset_uri = _asset_uris(assets, model_assets)
     return (

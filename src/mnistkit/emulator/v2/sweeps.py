@@ -57,7 +57,7 @@ class SweepJobs:
         self._runs.move(name, "CancelRequested")
 
     def outputs(self, name: str, properties: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return none: the outputs of a sweep are those of its trials."""
+        """Return none, after a check of the sweep: its outputs are those of its trials."""
         _sweep(name, "", properties)
         return {}
 
@@ -81,7 +81,7 @@ class SweepJobs:
         return name
 
 
-def _no_trial(name: str, properties: Mapping[str, Any], parent: str | None) -> None:
+def _no_trial(name: str, properties: Mapping[str, Any], parent: str | None) -> None:  # noqa: ARG001 - as a starter
     raise Refusal(503, f"The trial {name!r} can't be started yet.")
 
 

@@ -53,6 +53,7 @@ class Config:
         model: The name to register models under; None to name them after the dataset, such as ``sklearn_mnist``.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
+        track: The address of an MLflow server or database file that runs are mirrored to; None for none.
         file: Where this was read from; None for the built-in defaults.
     """
 
@@ -63,6 +64,7 @@ class Config:
     model: str | None = None
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
+    track: str | None = None
     file: Path | None = None
 
     @classmethod

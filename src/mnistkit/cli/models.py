@@ -17,6 +17,7 @@ from mnistkit.cli.command import (
     AllowPickleOption,
     Command,
     DataOption,
+    Group,
     JsonOption,
     TagOption,
     TrustedOption,
@@ -24,6 +25,7 @@ from mnistkit.cli.command import (
     examples,
     parse_tags,
 )
+from mnistkit.cli.completion import complete_alias, complete_model, complete_name
 from mnistkit.cli.model_values import (
     alias_histories,
     assignment_json,
@@ -49,11 +51,16 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List, register, promote, verify and download models.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, register, promote, verify and download models.", no_args_is_help=True)
 
-RefArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
-AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.", autocompletion=complete_model
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", autocompletion=complete_name)]
+AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.", autocompletion=complete_alias)]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 
 

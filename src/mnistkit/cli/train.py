@@ -36,6 +36,7 @@ from mnistkit.cli.training_options import (
     logistic_regression,
 )
 from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs.job import TrainingJob
@@ -270,7 +271,7 @@ def _print_metrics(metrics: Mapping[str, float]) -> None:
     if first:
         output.say(str({name: metrics[name] for name in first}))
     for name in sorted(metrics.keys() - set(first)):
-        output.say(f"{name}: {metrics[name]:g}")
+        output.say(f"{name}: {number(metrics[name])}")
 
 
 def print_model(model: ModelVersion | None) -> None:

@@ -83,6 +83,8 @@ def run_order(order: Order, data: bytes | None) -> dict[str, Any]:
     node.serve({"mnistkit_log": read_log, "mnistkit_result": read_result})
     asked_at = time.time()
     found = node.tell("mnistkit_begin", key=order.key, worker=node.address, host=node.host)
+    if not found["is_wanted"]:
+        raise _UnwantedError("Nothing waits for these runs any more.")
     offset = found["now"] - (asked_at + time.time()) / 2 + order.clock
     root = Path(node.folder) / "mnistkit" / uuid.uuid4().hex
     variables = {**job_environment(os.environ), CLOCK_VARIABLE: f"{offset:.6f}"}

@@ -58,9 +58,15 @@ class RunsPlugin(SchedulerPlugin):  # type: ignore[misc] # Dask's types aren't l
                 start["is_lost"] = start["is_lost"] or start["worker"] == worker
 
     def begin(self, key: str, worker: str, host: str) -> dict[str, Any]:
-        """Note that a worker starts a task; return what earlier starts left, and the runs that mustn't start."""
+        """Note that a worker starts a task; return what earlier starts left, and the runs that mustn't start.
+
+        A worker may still get a task that has been forgotten meanwhile: nothing waits for that.
+        """
+        if key not in self._scheduler.tasks:
+            return {"is_wanted": False}
         earlier = self._starts.setdefault(key, [])
         found = {
+            "is_wanted": True,
             "lost": [dict(start) for start in earlier],
             "ended": list(self._ended.get(key, ())),
             "records": dict(self._records.get(key, {})),

@@ -88,6 +88,27 @@ class Split:
         scaled: NDArray[np.floating] = np.divide(flat, kind.type(255), dtype=kind)
         return scaled
 
+    def describe(self) -> Summary:
+        """Return its size, how many images each label has, and an image of each of the first labels."""
+        height, width = self.images.shape[1:]
+        counts = np.bincount(self.labels).tolist()
+        first = [(label, int(np.argmax(self.labels == label))) for label, n in enumerate(counts) if n]
+        return Summary(
+            title="Split",
+            facts={
+                "Images": f"{len(self.images):,}",
+                "Size": f"{height} × {width} pixels, 8 bit grey",  # noqa: RUF001 - the sign for sizes
+                "Labels": str(len(first)),
+            },
+            images=tuple(
+                _small(self.images[i], f"{label} ({counts[label]:,})") for label, i in first[:_MAX_THUMBNAILS]
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
+
     @property
     def y(self) -> NDArray[np.int64]:
         """The labels as scikit-learn takes them: ``(n,) int64``."""
@@ -350,10 +371,14 @@ def _halves(split: Split, test_fraction: float, seed: int) -> list[Split]:
 
 
 def _thumbnail(dataset: Dataset, label: int, count: int) -> Thumbnail:
-    """Return the first training image of a class, dark on white; of a large one every so many pixels."""
+    """Return the first training image of a class."""
     image = dataset.train.images[int((dataset.train.labels == label).argmax())]
+    return _small(image, f"{dataset.class_names[label]} ({count:,})")
+
+
+def _small(image: NDArray[np.uint8], caption: str) -> Thumbnail:
+    """Return an image dark on white; of a large one every so many pixels."""
     step = max(-(-max(image.shape) // _MAX_THUMBNAIL_PX), 1)
     small = 255 - image[::step, ::step]
     height, width = small.shape
-    caption = f"{dataset.class_names[label]} ({count:,})"
     return Thumbnail(caption=caption, pixels=small.tobytes(), width=width, height=height)

@@ -28,7 +28,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"evaluation"},
     {"training"},
     {"tracking"},
-    {"local", "azureml", "dask", "emulator"},
+    {"local", "azureml", "dask", "mlflow", "emulator"},
     {"serving"},
     {"sweeps", "testing"},
     {"plots"},
@@ -37,11 +37,12 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "dask", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "mlflow", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "mlflow": "mlflow._sdk",
     "dask": "dask._sdk",
     "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",

@@ -321,7 +321,7 @@ def test_workers_are_killed_at_random(tmp_path: Path, script: Path, tiny_mnist: 
                 assert len(lines) == len(set(lines))
                 ended[run.id] = record
         assert {record.id: record for record in backend.runs()} == ended
-        assert not list((tmp_path / "home" / "runs" / ".dask").iterdir())
+        assert list((tmp_path / "home" / "runs" / ".dask").iterdir()) == []
         backend.close()
     marker = str(tmp_path)
     left = [p for p in psutil.process_iter(["cmdline"]) if marker in " ".join(p.info["cmdline"] or [])]

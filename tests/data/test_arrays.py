@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
@@ -16,6 +15,8 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.testing.data_source import DataSourceSuite
+
+pd = pytest.importorskip("pandas", reason="pandas isn't installed")
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (30, 4, 4), dtype=np.uint8)

@@ -26,12 +26,13 @@ from mnistkit.models.input import INPUT_FILE, InputSpec
 from mnistkit.models.persistence import save_model
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model, load_probe
-from mnistkit.registry.signing import make_keys, sign
+from mnistkit.registry.promotion import resolve_model
+from mnistkit.registry.signing import check_signature, make_keys, sign
 from mnistkit.registry.verification import verify_models
 from mnistkit.runs.context import FolderContext
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
-from mnistkit.runs.registration import register_run
+from mnistkit.runs.registration import register_run, run_input
 from mnistkit.runs.run import Run, best_run
 from mnistkit.serving.package import PackagedModel
 from mnistkit.serving.packaging import package_model
@@ -101,9 +102,9 @@ def _run(name: str, folder: Path) -> Victim:
     )
     looks: dict[str, tuple[Callable[[], object], ...]] = {
         "evaluation": (lambda: run_evaluation(run),),
-        "input": (partial(_register, run, folder),),
+        "input": (lambda: run_input(run, "outputs/model.skops"),),
         "model": (lambda: run_model(run),),
-        "probe": (lambda: run_model(run), partial(_register, run, folder)),
+        "probe": (partial(_register, run, folder),),
         "std_log": (lambda: backend.logs(bad), lambda: backend.logs(bad, start=3)),
     }
     stem = name.rpartition("/")[2].partition(".")[0]
@@ -147,20 +148,21 @@ def _registry(name: str, folder: Path) -> Victim:
         if name != "format.json":
             assert "good" in registry.names()
             assert [version.version for version in registry.versions("good")] == [1]
-            assert load_model(registry, "good:1") is not None
+            registry.get("good", 1)
 
     looks: tuple[Callable[[], object], ...] = (
         registry.names,
         lambda: registry.versions("bad"),
         lambda: registry.get("bad").describe(),
         lambda: registry.aliases("bad"),
-        lambda: registry.signatures(registry.get("good")),
-        lambda: registry.inspect("bad", 1),
-        lambda: load_model(registry, "bad@champion"),
-        lambda: load_model(registry, "bad:1", verify_key=public),
-        lambda: load_probe(registry, registry.get("bad", 1)),
-        lambda: verify_models(registry),
+        lambda: registry.signatures(registry.get("bad")),
+        lambda: registry.inspect_model("bad"),
+        lambda: resolve_model(registry, "bad@champion"),
+        lambda: check_signature(registry, registry.get("bad", 1), [public]),
     )
+    if "versions" in name:
+        looks += (lambda: load_model(registry, "bad@champion"), lambda: verify_models(registry))
+        looks += (lambda: load_probe(registry, registry.get("bad", 1)),)
     path = folder / name if name.startswith("key") else next(iter(sorted(home.glob(name))))
     return Victim(path, looks, listed)
 
@@ -209,7 +211,15 @@ def _settings(name: str, folder: Path) -> Victim:
 
 _MAKERS: dict[Callable[[str, Path], Victim], tuple[str, ...]] = {
     _run: (
-        *("job.json", "record.json", "metrics.jsonl", "tags.jsonl", "logs/std_log.txt", "outputs/evaluation.json"),
+        *(
+            "job.json",
+            "record.json",
+            "metrics.jsonl",
+            "tags.jsonl",
+            "annotations.jsonl",
+            "logs/std_log.txt",
+            "outputs/evaluation.json",
+        ),
         *("outputs/input.json", "outputs/model.skops", "outputs/probe.npz"),
         *("outputs/model.linear.json", "outputs/model.linear.npz"),
     ),

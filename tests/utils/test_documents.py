@@ -49,6 +49,7 @@ ALLOWED = {
     "reports/page.py": "a file of the package",
     "runs/folder/child.py": "messages of the supervisor's own child",
     "runs/folder/execution.py": "orders of the program that started it",
+    "runs/folder/owner.py": "the system's id of its boot",
     "runs/folder/packing.py": "an archive in bounded bytes; regular files to pack",
     "runs/folder/processes.py": "standard streams",
     "serving/packaging.py": "files of the package",
@@ -74,7 +75,7 @@ def reads(source: str) -> list[int]:
         texts = [each for each in [*node.args, *(key.value for key in node.keywords)] if isinstance(each, ast.Constant)]
         writes = any(isinstance(each.value, str) and each.value[:1] in {"w", "a", "x"} for each in texts)
         writes = writes or any(flag in ast.unparse(node) for flag in ("O_WRONLY", "_CREATE_FLAGS", "O_DIRECTORY"))
-        is_parser = name in {"load", "loads"} and owner in _PARSERS
+        is_parser = name == "JSONDecoder" or (name in {"load", "loads"} and owner in _PARSERS)
         is_reader = name == "read_bytes" or (name == "read_text" and owner)  # without one it is that of `documents`
         if is_parser or is_reader or (name in _OPENERS and not writes):
             found.append(node.lineno)
@@ -102,9 +103,12 @@ def test_nothing_else_reads_documents() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["json.load(stream)", "tomllib.loads(text)", "path.read_bytes()", "(a / b).read_text()", "open(path)",
-     "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)", "os.open(path, os.O_RDONLY)",
-     "np.load(path)", "numpy.load(path)", "gzip.open(path)", "zipfile.ZipFile(path)", "FileIO(path)", "np.memmap(path)"]
+    [
+        "json.load(stream)", "json.JSONDecoder()", "tomllib.loads(text)", "path.read_bytes()", "(a / b).read_text()",
+        "open(path)", "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)",
+        "os.open(path, os.O_RDONLY)", "np.load(path)", "numpy.load(path)", "gzip.open(path)",
+        "zipfile.ZipFile(path)", "FileIO(path)", "np.memmap(path)",
+    ],
 )  # fmt: skip
 def test_each_way_of_reading_is_found(line: str) -> None:
     """The test above would find it."""

@@ -16,6 +16,7 @@ from mnistkit.cli import (
     folders,
     importing,
     listing,
+    mirror,
     models,
     output,
     predict,
@@ -56,6 +57,8 @@ data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.imp
 data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
 runs.app.command(cls=Command, epilog=compare_runs.EXAMPLES)(compare_runs.compare)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
+runs.app.command(cls=Command, epilog=mirror.MIRROR_EXAMPLES)(mirror.mirror)
+runs.app.command("import", cls=Command, epilog=mirror.IMPORT_EXAMPLES)(mirror.import_)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import urllib.parse
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from mnistkit.errors import MissingExtraError, ServiceError, ServiceTimeoutError
 
 try:
     import distributed
+    from distributed.comm import inproc
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.utils import sync
 
@@ -182,11 +184,10 @@ class Connection:
         result = found.get(worker)
         return None if isinstance(result, (BaseException, str)) else result
 
-    def paths_missing(self, path: str) -> list[str]:
-        """Return the addresses of the workers that have no file or folder at ``path``."""
+    def sees(self, path: str) -> dict[str, bool]:
+        """Return whether there is a file or folder at ``path``, by worker."""
         with self._translated():
-            found = self.client().run(os.path.exists, path)
-        return sorted(worker for worker, exists in found.items() if not exists)
+            return dict(self.client().run(os.path.exists, path))
 
     def workers(self) -> dict[str, Any]:
         """Return what the scheduler says of each worker, by address."""
@@ -214,11 +215,15 @@ class Connection:
         if self._given is not None:
             return self._given
         if self._address is None:
-            # In this process, without a port: a worker only starts processes, and no other user can connect.
+            # In this process, without a port for messages, so that no other user can connect: a worker only starts
+            # processes. Dask insists on pages that show its state; those are for this machine.
             logging.getLogger("distributed").setLevel(logging.WARNING)  # it reports each step, up to the exit
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                _ = inproc.global_manager.ip  # found once, and warned of where there is no network, which needn't be
             cluster = distributed.LocalCluster(
                 n_workers=self._workers, threads_per_worker=1, processes=False, protocol="inproc://",
-                dashboard_address=None, silence_logs=False,
+                dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0", silence_logs=False,
             )  # fmt: skip
             client = distributed.Client(cluster, set_as_default=False)
             client.cluster = cluster
@@ -241,7 +246,7 @@ class Connection:
             raise ServiceTimeoutError(
                 f"No Dask scheduler responds at {self.place}: {error}. Is it running, and is the address right?"
             ) from error
-        except (OSError, RuntimeError, ValueError, distributed.client.CancelledError) as error:
+        except (OSError, RuntimeError, TypeError, ValueError, distributed.client.CancelledError) as error:
             if isinstance(error, ServiceError):
                 raise
             raise ServiceError(

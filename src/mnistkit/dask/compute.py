@@ -29,6 +29,7 @@ from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.packing import pack
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.row import RunRow
 from mnistkit.utils.lifetime import finish_at_exit
 
 __all__ = ["DaskCompute"]
@@ -150,6 +151,15 @@ class DaskCompute(FolderBackend):
             return records
         self._tracker.refresh(unfinished)
         return tuple(self._shown(r.id) if r.id in unfinished else r for r in records)
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return a row for each run, newest first; see `SupportsRunRows.run_rows`."""
+        rows = super().run_rows(experiment)
+        unfinished = [row.id for row in rows if not RunState(row.state).is_terminal]
+        if not unfinished:
+            return rows
+        self._tracker.refresh(unfinished)
+        return tuple(RunRow.of(self._shown(row.id)) if row.id in unfinished else row for row in rows)
 
     def cancel(self, run_id: str) -> None:
         """End the run, whichever program submitted it; see `ComputeBackend.cancel`.

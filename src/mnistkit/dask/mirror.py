@@ -82,8 +82,11 @@ class Mirror:
         return info
 
     def drop(self, run_id: str) -> None:
-        """Remove what was kept of a run."""
-        shutil.rmtree(self._root / run_id, ignore_errors=True)
+        """Remove what was kept of a run: all at once for other clients, whose work on it then comes to nothing."""
+        removed = self._root / f".{run_id}-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):  # another client has removed it
+            (self._root / run_id).rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def update(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Keep what a node reported of a run."""
@@ -126,23 +129,31 @@ class Mirror:
         return self._log_size(run_id) - self._log_base(run_id, node)
 
     def add_log(self, run_id: str, node: str, position: int, data: bytes) -> None:
-        """Write a piece of a node's log to its place: writing it again changes nothing."""
+        """Write a piece of a node's log to its place: writing it again changes nothing.
+
+        Raises:
+            FileNotFoundError: The run has been collected.
+        """
         path = self._runs / run_id / "logs" / "std_log.txt"
+        start = self._log_base(run_id, node) + position
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as stream:
-            stream.seek(self._log_base(run_id, node) + position)
+            stream.seek(start)
             stream.write(data)
 
     def collect(self, run_id: str, node: str, packed: bytes) -> None:
         """Write a finished run's files into its folder, each as a whole, and its record at the end.
 
+        Several clients may do that at once: they write the same bytes.
+
         Raises:
             DataFormatError: It isn't a packed run folder.
+            FileNotFoundError: Another client has collected it, and what was kept of it is gone.
             OSError: As the system says.
         """
-        target, staged = self._runs / run_id, self._root / run_id / f"collected-{uuid.uuid4().hex}"
+        target, staged = self._runs / run_id, self._root / f".collected-{uuid.uuid4().hex}"
         try:
-            unpack(packed, staged)
             base = self._log_base(run_id, node)
+            unpack(packed, staged)
             if base:
                 log = staged / "logs" / "std_log.txt"
                 before = (target / "logs" / "std_log.txt").read_bytes()[:base]
@@ -161,11 +172,14 @@ class Mirror:
             return 0
 
     def _log_base(self, run_id: str, node: str) -> int:
-        """Return where a node's log begins: behind what had been read when the first client saw the node."""
+        """Return where a node's log begins: behind what had been read when the first client saw the node.
+
+        Raises:
+            FileNotFoundError: The run has been collected.
+        """
         path = self._root / run_id / f"log-{node}"
         if not path.exists():
             mine = path.with_name(f".{uuid.uuid4().hex}")
-            path.parent.mkdir(parents=True, exist_ok=True)
             mine.write_text(str(self._log_size(run_id)))
             with contextlib.suppress(FileExistsError):  # another client was faster: its answer holds
                 os.link(mine, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -98,6 +99,10 @@ class Tracker:
 
     def read_log(self, run_id: str) -> None:
         """Add to a run's log what a worker has written since."""
+        with contextlib.suppress(FileNotFoundError):  # it has just been collected, log and all
+            self._read_log(run_id)
+
+    def _read_log(self, run_id: str) -> None:
         info = self._mirror.task(run_id)
         worker = self._workers.get(info.key) if info else None
         node = ""
@@ -235,10 +240,14 @@ class Tracker:
         if result is None:  # the next look shows why
             return
         for run_id, packed in result["runs"].items():
-            if not self.is_over(run_id):
-                self._mirror.collect(run_id, result["node"], packed)
+            self._collect(run_id, result["node"], packed)
         self.fail(info.runs, "Its Dask task ended before it did.")
         self.release(info)
+
+    def _collect(self, run_id: str, node: str, packed: bytes) -> None:
+        if not self.is_over(run_id):
+            with contextlib.suppress(FileNotFoundError):  # another program has just done it
+                self._mirror.collect(run_id, node, packed)
 
     def _collect_early(self, info: TaskInfo) -> None:
         """Collect runs of a group that have ended before the last one."""
@@ -249,7 +258,7 @@ class Tracker:
             if seen is not None and seen.state.is_terminal and not self.is_over(run_id):
                 found = self._connection.ask(self._workers[info.key], "mnistkit_result", run_id=run_id)
                 if found:
-                    self._mirror.collect(run_id, found["node"], found["folder"])
+                    self._collect(run_id, found["node"], found["folder"])
                     self._connection.end(info.key, run_id)
 
     def _on_lost_worker(self, info: TaskInfo, start: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from mnistkit.utils.documents import parse_json
 
 __all__ = ["RunRow"]
 
-_TEXTS = ("id", "experiment", "state", "data", "model", "error", "note")
+_TEXTS = ("id", "experiment", "state", "data", "model", "error", "note", "host")
 _TIMES = ("started_at", "finished_at")
 _MAX_TIME_SECONDS = 250_000_000_000  # in the year 9892
 _STATES = frozenset(state.value for state in RunState)
@@ -44,6 +44,7 @@ class RunRow:
         limit: The number of training images that it was limited to; None for all.
         error: One line, if it failed.
         note: Text that a person added.
+        host: The machine that runs it, as its backend names it; empty if that isn't known.
     """
 
     id: str
@@ -62,6 +63,7 @@ class RunRow:
     limit: int | None = None
     error: str = ""
     note: str = ""
+    host: str = ""
 
     @classmethod
     def of(cls, record: RunRecord) -> RunRow:
@@ -85,6 +87,7 @@ class RunRow:
             limit=job.limit if isinstance(job, TrainingJob) else None,
             error=record.error or "",
             note=record.note,
+            host=record.host,
         )
 
     @property

@@ -87,7 +87,7 @@ class Trainer(RunMethods, ModelMethods):
                 without such a file the same as `local`.
             data: A uri, or a source.
             experiment: The experiment that groups the runs.
-            observers: As in `local`.
+            observers: As in `local`; the one of ``track`` in the file comes after them.
 
         Raises:
             ConfigError: The file can't be read; the message has file, line and key.
@@ -96,13 +96,15 @@ class Trainer(RunMethods, ModelMethods):
         config = config if data is None else attrs.evolve(config, data=data, data_options={})
         source, home = config.data, home_folder(config.home)
         compute, models = dict(config.compute), dict(config.models)
+        tracking = [] if config.track is None else [plugins.run_tracking(config.track, home)]
         return cls(
             data=plugins.data_source(source, config.source_options) if isinstance(source, str) else source_of(source),
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
-            observers=observers,
+            observers=[*observers, *tracking],
             home=home,
+            model=config.model,
         )
 
     def job(

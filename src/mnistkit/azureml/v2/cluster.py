@@ -99,7 +99,8 @@ def status_of(client: Any, found: Any, seconds: float | None) -> ClusterStatus:
     what = f"listing the nodes of the cluster {found.name}"
     nodes = call(what, lambda: list(client.compute.list_nodes(found.name)), seconds=seconds)
     busy = sum(str(getattr(node, "node_state", "")).lower() == "running" for node in nodes)
-    errors = [str(getattr(error, "message", error)) for error in found.provisioning_errors or ()]
+    reasons = found.provisioning_errors or ()  # azure-ai-ml 1.35 keeps the code of the first alone, as a text
+    errors = [reasons] if isinstance(reasons, str) else [str(getattr(each, "message", each)) for each in reasons]
     return ClusterStatus(
         name=found.name,
         state=(found.provisioning_state or "").capitalize(),

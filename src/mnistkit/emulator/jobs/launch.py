@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -135,7 +136,7 @@ class Launch:
             "AZUREML_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{workspace.url}/discovery",
-            "MLFLOW_TRACKING_URI": f"azureml://{workspace.api_host}/mlflow/v2.0{workspace.scope}",
+            "MLFLOW_TRACKING_URI": _tracking_uri(workspace),
             "MLFLOW_TRACKING_TOKEN": self._tokens.issue(seconds=seconds),
             "MLFLOW_RUN_ID": job.run_id,
             "MLFLOW_EXPERIMENT_NAME": job.experiment,
@@ -217,6 +218,15 @@ def _configured_output(each: Output, place: str, run_id: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _tracking_uri(workspace: Workspace) -> str:
+    """Return the address of MLflow's services: Azure's own, or where its plugin isn't installed, one without it."""
+    try:
+        has_plugin = importlib.util.find_spec("azureml.mlflow") is not None
+    except ModuleNotFoundError:
+        has_plugin = False
+    return f"{'azureml' if has_plugin else 'https'}://{workspace.api_host}/mlflow/v2.0{workspace.scope}"
 
 
 def _free_port() -> int:

@@ -46,7 +46,7 @@ class Input:
 
     @property
     def is_literal(self) -> bool:
-        """Whether it is a value, and not files."""
+        """True if it is a value, and not files."""
         return self.kind == _LITERAL
 
 
@@ -72,12 +72,12 @@ class Output:
 
     @property
     def is_model(self) -> bool:
-        """Whether it is a model."""
+        """True if it is a model."""
         return self.kind in _MODEL_TYPES
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one file."""
+        """True if it is one file."""
         return self.kind == "uri_file"
 
 

@@ -26,6 +26,7 @@ from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.utils.arguments import check_type
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
@@ -94,6 +95,8 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
         UnknownNameError: No source has that name, or it has no such option; lists those that exist.
         MissingExtraError: It needs a package that isn't installed.
     """
+    use = "a uri such as 'mnist' or 'idx:FOLDER'; Dataset.from_arrays(X, y) makes a dataset of arrays"
+    check_type(uri, str, "The dataset", use)
     name = re.split("[:?]", uri, maxsplit=1)[0]
     return cast("DataSource", _make("dataset", name, uri, options or {}))
 

@@ -27,6 +27,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import write_atomically
 
 __all__ = ["DEFAULT_MAX_BYTES", "encode_idx", "parse_idx", "read_idx", "read_idx_bytes", "read_idx_header", "write_idx"]
@@ -123,6 +124,7 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
         StorageError: It can't be read.
         DataFormatError: It is larger than ``max_bytes`` allows.
     """
+    check_path(path, "path")
     limit = _longest_file(max_bytes)
     try:
         with Path(path).open("rb") as stream:

@@ -16,6 +16,7 @@ from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.summary import Cell, Summary
 from mnistkit.utils.text import duration
@@ -99,6 +100,7 @@ def _tags(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
+    check_type(values, Iterable, "retry_on", f"a tuple of {', '.join(get_args(RetryCause))}")
     causes = tuple(values)
     for cause in causes:
         if cause not in get_args(RetryCause):
@@ -106,7 +108,13 @@ def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
     return cast("tuple[RetryCause, ...]", causes)
 
 
+def _folder(value: str | os.PathLike[str]) -> str:
+    check_path(value, "source_directory")
+    return os.fspath(value)
+
+
 def _arguments(values: Iterable[object]) -> tuple[str, ...]:
+    check_type(values, (list, tuple), "arguments", "a list or a tuple, an argument each")
     return tuple(str(value) for value in values)
 
 
@@ -189,7 +197,7 @@ class ScriptJob:
         fingerprint: As in `TrainingJob`.
     """
 
-    source_directory: str = field(converter=os.fspath)
+    source_directory: str = field(converter=_folder)
     entry_script: str = field(default="train.py", converter=_entry)
     arguments: tuple[str, ...] = field(default=(), converter=_arguments)
     environment: Environment | None = field(default=None, kw_only=True)

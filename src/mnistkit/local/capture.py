@@ -70,7 +70,7 @@ class _RunHandler(logging.Handler):
 _stand_ins: deque[_ByThread] = deque(maxlen=64)
 
 
-def _stand_in(stream: TextIO | None) -> _ByThread:
+def _stand_in(stream: Any) -> _ByThread:
     """Return what stands for a stream; itself if a program put one back after its run, so that they don't nest."""
     if isinstance(stream, _ByThread):
         return stream

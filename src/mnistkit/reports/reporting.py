@@ -10,6 +10,7 @@ from mnistkit.reports.sweep import sweep_report
 from mnistkit.reports.writing import default_name, write_report
 from mnistkit.runs.run import Run
 from mnistkit.sweeps.sweep import Sweep
+from mnistkit.utils.arguments import check_path, check_type
 
 __all__ = ["report"]
 
@@ -24,6 +25,9 @@ def report(of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
     Raises:
         StorageError: It can't be written.
     """
+    check_type(of, (Run, Sweep), "of", "the run or the sweep itself, such as trainer.run(id)")
+    if path is not None:
+        check_path(path, "path")
     if isinstance(of, Sweep):
         return write_report(sweep_report(of), path or default_name(of.name))
     return write_report(run_report(of), path or default_name(of.id))

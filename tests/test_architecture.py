@@ -27,7 +27,8 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"plugins"},
     {"evaluation"},
     {"training"},
-    {"local", "azureml", "emulator"},
+    {"tracking"},
+    {"local", "azureml", "dask", "mlflow", "emulator"},
     {"serving"},
     {"sweeps", "testing"},
     {"plots"},
@@ -36,12 +37,16 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "mlflow", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "mlflow": "mlflow._sdk",
+    "dask": "dask._sdk",
+    "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",
+    "pyarrow": "data.importing.parquet",
     "jinja2": "reports.page",
     "flask": "serving.app",
     "waitress": "serving.http_server",

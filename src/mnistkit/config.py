@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 from attrs import field, fields, frozen
@@ -54,6 +54,7 @@ class Config:
         model: The name to register models under; None to name them after the dataset, such as ``sklearn_mnist``.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
+        track: The address of an MLflow server or database file that runs are mirrored to; None for none.
         file: Where this was read from; None for the built-in defaults.
     """
 
@@ -64,6 +65,7 @@ class Config:
     model: str | None = None
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
+    track: str | None = None
     file: Path | None = None
 
     @classmethod
@@ -95,6 +97,7 @@ class Config:
         experiment: str = "sklearn-mnist",
         workspace: Any = None,
         config: str | os.PathLike[str] | None = None,
+        sdk: Literal["v1", "v2"] | None = None,
         **cluster: Any,
     ) -> Config:
         """Return the configuration to run on a cluster of an Azure Machine Learning workspace, with the models in it.
@@ -104,17 +107,26 @@ class Config:
             experiment: The experiment that groups the runs.
             workspace: A workspace from `mnistkit.azureml.connect`; None for the one that ``config.json`` names.
             config: That file, or the folder to look for it from upwards; None for the working directory.
+            sdk: The version of Azure ML's SDK; None for that of ``workspace``, else v2 where it is installed, else v1.
             cluster: Options of `mnistkit.azureml.AmlCompute`, such as ``name``, ``vm_size`` and ``max_nodes``.
         """
         place = {} if workspace is None else {"workspace": workspace}
         place |= {} if config is None else {"config": os.fspath(config)}
+        place |= {} if sdk is None else {"sdk": sdk}
         return cls(
             data=data,
             data_options=place if str(data).startswith("azureml:") else {},
             experiment=experiment,
-            compute={"backend": "amlcompute", **place, **cluster},
-            models={"backend": "workspace", **place},
+            compute={"backend": "azureml", **place, **cluster},
+            models={"backend": "azureml", **place},
         )
+
+    @property
+    def source_options(self) -> Mapping[str, Any]:
+        """The options of the data source: Azure's data is read with the SDK that runs the jobs."""
+        sdk = self.compute.get("sdk")
+        is_azure = isinstance(self.data, str) and self.data.startswith("azureml:")
+        return {**({"sdk": sdk} if sdk and is_azure else {}), **self.data_options}
 
 
 def find_config(start: Path | None = None) -> Config:

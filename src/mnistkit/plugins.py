@@ -26,6 +26,7 @@ from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.observers import RunObserver
 from mnistkit.utils.arguments import check_type
 
 if TYPE_CHECKING:  # loads numpy
@@ -42,6 +43,7 @@ __all__ = [
     "load_dataset",
     "model_registry",
     "names",
+    "run_tracking",
 ]
 
 _WEB = "mnistkit.data.web:WebSource.from_uri"
@@ -59,19 +61,21 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
-    "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
+    "azureml": "mnistkit.azureml.backends:data_source",
     "array": "mnistkit.data.arrays:ArraySource.from_uri",
 }
 """Data sources by name, as ``module:callable``."""
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
-    "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
+    "dask": "mnistkit.dask.compute:DaskCompute",
+    "azureml": "mnistkit.azureml.backends:compute_backend",
 }
 """Compute backends by name, as ``module:callable``."""
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
-    "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
+    "azureml": "mnistkit.azureml.backends:model_registry",
+    "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
 DEPLOYMENT_TARGETS: Mapping[str, str] = {
@@ -79,6 +83,8 @@ DEPLOYMENT_TARGETS: Mapping[str, str] = {
     "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
 }
 """Deployment targets by name, as ``module:callable``."""
+
+_TRACKING = "mnistkit.mlflow.observer:MlflowRuns.from_home"
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
@@ -92,13 +98,20 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
     """Return the source of a uri such as ``"mnist"`` or ``"idx:/data/mine"``.
 
     Raises:
-        UnknownNameError: No source has that name, or it has no such option; lists those that exist.
+        UnknownNameError: No source has that name, or it has no such option; lists those that exist. For a file or
+            folder that can be imported, the message has the command that does it.
         MissingExtraError: It needs a package that isn't installed.
     """
     use = "a uri such as 'mnist' or 'idx:FOLDER'; Dataset.from_arrays(X, y) makes a dataset of arrays"
     check_type(uri, str, "The dataset", use)
     name = re.split("[:?]", uri, maxsplit=1)[0]
-    return cast("DataSource", _make("dataset", name, uri, options or {}))
+    try:
+        return cast("DataSource", _make("dataset", name, uri, options or {}))
+    except UnknownNameError as error:
+        hint = _import_hint(name, uri)
+        if hint is None:
+            raise
+        raise UnknownNameError(hint) from error
 
 
 def load_dataset(uri: str) -> Dataset:
@@ -146,10 +159,30 @@ def deployment_target(name: str, home: Path, options: Mapping[str, Any] | None =
     return cast("DeploymentTarget", _make("deployment target", name, home, options or {}))
 
 
+def run_tracking(uri: str, home: Path) -> RunObserver:
+    """Return the observer that mirrors runs to an address, as ``track`` in a configuration file has it.
+
+    Raises:
+        UsageError: It isn't the address of an MLflow server or database file.
+        MissingExtraError: MLflow isn't installed.
+    """
+    module, _, path = _TRACKING.partition(":")
+    observer: RunObserver = attrgetter(path)(importlib.import_module(module))(home, uri=uri)
+    return observer
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Return all names of a kind, such as ``"dataset"`` or ``"compute backend"``. Built-in ones first."""
     group, builtin = _GROUPS[kind]
     return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
+
+
+def _import_hint(name: str, uri: str) -> str | None:
+    if name in names("dataset"):
+        return None
+    from mnistkit.data.importing.commands import import_hint  # loads numpy
+
+    return import_hint(uri)
 
 
 def _make(kind: str, name: str, what: object, options: Mapping[str, Any]) -> object:

@@ -110,7 +110,7 @@ def test_bad_input_is_refused_before_training(mnistkit: Program, options: tuple[
     outcome = mnistkit("train", "--data", "digits", *options, code=1 if "nowhere" in expected else 2)
     assert expected in outcome.err
     assert outcome.out == ""
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_a_home_that_cannot_be_written_is_named(
@@ -168,7 +168,7 @@ def test_a_sweep_prints_a_table(mnistkit: Program) -> None:
 def test_rates_that_cannot_be_are_refused(mnistkit: Program, rates: str) -> None:
     """A sweep refuses rates that are no numbers above 0 before it trains."""
     assert "--regularization" in mnistkit("sweep", "--data", "digits", "--regularization", rates, code=2).err
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_a_solver_that_has_not_converged_is_noted_once(start: Start) -> None:

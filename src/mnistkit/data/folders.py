@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-from mnistkit.data.idx import encode_idx
-from mnistkit.data.layout import find_idx_files, idx_name
+from mnistkit.data.idx import check_file_size, encode_idx
+from mnistkit.data.importing.commands import import_hint
+from mnistkit.data.layout import MAX_ARRAY_BYTES, find_idx_files, idx_name
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest, read_manifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import ChecksumError, DataFormatError, StorageError, UsageError
+from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically
 from mnistkit.utils.serialization import to_json
 
@@ -147,14 +148,30 @@ class FolderSource(DataSource):
         Raises:
             NotFoundError: There is no such folder.
             DataFormatError: A file is missing or ambiguous.
+            StorageError: A file can't be copied.
         """
-        paths = find_idx_files(self.folder, self.prefix)
-        return self._copied(paths, into) if self.prefix else self.folder
+        paths = self._found()
+        if not self.prefix:
+            return self.folder
+        try:
+            return self._copied(paths, into)
+        except OSError as error:
+            raise StorageError(
+                f"Can't copy {self.folder} to {into}: {error}. Make it readable, or make room."
+            ) from error
+
+    def _found(self) -> dict[str, Path]:
+        if os.path.isfile(self.folder):  # noqa: PTH113 - Path.is_file raises on a name that is too long
+            hint = import_hint(str(self.folder))
+            raise NotFoundError(hint or f"{self.folder} is a file: name the folder that holds the four IDX files.")
+        return find_idx_files(self.folder, self.prefix)
 
     def _copied(self, paths: Mapping[str, Path], into: Path) -> Path:
         """Copy the four files, as far as the same ones aren't there; each appears whole or not at all."""
         ensure_folder(into, "MNISTKIT_CACHE")
         infos = {}
+        for path in paths.values():
+            check_file_size(path, path.stat().st_size, MAX_ARRAY_BYTES)
         for role, path in paths.items():
             target = into / f"{idx_name(role)}{'.gz' if path.suffix.lower() == '.gz' else ''}"
             info = file_info(path)
@@ -167,19 +184,22 @@ class FolderSource(DataSource):
         DatasetManifest(name=self.prefix.strip("-_."), files=infos).write(into)
         return into
 
+    def size(self) -> int:
+        """Return the bytes of the four files as they are; see `SupportsSize`."""
+        return sum(path.stat().st_size for path in find_idx_files(self.folder, self.prefix).values())
+
     def digests(self) -> Mapping[str, str]:
         """The sha256 of each file: as ``dataset.json`` has it, which reading verifies, else of its bytes.
 
         Bytes are hashed once per process and file, unless it changes.
         """
-        files = {
-            path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder, self.prefix).values()
-        }
+        files = {path.relative_to(self.folder).as_posix(): path for path in self._found().values()}
         manifest, data = find_manifest(self.folder)
         listed = manifest.files if manifest else {}
         known = {MANIFEST: sha256_hex(data)} if manifest else {}
         try:
             for name, path in files.items():
+                check_file_size(path, path.stat().st_size, MAX_ARRAY_BYTES)
                 known[name] = listed[name].sha256 if name in listed else sha256_of(path)
         except OSError as error:
             raise StorageError(f"Can't read {self.folder}: {error}. Make it readable.") from error

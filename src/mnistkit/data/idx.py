@@ -29,8 +29,19 @@ from numpy.typing import NDArray
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import write_atomically
+from mnistkit.utils.regular import open_descriptor
 
-__all__ = ["DEFAULT_MAX_BYTES", "encode_idx", "parse_idx", "read_idx", "read_idx_bytes", "read_idx_header", "write_idx"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "check_file_size",
+    "encode_idx",
+    "idx_header",
+    "parse_idx",
+    "read_idx",
+    "read_idx_bytes",
+    "read_idx_header",
+    "write_idx",
+]
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 
@@ -125,19 +136,26 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
         DataFormatError: It is larger than ``max_bytes`` allows.
     """
     check_path(path, "path")
-    limit = _longest_file(max_bytes)
     try:
-        with Path(path).open("rb") as stream:
+        with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > limit:
-                raise _refusal(
-                    str(path), "file size", f"at most {limit} bytes for max_bytes={max_bytes}", f"{size} bytes"
-                )
+            check_file_size(path, size, max_bytes)
             return stream.read(size + 1)  # a device or a growing file isn't read without end; one byte too many shows
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} isn't there: name an IDX file.") from error
     except OSError as error:
         raise StorageError(f"Can't read {path}: {error.strerror or error}. Name a readable IDX file.") from error
+
+
+def check_file_size(path: str | os.PathLike[str], size: int, max_bytes: int) -> None:
+    """Refuse a file that is too large to hold ``max_bytes`` of data: a sparse file of any size costs nothing to make.
+
+    Raises:
+        DataFormatError: It is.
+    """
+    limit = _longest_file(max_bytes)
+    if size > limit:
+        raise _refusal(str(path), "file size", f"at most {limit} bytes for max_bytes={max_bytes}", f"{size} bytes")
 
 
 def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -148,7 +166,7 @@ def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[
         OSError: It can't be read.
     """
     source = str(path)
-    with Path(path).open("rb") as stream:
+    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
         header = _parse_header(stream.read(_LONGEST_HEADER), source)
         size = os.fstat(stream.fileno()).st_size
     expected = header.size + header.nbytes
@@ -175,9 +193,13 @@ def encode_idx(array: NDArray[Any]) -> bytes:
         raise UsageError(
             f"IDX can't hold shape {array.shape}: use 1 to {_MAX_DIMENSIONS} dimensions up to {_LARGEST_DIMENSION}."
         )
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     flat = np.ascontiguousarray(array, dtype=_TYPES[code]).reshape(-1)
-    return b"".join((header, flat.view(np.uint8).data))
+    return b"".join((_header(code, array.shape), flat.view(np.uint8).data))
+
+
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of an IDX file of uint8 in this shape, which its data follows line by line."""
+    return _header(_CODES[np.dtype(np.uint8)], shape)
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
@@ -202,6 +224,10 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         raise StorageError(
             f"Can't write {path}: {error.strerror or error}. Name a file in a writable folder."
         ) from error
+
+
+def _header(code: int, shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
 def _refusal(source: str, field: str, expected: object, got: object) -> DataFormatError:

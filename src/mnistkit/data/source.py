@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:  # numpy comes with it
     from mnistkit.data.manifest import DatasetManifest
 
-__all__ = ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins"]
+__all__ = ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins", "SupportsSize"]
 
 
 class DataSource(ABC):
@@ -70,6 +70,14 @@ class SupportsPins(Protocol):
         Returns:
             None if only `DataSource.fetch` can tell, for example when ``into`` is incomplete.
         """
+
+
+@runtime_checkable
+class SupportsSize(Protocol):
+    """A `DataSource` that has its size without fetching, so that what is too large to ship is refused before that."""
+
+    def size(self) -> int | None:
+        """Return the bytes of the files that `DataSource.fetch` delivers; None if that isn't known."""
 
 
 @runtime_checkable

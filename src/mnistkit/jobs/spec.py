@@ -14,7 +14,7 @@ from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
 from mnistkit.utils.arguments import check_type
 
-__all__ = ["JsonValue", "ModelSpec", "check_classifier"]
+__all__ = ["JsonValue", "ModelSpec", "check_classifier", "spec_text"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -69,9 +69,24 @@ class ModelSpec:
                 f"{self.type} refuses its parameters: {error}. Was it written for another version?"
             ) from error
 
+    @property
+    def import_paths(self) -> frozenset[str]:
+        """The import path of every class and function that it names."""
+        found, pending = {self.type}, [self.params]
+        while pending:
+            value: JsonValue = pending.pop()
+            if isinstance(value, Mapping):
+                path, inner = value.get("$object"), value.get("$estimator")
+                found |= {path} if isinstance(path, str) else set()
+                found |= {inner["type"]} if isinstance(inner, Mapping) else set()
+                pending += value.values()
+            elif isinstance(value, list):
+                pending += value
+        return frozenset(found)
+
     def __str__(self) -> str:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
-        inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
+        inside = ", ".join(f"{name}={spec_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
 
 
@@ -234,18 +249,19 @@ _DECODERS: Mapping[str, _Decoder] = {
 }
 
 
-def _text(value: JsonValue) -> str:
+def spec_text(value: JsonValue) -> str:
+    """Return a parameter of a `ModelSpec` as Python code; ``...`` for what has no short one."""
     if isinstance(value, Mapping) and len(value) == 1:
         key, content = next(iter(value.items()))
         if key == "$estimator":
             return str(ModelSpec(content["type"], content["params"]))
         if key == "$tuple":
-            return f"({', '.join(_text(item) for item in content)})"
+            return f"({', '.join(spec_text(item) for item in content)})"
         if key in {"$float", "$object"}:
             return str(content)
         return "..."
     if isinstance(value, list):
-        return f"[{', '.join(_text(item) for item in value)}]"
+        return f"[{', '.join(spec_text(item) for item in value)}]"
     return repr(value)
 
 
@@ -269,7 +285,14 @@ def check_classifier(estimator: Any) -> None:
     for each in inner:
         if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):
             raise SpecError(f"{type(each).__name__}(refit=False) finds parameters but fits no model: leave refit out.")
-    if not is_classifier(estimator):
+    try:
+        is_one = is_classifier(estimator)
+    except AttributeError as error:  # scikit-learn's, for a class without its tags
+        raise SpecError(
+            f"{name} isn't an estimator for this version of scikit-learn: write class {name}(ClassifierMixin, "
+            "BaseEstimator)."
+        ) from error
+    if not is_one:
         for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
             if issubclass(cls, ClassifierMixin):
                 raise SpecError(

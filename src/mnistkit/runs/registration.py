@@ -19,15 +19,17 @@ from mnistkit.errors import (
 )
 from mnistkit.models.files import companions, format_of
 from mnistkit.models.input import INPUT_FILE, InputSpec
+from mnistkit.models.persistence import check_size
+from mnistkit.models.probe import PROBE_FILE
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.arguments import check_type
-from mnistkit.utils.serialization import from_json
+from mnistkit.utils.serialization import read_json
 
-__all__ = ["register_run", "run_input", "run_model_file"]
+__all__ = ["check_data", "register_run", "run_input", "run_model_file"]
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def register_run(
         RunStateError: The run hasn't completed; the message has its state and error.
         NotFoundError: It left no model, or several; lists its files.
         InvalidNameError: The name breaks the rule.
+        UnsafeModelError: A file is larger than any model that is loaded.
     """
     _check_run(run)
     if file is not None:
@@ -71,7 +74,7 @@ def register_run(
     files = (file, *companions(file, run.files))
     spec = run_input(run, file)
     if spec is not None and not allow_other_data:
-        _check_data(models, name, spec, run)
+        check_data(models, name, spec, f"Run {run.id}")
     info = ModelInfo(
         format=format_of(file),
         metrics={name: value for name, value in run.metrics.items() if math.isfinite(value)},
@@ -82,7 +85,9 @@ def register_run(
     )
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         for each in files:
-            run.download(each, folder)
+            path = run.download(each, folder)
+            if path.name == PROBE_FILE or info.format not in {"joblib", "files"}:
+                check_size(path.stat().st_size, f"{each} of run {run.id}")
         if isinstance(models, SupportsRunFiles) and models.has_run(run.id):
             return models.register_from_run(name, files, info, copies=Path(folder))
         return models.register(name, Path(folder), info)
@@ -114,12 +119,12 @@ def run_input(run: Run, file: str) -> InputSpec | None:
     if source not in run.files:
         return None
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-        data = run.download(source, folder).read_bytes()
-    try:
-        spec: InputSpec = from_json(data, InputSpec, source)
-    except (DataFormatError, UsageError) as error:  # a script's own file of that name
-        _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
-        return None
+        path = run.download(source, folder)
+        try:
+            spec: InputSpec = read_json(path, InputSpec)
+        except (DataFormatError, UsageError, OSError) as error:  # a script's own file of that name
+            _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
+            return None
     return spec
 
 
@@ -140,8 +145,18 @@ def run_model_file(run: Run) -> str:
     raise NotFoundError(f"Run {run.id} left {found}.")
 
 
-def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> None:
-    """Refuse to put a model of other data among the versions of a name: nobody expects it there."""
+def check_data(models: ModelRegistry, name: str, spec: InputSpec, what: str) -> None:
+    """Refuse to put a model of other data among the versions of a name: nobody expects it there.
+
+    Args:
+        models: Where it is to be registered.
+        name: The model's name.
+        spec: Its input.
+        what: What is to be registered, as the subject of a sentence.
+
+    Raises:
+        UsageError: The newest version is of other data, or of other images.
+    """
     try:
         newest = models.get(name)
     except (ModelNotFoundError, IntegrityError):
@@ -149,6 +164,6 @@ def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> 
     differences = "" if newest.input is None else spec.differences(newest.input)
     if differences:
         raise UsageError(
-            f"Run {run.id} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
+            f"{what} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
             "it: in Python allow_other_data=True, on the command line --allow-other-data."
         )

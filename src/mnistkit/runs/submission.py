@@ -15,7 +15,7 @@ from mnistkit.data.source import DataSource, SupportsDigests
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.estimators.warm_start import warm_start_groups
 from mnistkit.jobs.fingerprint import Fingerprint
-from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
 from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import ReuseDecision, explain_reuse
@@ -102,7 +102,7 @@ class Submitter:
 
     def _joined(self, job: Job) -> Job:
         use = "a ScriptJob or what trainer.job(estimator) returns; trainer.train(estimator) makes a job and waits"
-        check_type(job, (ScriptJob, TrainingJob), "job", use)
+        check_type(job, (ScriptJob, TrackedJob, TrainingJob), "job", use)
         return attrs.evolve(job, experiment=self.experiment) if job.experiment == "default" else job
 
 

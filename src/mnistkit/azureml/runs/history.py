@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,7 +19,11 @@ def _utc(value: datetime | str | None) -> datetime | None:
     if value is None:
         return None
     at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+    if at.tzinfo is None:
+        return at.replace(tzinfo=timezone.utc)
+    with contextlib.suppress(OverflowError):  # in the years 1 and 9999
+        return at.astimezone(timezone.utc)
+    return at
 
 
 @frozen(kw_only=True)
@@ -91,3 +96,11 @@ class History(ABC):
     @abstractmethod
     def cancel(self, run_id: str) -> None:
         """Request the run's cancellation."""
+
+    @abstractmethod
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; others stay."""
+
+    @abstractmethod
+    def remove_tags(self, run_id: str, names: Sequence[str]) -> None:
+        """Remove tags that the run has."""

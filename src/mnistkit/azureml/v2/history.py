@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mnistkit.azureml.v2.storage import ARTIFACTS, Place, Storage
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.errors import NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.documents import parse_json
 
 __all__ = ["SdkHistory"]
 
@@ -65,7 +66,8 @@ class SdkHistory(History):
         """Return the values of all metrics; see `History.points`."""
         data = self.service.mlflow_run(run_id).get("data") or {}
         tags = {tag["key"]: tag["value"] for tag in data.get("tags") or ()}
-        stepless = set(json.loads(tags.get(STEPLESS, "[]")))
+        named = parse_json(tags.get(STEPLESS, "[]"), f"run {run_id}")
+        stepless = set(map(str, named)) if isinstance(named, list) else set()
         names = sorted({metric["key"] for metric in data.get("metrics") or ()})
         points = [
             _point(name, each, has_step=name not in stepless)
@@ -106,6 +108,15 @@ class SdkHistory(History):
     def cancel(self, run_id: str) -> None:
         """Request the run's cancellation; doesn't wait for its end."""
         call(f"canceling {run_id}", self._connection.client.jobs.begin_cancel, run_id, seconds=self._seconds)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; others stay."""
+        self.service.set_tags(run_id, tags)
+
+    def remove_tags(self, run_id: str, names: Sequence[str]) -> None:
+        """Remove tags that the run has."""
+        for name in names:
+            self.service.remove_tag(run_id, name)
 
 
 def _place(run_id: str, file: str = "") -> Place:

@@ -10,10 +10,12 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit.data.image_folder.folders import folder_names
+from mnistkit.data.importing.outcome import LeftOut
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
+from mnistkit.utils.folders import walk_folders
 
-__all__ = ["LeftOut", "Listing", "PictureFile", "is_litter", "list_pictures"]
+__all__ = ["Listing", "PictureFile", "is_litter", "list_pictures"]
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 _LITTER = {  # what systems and archivers leave behind, in small letters; hidden names don't count anyway
@@ -36,19 +38,6 @@ _LITTER = {  # what systems and archivers leave behind, in small letters; hidden
 }
 _HALVES = (("train", "test"), ("training", "testing"))
 _MAX_CLASSES = 256
-
-
-@frozen
-class LeftOut:
-    """A file that isn't in the dataset.
-
-    Attributes:
-        file: Relative to the folder of pictures.
-        reason: Why.
-    """
-
-    file: str
-    reason: str
 
 
 @frozen
@@ -193,8 +182,8 @@ def _labels(folders: list[str], manifest: DatasetManifest | None, folder: Path) 
 def _files(root: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield ``(path within the class, path, problem)`` of each file of a class."""
     failed: list[OSError] = []
-    for folder, names, files in os.walk(root, onerror=failed.append):
-        names[:] = sorted(name for name in names if not is_litter(name))
+    for folder, names, files in walk_folders(root, failed.append):
+        names[:] = (name for name in names if not is_litter(name))
         for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
             if is_litter(name):
                 continue

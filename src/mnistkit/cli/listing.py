@@ -13,7 +13,7 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
 from mnistkit.cli.completion import complete_data, complete_experiment
-from mnistkit.cli.run_values import note_experiments, run_json
+from mnistkit.cli.run_values import note_experiments, run_json, run_table
 from mnistkit.errors import DataFormatError, RunNotFoundError, UsageError
 from mnistkit.utils.text import number
 
@@ -34,7 +34,6 @@ __all__ = [
     "experiments",
     "list_runs",
     "query_of",
-    "run_table",
 ]
 
 _MAX_ROWS = 20
@@ -171,14 +170,6 @@ def query_of(
         states=state or (),
         since=None if since is None else parse_age(since),
     )
-
-
-def run_table() -> RunTable:
-    """Return all runs of the configured backend."""
-    from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
-
-    return RunTable.of(Trainer.from_config().compute)
 
 
 def _documents(table: RunTable) -> list[dict[str, object]]:

@@ -22,11 +22,10 @@ from mnistkit.cli.listing import (
     StateOption,
     WhereOption,
     query_of,
-    run_table,
 )
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
-from mnistkit.cli.run_values import digests, run_json
+from mnistkit.cli.run_values import digests, run_json, run_table
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy

@@ -136,6 +136,16 @@ def test_a_script_with_plain_mlflow(trainer: Trainer, observer: MlflowRuns, tmp_
     assert trainer.run(run.id).record.points == run.record.points
 
 
+def test_a_fit_of_the_program_itself(trainer: Trainer, observer: MlflowRuns) -> None:
+    """A fit that the program carries out itself is in MLflow as other runs are."""
+    with trainer.start_run("by hand") as run:
+        run.log("loss", 0.5, step=3)
+    assert observer.wait(DEADLINE)
+    [found] = runs_in(observer._address.uri)
+    assert (found.info.status, found.info.run_name, found.data.params["name"]) == ("FINISHED", run.id, "by hand")
+    assert history(observer._address.uri, found, "loss") == [(3, 0.5)]
+
+
 def test_runs_of_a_sweep_have_a_parent(trainer: Trainer, observer: MlflowRuns) -> None:
     """The runs of a sweep are children of one run of MLflow's."""
     sweep = trainer.sweep(FastLogisticRegression(max_iter=5), {"C": [0.1, 1.0]}, limit=100)

@@ -11,7 +11,6 @@ pytest.importorskip("h11")
 pytest.importorskip("jwt")
 
 from emulator.runs_client import answer, scope
-
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.v2.commands import CommandJob, expand
 from mnistkit.emulator.v2.resources import name_in, parts_of, seconds_of

@@ -31,7 +31,7 @@ __all__ = ["Connection", "Node", "SchedulerPlugin", "current_node"]
 
 _log = logging.getLogger(__name__)
 
-_CONNECT_SECONDS = 8.0
+_CONNECT_SECONDS = 5.0
 _CALL_SECONDS = 10.0
 _RESULT_SECONDS = 300.0
 _SUBMIT_SECONDS = 60.0

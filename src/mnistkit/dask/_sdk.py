@@ -8,11 +8,11 @@ import os
 import socket
 import threading
 import time
-import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mnistkit.dask.addresses import warn_without_tls
 from mnistkit.errors import MissingExtraError, ServiceError, ServiceTimeoutError, UsageError
 
 try:
@@ -29,15 +29,11 @@ except ImportError as error:
 
 __all__ = ["Connection", "Node", "SchedulerPlugin", "current_node"]
 
-_log = logging.getLogger(__name__)
-
 _CONNECT_SECONDS = 5.0
 _CALL_SECONDS = 10.0
 _RESULT_SECONDS = 300.0
 _SUBMIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.005
-_LOOPBACK_PREFIXES = ("127.", "[::1]", "::1", "localhost")
-_warned: set[str] = set()
 
 
 class Connection:
@@ -62,7 +58,7 @@ class Connection:
         self._clock: float | None = None
         self._lock = threading.RLock()
         if self._address is not None:
-            _warn_without_tls(self._address)
+            warn_without_tls(self._address)
 
     @property
     def is_ours(self) -> bool:
@@ -293,15 +289,3 @@ def _security(given: Any) -> Any:
         return distributed.Security(**{"require_encryption": True, **given})
     except TypeError as error:
         raise UsageError(f"security={dict(given)} isn't what Dask takes: {error}.") from error
-
-
-def _warn_without_tls(address: str) -> None:
-    parts = urllib.parse.urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme in {"tls", "inproc"} or parts.netloc.startswith(_LOOPBACK_PREFIXES) or address in _warned:
-        return
-    _warned.add(address)
-    _log.warning(
-        "The Dask scheduler at %s is used without TLS: whoever reaches it can run code on the workers and "
-        "here. Set security= and an address that begins with tls://.",
-        address,
-    )

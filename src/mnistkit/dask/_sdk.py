@@ -104,9 +104,9 @@ class Connection:
         """Return the id that a scheduler has until it ends."""
         return str(self._call("identity", n_workers=0)["id"])
 
-    def look(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return the state of tasks; see `mnistkit.dask.plugin.RunsPlugin.look`."""
-        found: dict[str, Any] = self._call("mnistkit_look", keys=list(keys))
+    def states(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the state of tasks; see `mnistkit.dask.plugin.RunsPlugin.states`."""
+        found: dict[str, Any] = self._call("mnistkit_states", keys=list(keys))
         return found
 
     def end(self, key: str, run_id: str) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Connection:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}), self._translated():
             future = self.client().submit(function, *arguments, key=key, pure=False)
         deadline = time.monotonic() + _SUBMIT_SECONDS
-        while self.look([key])[key]["state"] == "gone":
+        while self.states([key])[key]["state"] == "gone":
             if future.status == "error":
                 raise ServiceError(f"The Dask scheduler at {self.place} refused the task: {future.exception()}.")
             if time.monotonic() > deadline:
@@ -169,7 +169,7 @@ class Connection:
                 return future.result(timeout=_RESULT_SECONDS)
             return None
 
-    def ask(self, worker: str, op: str, **message: Any) -> Any:
+    def call_worker(self, worker: str, op: str, **message: Any) -> Any:
         """Send a message to a worker and return what its handler returns; None if it is gone, or doesn't know it."""
         try:
             found = self._call(
@@ -180,7 +180,7 @@ class Connection:
         result = found.get(worker)
         return None if isinstance(result, (BaseException, str)) else result
 
-    def sees(self, path: str) -> dict[str, bool]:
+    def visibility(self, path: str) -> dict[str, bool]:
         """Return whether there is a file or folder at ``path``, by worker."""
         with self._translated():
             return dict(self.client().run(os.path.exists, path))
@@ -263,11 +263,11 @@ class Node:
 
     @property
     def n_executing(self) -> int:
-        """How many tasks run on this worker."""
+        """The number of tasks that run on this worker."""
         return max(int(self._worker.state.executing_count), 1)
 
-    def tell(self, op: str, **message: Any) -> Any:
-        """Send a message to the scheduler and return its answer."""
+    def send(self, op: str, **message: Any) -> Any:
+        """Send a message to the scheduler and return its response."""
         return sync(self._worker.loop, getattr(self._worker.scheduler, op), callback_timeout=_CALL_SECONDS, **message)
 
     def serve(self, handlers: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "run": "run_overhead.results",
     "dask": "dask_overhead.results",
     "registry": "registration.results",
+    "mlflow": "mlflow_registry.results",
     "training": "training.results",
     "peers": "peers.results",
     "growth": "growth.results",

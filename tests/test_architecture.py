@@ -28,7 +28,7 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"evaluation"},
     {"training"},
     {"tracking"},
-    {"local", "azureml", "dask", "emulator"},
+    {"local", "azureml", "dask", "mlflow", "emulator"},
     {"serving"},
     {"sweeps", "testing"},
     {"plots"},
@@ -37,11 +37,12 @@ LAYERS = (  # from the bottom; a room imports from lower layers only
     {"cli"},
     {"__main__"},
 )
-PROVIDERS = {"local", "azureml", "dask", "emulator"}
+PROVIDERS = {"local", "azureml", "dask", "mlflow", "emulator"}
 SDKS = {
     "azureml": "azureml.v1._sdk",
     "azure": "azureml.v2._sdk",
     "msrest": "azureml.v1._sdk",
+    "mlflow": "mlflow._sdk",
     "dask": "dask._sdk",
     "distributed": "dask._sdk",
     "optuna": "sweeps.optimization",
@@ -150,7 +151,7 @@ def test_one_module_knows_each_sdk() -> None:
     for module, paths in modules().items():
         for name, _ in imports(paths):
             owner = SDKS.get(name.partition(".")[0])
-            if owner and not module.startswith(("emulator.jobs.wrapper", "azureml.node")):
+            if owner and not module.startswith(("emulator.jobs.wrapper", "emulator.v2.mlflow_scoring", "azureml.node")):
                 assert module == owner, f"{module} imports {name}: only {owner} does"
 
 

@@ -13,7 +13,9 @@ from mnistkit.runs.backend import (
     SupportsAnnotations,
     SupportsDelete,
     SupportsGroups,
+    SupportsPoints,
     SupportsRunRows,
+    SupportsSources,
     SupportsStart,
     SupportsTracking,
 )
@@ -31,10 +33,12 @@ __all__ = [
     "SupportsName",
     "SupportsNumbers",
     "SupportsPins",
+    "SupportsPoints",
     "SupportsRunFiles",
     "SupportsRunRows",
     "SupportsSignatures",
     "SupportsSize",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
 ]

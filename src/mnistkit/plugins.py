@@ -26,6 +26,7 @@ from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.observers import RunObserver
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
@@ -41,6 +42,7 @@ __all__ = [
     "load_dataset",
     "model_registry",
     "names",
+    "run_tracking",
 ]
 
 _WEB = "mnistkit.data.web:WebSource.from_uri"
@@ -58,7 +60,7 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
-    "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
+    "azureml": "mnistkit.azureml.backends:data_source",
     "array": "mnistkit.data.arrays:ArraySource.from_uri",
 }
 """Data sources by name, as ``module:callable``."""
@@ -66,12 +68,13 @@ COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
     "dask": "mnistkit.dask.compute:DaskCompute",
-    "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
+    "azureml": "mnistkit.azureml.backends:compute_backend",
 }
 """Compute backends by name, as ``module:callable``."""
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
-    "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
+    "azureml": "mnistkit.azureml.backends:model_registry",
+    "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
 DEPLOYMENT_TARGETS: Mapping[str, str] = {
@@ -79,6 +82,8 @@ DEPLOYMENT_TARGETS: Mapping[str, str] = {
     "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
 }
 """Deployment targets by name, as ``module:callable``."""
+
+_TRACKING = "mnistkit.mlflow.observer:MlflowRuns.from_home"
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
@@ -149,6 +154,18 @@ def deployment_target(name: str, home: Path, options: Mapping[str, Any] | None =
         MissingExtraError: It needs a package that isn't installed.
     """
     return cast("DeploymentTarget", _make("deployment target", name, home, options or {}))
+
+
+def run_tracking(uri: str, home: Path) -> RunObserver:
+    """Return the observer that mirrors runs to an address, as ``track`` in a configuration file has it.
+
+    Raises:
+        UsageError: It isn't the address of an MLflow server or database file.
+        MissingExtraError: MLflow isn't installed.
+    """
+    module, _, path = _TRACKING.partition(":")
+    observer: RunObserver = attrgetter(path)(importlib.import_module(module))(home, uri=uri)
+    return observer
 
 
 def names(kind: str) -> tuple[str, ...]:

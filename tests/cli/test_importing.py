@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.importing.conftest import write_csv
 from mnistkit import load_dataset
 from mnistkit.data import Dataset
 from mnistkit.data.dataset import Split
+from support.tables import write_csv
 
 Program = Callable[..., Any]
 
@@ -79,6 +79,8 @@ def test_the_options_reach_the_library(mnistkit: Program, digits: Dataset) -> No
         (("notes.md",), 2, "doesn't end in .csv"),
         (("bad.csv",), 1, "bad.csv, line 2, column 3 (pixel1): 'x' is no number"),
         (("none.csv",), 1, "There is no file none.csv"),
+        (("none.xlsx",), 1, "There is no file or folder none.xlsx"),
+        (("train.csv.zip",), 2, "train.csv.zip is an archive: unpack it"),
         (("train.csv", "--test", "train.csv", "--test-fraction", "0.5"), 2, "leave test_fraction=0.5 out"),
     ],
 )
@@ -120,4 +122,7 @@ def test_data_names_a_folder_that_needs_no_import(mnistkit: Program, digits: Dat
     mnistkit("data", "import", "part.npz", "--out", "data")
     assert "name it as idx:data" in " ".join(mnistkit("train", "--data", "data", code=2).err.split())
     assert "There is no dataset 'nothing'" in mnistkit("train", "--data", "nothing", code=2).err
+    assert "mnist.zip is an archive: unpack it" in " ".join(
+        mnistkit("train", "--data", "mnist.zip", code=2).err.split()
+    )
     assert "There is no file none.csv" in mnistkit("train", "--data", "none.csv", code=2).err

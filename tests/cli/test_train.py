@@ -30,7 +30,7 @@ def test_it_prints_what_the_tutorial_prints(mnistkit: Program) -> None:
     outcome = mnistkit(*DIGITS)
     lines = outcome.out.splitlines()
     assert re.fullmatch(r"\{'regularization rate': 0\.5, 'accuracy': 0\.9\d+\}", lines[0])
-    assert "sklearn_mnist\tsklearn_mnist:1\t1" in lines
+    assert "sklearn_digits\tsklearn_digits:1\t1" in lines
     run_id, folder = (line.partition(": ")[2] for line in lines[-2:])
     assert Trainer.local().run(run_id).state is RunState.COMPLETED
     assert Path(folder, "outputs", "model.skops").is_file()
@@ -211,7 +211,7 @@ def test_reuse_takes_the_earlier_run(mnistkit: Program) -> None:
     first = mnistkit(*DIGITS, "--json").json
     again = mnistkit(*DIGITS, "--reuse")
     assert f"Reused run {first['run']['id']}" in again.err
-    assert "sklearn_mnist\tsklearn_mnist:1\t1" in again.out
+    assert "sklearn_digits\tsklearn_digits:1\t1" in again.out
     assert mnistkit(*DIGITS, "--reuse", "--json").json == {**first, "reused": True}
     assert len(Trainer.local().runs()) == 1
     assert mnistkit(*DIGITS, "--reuse", "--name", "other", "--json").json["model"]["id"] == "other:1"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnistkit.data.idx import read_idx, read_idx_bytes, write_idx
-from mnistkit.errors import DataFormatError, NotFoundError, StorageError
+from mnistkit.errors import NotFoundError, StorageError
 
 
 @pytest.mark.parametrize("name", ["a-idx2-ubyte", "a-idx2-ubyte.gz", "a.GZ"])
@@ -32,13 +32,13 @@ def test_written_gzip_is_deterministic(tmp_path: Path) -> None:
 
 
 def test_read_of_an_endless_device_ends() -> None:
-    """A device that never ends isn't read for ever."""
+    """A device that never ends isn't read at all."""
     device = Path("/dev/zero")
     if not device.exists():
         pytest.skip("this system has no /dev/zero")
-    assert len(read_idx_bytes(device)) == 1
-    with pytest.raises(DataFormatError, match="/dev/zero: magic number"):
-        read_idx(device)
+    for read in (read_idx_bytes, read_idx):
+        with pytest.raises(StorageError, match="Can't read /dev/zero: Not a regular file"):
+            read(device)
 
 
 def test_file_errors_are_named(tmp_path: Path) -> None:

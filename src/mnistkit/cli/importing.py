@@ -11,7 +11,7 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, JsonOption, examples
-from mnistkit.errors import UsageError
+from mnistkit.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.importing.outcome import Imported
@@ -113,10 +113,15 @@ def import_(
 
 
 def _kind(sources: list[Path]) -> str:
-    from mnistkit.data.importing.commands import kind_of
+    from mnistkit.data.importing.commands import is_archive, kind_of
 
+    for source in sources:
+        if is_archive(source) and not source.is_dir():
+            raise UsageError(f"{source} is an archive: unpack it, and import what it holds.")
     kinds = {kind_of(source) for source in sources}
     if len(sources) == 1 and (kinds == {None} or sources[0].is_dir()):
+        if sources[0].suffix and not sources[0].exists():
+            raise NotFoundError(f"There is no file or folder {sources[0]}.")
         if sources[0].is_file():
             raise UsageError(f"{sources[0]} is no folder, and doesn't end in .csv, .npz, .npy or .parquet.")
         return "folder of images"

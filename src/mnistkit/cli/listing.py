@@ -12,7 +12,8 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
-from mnistkit.cli.run_values import note_experiments, run_json
+from mnistkit.cli.completion import complete_data, complete_experiment
+from mnistkit.cli.run_values import note_experiments, run_json, run_table
 from mnistkit.errors import DataFormatError, RunNotFoundError, UsageError
 from mnistkit.utils.text import number
 
@@ -33,7 +34,6 @@ __all__ = [
     "experiments",
     "list_runs",
     "query_of",
-    "run_table",
 ]
 
 _MAX_ROWS = 20
@@ -59,8 +59,13 @@ WhereOption = Annotated[
 SortOption = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Sort by these, descending with a hyphen: -accuracy,created.")
 ]
-ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")]
-OnDataOption = Annotated[str | None, typer.Option("--data", metavar="URI", help="Only runs on this dataset.")]
+ExperimentOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only this experiment's.", autocompletion=complete_experiment)
+]
+OnDataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="URI", help="Only runs on this dataset.", autocompletion=complete_data),
+]
 StateOption = Annotated[
     list[str] | None, typer.Option("--state", metavar="STATE", help="Only in this state; repeatable.")
 ]
@@ -80,7 +85,7 @@ def list_runs(
     columns: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Show these columns, separated by commas: state,C,accuracy.")
     ] = None,
-    n: Annotated[int | None, typer.Option("-n", min=1, help=f"How many to show.  [default: {_MAX_ROWS}]")] = None,
+    n: Annotated[int | None, typer.Option("-n", metavar="N", min=1, help=f"How many.  [default: {_MAX_ROWS}]")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
@@ -165,14 +170,6 @@ def query_of(
         states=state or (),
         since=None if since is None else parse_age(since),
     )
-
-
-def run_table() -> RunTable:
-    """Return all runs of the configured backend."""
-    from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
-
-    return RunTable.of(Trainer.from_config().compute)
 
 
 def _documents(table: RunTable) -> list[dict[str, object]]:

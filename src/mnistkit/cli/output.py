@@ -22,6 +22,7 @@ from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
     "STATE_STYLES",
+    "be_quiet",
     "complain",
     "configure",
     "console",
@@ -62,6 +63,12 @@ def configure(*, debug: bool, quiet: bool) -> None:
     logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _NoteHandler)]
     logger.addHandler(_NoteHandler())
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+
+
+def be_quiet() -> None:
+    """Apply the option --quiet of a command."""
+    global _quiet  # noqa: PLW0603 - as `configure` does
+    _quiet = True
 
 
 def is_debug() -> bool:
@@ -181,7 +188,7 @@ def place_name(place: str) -> str:
 
 def short_time(time: datetime) -> str:
     """Return a time for a table: ``Nov 23 14:05``."""
-    return f"{time.astimezone():%b %d %H:%M}"
+    return f"{words.localized(time):%b %d %H:%M}"
 
 
 def duration(start: datetime | None, end: datetime | None) -> str:
@@ -192,8 +199,8 @@ def duration(start: datetime | None, end: datetime | None) -> str:
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:
-    """Return a metric as a cell: four digits, ``-`` if it is missing."""
-    return f"{metrics[name]:.4f}" if name in metrics else "-"
+    """Return a metric as a cell: four significant digits, ``-`` if it is missing."""
+    return words.number(metrics[name]) if name in metrics else "-"
 
 
 def _one_line(text: str) -> str:

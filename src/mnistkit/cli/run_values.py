@@ -1,4 +1,4 @@
-"""A run as the command line prints it as JSON."""
+"""Runs as the command line reads and prints them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from mnistkit.cli import output
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.table import RunTable
 
-__all__ = ["digests", "note_experiments", "run_json"]
+__all__ = ["digests", "note_experiments", "run_json", "run_table"]
+
+
+def run_table() -> RunTable:
+    """Return all runs of the configured backend."""
+    from mnistkit.runs.table import RunTable
+    from mnistkit.trainer.trainer import Trainer
+
+    return RunTable.of(Trainer.from_config().compute)
 
 
 def run_json(record: RunRecord) -> dict[str, object]:

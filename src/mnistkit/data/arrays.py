@@ -18,7 +18,8 @@ from mnistkit.utils.serialization import to_json
 __all__ = ["ArraySource", "Data", "source_of"]
 
 Data = str | DataSource | Dataset | tuple[Any, ...]
-"""What a trainer takes as data: a uri, a source, a dataset, ``(X, y)`` or ``(X_train, y_train, X_test, y_test)``."""
+"""What a trainer takes as data: a uri, a source, a dataset, or arrays: ``(X, y)``, ``(X_train, y_train, X_test,
+y_test)`` or ``((X_train, y_train), (X_test, y_test))``."""
 
 _N_ARRAYS = (2, 4)
 
@@ -119,7 +120,7 @@ def _files(dataset: Dataset) -> dict[str, bytes]:
 
 
 def source_of(data: Any) -> DataSource:
-    """Return the source of a dataset, of ``(X, y)``, or of ``(X_train, y_train, X_test, y_test)``; a source as it is.
+    """Return the source of a dataset or of arrays, as `Data` has them; a source as it is.
 
     Raises:
         UsageError: It is something else.
@@ -129,11 +130,16 @@ def source_of(data: Any) -> DataSource:
         return data
     if isinstance(data, Dataset):
         return ArraySource.of(data)
-    if isinstance(data, tuple) and len(data) in _N_ARRAYS:
-        return ArraySource.of(Dataset.from_arrays(*data))
+    if isinstance(data, (tuple, list)):
+        pairs = [each for each in data if isinstance(each, tuple) and len(each) == 2]  # noqa: PLR2004 - (X, y)
+        if len(data) == len(pairs) == 2:  # noqa: PLR2004 - train and test, as keras and `Dataset.arrays` have them
+            data = (*data[0], *data[1])
+        if len(data) in _N_ARRAYS:
+            return ArraySource.of(Dataset.from_arrays(*data))
     raise UsageError(
-        f"data is a {type(data).__name__}: give a uri such as 'mnist', a Dataset, (X, y), (X_train, y_train, X_test, "
-        "y_test), or a data source."
+        f"data is a {type(data).__name__}{f' of {len(data)}' if isinstance(data, (tuple, list)) else ''}: give a uri "
+        "such as 'mnist', a Dataset, (X, y), (X_train, y_train, X_test, y_test), ((X_train, y_train), (X_test, "
+        "y_test)), or a data source."
     )
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-from mnistkit.data.idx import encode_idx
+from mnistkit.data.idx import check_file_size, encode_idx
 from mnistkit.data.importing.commands import import_hint
-from mnistkit.data.layout import find_idx_files, idx_name
+from mnistkit.data.layout import MAX_ARRAY_BYTES, find_idx_files, idx_name
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest, read_manifest
 from mnistkit.data.source import DataSource
 from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
@@ -148,9 +148,17 @@ class FolderSource(DataSource):
         Raises:
             NotFoundError: There is no such folder.
             DataFormatError: A file is missing or ambiguous.
+            StorageError: A file can't be copied.
         """
         paths = self._found()
-        return self._copied(paths, into) if self.prefix else self.folder
+        if not self.prefix:
+            return self.folder
+        try:
+            return self._copied(paths, into)
+        except OSError as error:
+            raise StorageError(
+                f"Can't copy {self.folder} to {into}: {error}. Make it readable, or make room."
+            ) from error
 
     def _found(self) -> dict[str, Path]:
         if os.path.isfile(self.folder):  # noqa: PTH113 - Path.is_file raises on a name that is too long
@@ -162,6 +170,8 @@ class FolderSource(DataSource):
         """Copy the four files, as far as the same ones aren't there; each appears whole or not at all."""
         ensure_folder(into, "MNISTKIT_CACHE")
         infos = {}
+        for path in paths.values():
+            check_file_size(path, path.stat().st_size, MAX_ARRAY_BYTES)
         for role, path in paths.items():
             target = into / f"{idx_name(role)}{'.gz' if path.suffix.lower() == '.gz' else ''}"
             info = file_info(path)
@@ -189,6 +199,7 @@ class FolderSource(DataSource):
         known = {MANIFEST: sha256_hex(data)} if manifest else {}
         try:
             for name, path in files.items():
+                check_file_size(path, path.stat().st_size, MAX_ARRAY_BYTES)
                 known[name] = listed[name].sha256 if name in listed else sha256_of(path)
         except OSError as error:
             raise StorageError(f"Can't read {self.folder}: {error}. Make it readable.") from error

@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import write_atomically
+from mnistkit.utils.regular import open_descriptor
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
+    "check_file_size",
     "encode_idx",
     "idx_header",
     "parse_idx",
@@ -132,19 +134,26 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
         StorageError: It can't be read.
         DataFormatError: It is larger than ``max_bytes`` allows.
     """
-    limit = _longest_file(max_bytes)
     try:
-        with Path(path).open("rb") as stream:
+        with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > limit:
-                raise _refusal(
-                    str(path), "file size", f"at most {limit} bytes for max_bytes={max_bytes}", f"{size} bytes"
-                )
+            check_file_size(path, size, max_bytes)
             return stream.read(size + 1)  # a device or a growing file isn't read without end; one byte too many shows
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} isn't there: name an IDX file.") from error
     except OSError as error:
         raise StorageError(f"Can't read {path}: {error.strerror or error}. Name a readable IDX file.") from error
+
+
+def check_file_size(path: str | os.PathLike[str], size: int, max_bytes: int) -> None:
+    """Refuse a file that is too large to hold ``max_bytes`` of data: a sparse file of any size costs nothing to make.
+
+    Raises:
+        DataFormatError: It is.
+    """
+    limit = _longest_file(max_bytes)
+    if size > limit:
+        raise _refusal(str(path), "file size", f"at most {limit} bytes for max_bytes={max_bytes}", f"{size} bytes")
 
 
 def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -155,7 +164,7 @@ def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[
         OSError: It can't be read.
     """
     source = str(path)
-    with Path(path).open("rb") as stream:
+    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
         header = _parse_header(stream.read(_LONGEST_HEADER), source)
         size = os.fstat(stream.fileno()).st_size
     expected = header.size + header.nbytes

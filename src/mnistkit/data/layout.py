@@ -6,11 +6,17 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
+from mnistkit.data.idx import check_file_size
 from mnistkit.errors import DataFormatError, NotFoundError
 from mnistkit.utils.files import file_info
+from mnistkit.utils.folders import walk_folders
 
-__all__ = ["ROLES", "find_idx_files", "idx_name"]
+__all__ = ["MAX_ARRAY_BYTES", "ROLES", "find_idx_files", "idx_name"]
+
+MAX_ARRAY_BYTES: Final = 2**30
+"""The most bytes of data that one file of a dataset may declare; the largest of EMNIST has 547 million."""
 
 ROLES = ("train-images", "train-labels", "test-images", "test-labels")
 
@@ -65,7 +71,7 @@ def _visible_files(folder: Path) -> list[Path]:
     Hidden folders aren't entered: another thread's download is in one, and may vanish while it is listed.
     """
     found = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in walk_folders(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, name) for name in files if not name.startswith(".")]
     return sorted(found)
@@ -75,6 +81,7 @@ def _are_equal(paths: Iterable[Path]) -> bool:
     """Return True if files hold the same bytes: archives exist in which each file lies twice."""
     first, *others = paths
     size = first.stat().st_size
+    check_file_size(first, size, MAX_ARRAY_BYTES)
     return all(path.stat().st_size == size for path in others) and len({file_info(p) for p in (first, *others)}) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,7 @@ def read_arrays(
 
     def read(path: Path) -> NDArray[np.uint8]:
         info = expected[path]
+        _verify_size(path, folder, info)
         if owned and _is_gz(path):
             return _read_gz(path, folder, info, max_bytes)
         data = _mapped_or_read(path, max_bytes) if owned else read_idx_bytes(path, max_bytes=max_bytes)
@@ -80,6 +82,15 @@ def _mapped_or_read(path: Path, max_bytes: int) -> bytes | memoryview:
         return mapped(path)
     except OSError:
         return read_idx_bytes(path, max_bytes=max_bytes)
+
+
+def _verify_size(path: Path, folder: Path, expected: FileInfo) -> None:
+    """Refuse a file of another size before it is hashed: it could be a sparse one of any size."""
+    with contextlib.suppress(OSError):  # reading it says what is wrong
+        size = path.stat().st_size
+        if size == expected.size:
+            return
+        _verify(path, folder, FileInfo(size, "(not read)"), expected)
 
 
 def _verify(path: Path, folder: Path, got: FileInfo, expected: FileInfo) -> None:

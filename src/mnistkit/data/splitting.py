@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import UsageError
 
-__all__ = ["DEFAULT_TEST_FRACTION", "check_fraction", "choose_subset", "choose_test"]
+__all__ = ["DEFAULT_TEST_FRACTION", "check_fraction", "check_seed", "choose_subset", "choose_test"]
 
 DEFAULT_TEST_FRACTION = 0.2
 """The share of each class that becomes the test split, where nothing else is given."""
@@ -15,8 +15,14 @@ DEFAULT_TEST_FRACTION = 0.2
 
 def check_fraction(fraction: float) -> None:
     """Raise UsageError unless a share is between 0 and 1."""
-    if not 0 < fraction < 1:
-        raise UsageError(f"test_fraction={fraction}: use a share between 0 and 1, such as 0.2.")
+    if not isinstance(fraction, (int, float, np.floating)) or not 0 < fraction < 1:
+        raise UsageError(f"test_fraction={fraction!r:.80}: use a share between 0 and 1, such as 0.2.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError unless a seed is a whole number of at least 0."""
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise UsageError(f"seed={seed!r:.80}: use a whole number of at least 0.")
 
 
 def choose_test(labels: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import time
 import uuid
@@ -24,6 +26,7 @@ _DEFAULT_NAMES = ("00000000-0000-0000-0000-000000000000", "emulator", "emulator"
 _STORAGE_ACCOUNT = "mnistkitemulator"
 _DEFAULT_LOCATION = "westeurope"
 _RECORD_KEY = "it"
+_MAX_CONFIG_CHARS = 1 << 20
 _LOCK_FILE = "lock.sqlite"
 _FOLDER_PREFIX = "mnistkit-emulator-"
 _TEMPORARY_FILE = "temporary"  # the file that marks a folder that nobody asked to keep
@@ -67,12 +70,23 @@ def read_config(file: Path) -> dict[str, str]:
         ConfigError: It isn't one.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = json.loads(_regular_text(file))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file} can't be read: {error}.") from error
     if not isinstance(values, dict) or any(not isinstance(values.get(name), str) for name in _NAME_KEYS):
         raise ConfigError(f"{file} isn't the config.json of a workspace: it needs {', '.join(_NAME_KEYS)}.")
     return {name: values[name] for name in _NAME_KEYS}
+
+
+def _regular_text(file: Path) -> str:
+    """Return the text of a small regular file; a pipe or a device would never end."""
+    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), encoding="utf-8") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(file))
+        text = stream.read(_MAX_CONFIG_CHARS + 1)
+    if len(text) > _MAX_CONFIG_CHARS:
+        raise OSError(errno.EFBIG, f"Larger than {_MAX_CONFIG_CHARS} characters", str(file))
+    return text
 
 
 def kept_port(store: Store) -> int:

@@ -12,14 +12,15 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import as_images
+from mnistkit.data.conversion import as_images, check_brightness
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.preparation import prepared
-from mnistkit.data.image_folder.reading import grey_pixels, read_grey
+from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.utils import progress
+from mnistkit.utils.folders import walk_folders
 
 __all__ = ["IMAGE_SUFFIXES", "InputImage", "read_images"]
 
@@ -66,14 +67,22 @@ def read_images(images: Any, spec: InputSpec, *, resize: bool = False) -> Iterat
     """
     if isinstance(images, (Split, Dataset)):
         return _from_split(images, spec, resize=resize)
-    items = list(images) if isinstance(images, (list, tuple)) else [images]
-    if not items:
+    if isinstance(images, (Iterator, set, frozenset)):
+        images = list(images)
+    items = list(images) if isinstance(images, (list, tuple)) or _holds_texts(images) else [images]
+    if not items or (len(items) == 1 and isinstance(items[0], str) and not items[0]):
         raise UsageError("There is no image to predict: give an array, a path or a folder.")
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return _from_files([file for item in items for file in _files(item)], spec, resize=resize)
-    if all(_is_pillow(item) for item in items):
-        return _from_pillow(items, spec)
+    if any(is_pillow(item) for item in items):
+        return _from_pillow(items, spec, resize=resize)
     return _from_array(images, spec, resize=resize)
+
+
+def _holds_texts(images: Any) -> bool:
+    """Return True for arrays and columns of paths."""
+    kind = getattr(getattr(images, "dtype", None), "kind", "")
+    return kind in {"U", "O"} and len(np.shape(images)) == 1 and all(isinstance(each, str) for each in images)
 
 
 def _from_split(data: Split | Dataset, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
@@ -92,46 +101,52 @@ def _of_size(values: Any, spec: InputSpec, name: str, *, resize: bool) -> Iterab
     """Return images of the model's size; those of another size are refused, or scaled."""
     shape = (spec.height, spec.width)
     try:
-        return as_images(values, shape, name=name)
+        found = as_images(values, shape, name=name)
     except DataFormatError as error:
         others = _of_another_size(values, name)
         if others is None:
             raise
         if not resize:
             raise DataFormatError(f"{error} Images of another size are scaled with resize=True (--resize).") from None
+        check_brightness(others, name)
         return (resized(image, shape) for image in others)
+    check_brightness(found, name)
+    return found
 
 
 def _of_another_size(values: Any, name: str) -> NDArray[np.uint8] | None:
     """Return images of any one size; None if the values are no images. An array with two equal sides is one image."""
-    found = np.shape(values)
     try:
+        found = np.shape(values)
         if len(found) == 2 and found[0] == found[1]:  # noqa: PLR2004 - height and width
             return as_images(values, found, name=name)
         return as_images(values, name=name)
-    except DataFormatError:
+    except (DataFormatError, ValueError, TypeError):
         return None
 
 
-def _from_pillow(items: list[Any], spec: InputSpec) -> Iterator[InputImage]:
+def _from_pillow(items: list[Any], spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
+    """Yield Pillow images, and the files that paths among them name."""
     for i, item in enumerate(items):
         source = f"image {i}"
+        if isinstance(item, (str, os.PathLike)):
+            yield from _from_files(_files(item), spec, resize=resize)
+            continue
+        if not is_pillow(item):
+            raise UsageError(
+                f"{source} is a {type(item).__name__}: a list holds arrays alone, or Pillow images and paths."
+            )
         try:
             yield InputImage(source, _prepared(grey_pixels(item, source), spec, source))
         except DataFormatError as error:
             yield InputImage(source, error=error)
 
 
-def _is_pillow(item: object) -> bool:
-    """Return True for a Pillow image, without importing Pillow."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(item).__mro__)
-
-
 def _files(item: str | os.PathLike[str]) -> list[Path]:
     """Return the files that a path, a folder or a pattern means; the path itself if there is none."""
     path = Path(item)
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
-        found = [Path(base) / name for base, folders, names in os.walk(path) if _prune(folders) for name in names]
+        found = [Path(base) / name for base, folders, names in walk_folders(path) if _prune(folders) for name in names]
         wanted = [file for file in found if _is_image(file)]
         if not wanted:
             raise NotFoundError(f"{path} holds no image: {_USE}.")
@@ -191,7 +206,10 @@ def _from_file(file: Path, spec: InputSpec, *, resize: bool) -> Iterator[InputIm
             for i, image in enumerate(images):
                 yield InputImage(str(file) if is_one else f"{file}[{i}]", image)
         else:
-            raise UsageError(f"{file} is no image: {_USE}.")
+            table = (
+                " Tables are predicted from Python: trainer.predict(pandas.read_csv(FILE))." if suffix == ".csv" else ""
+            )
+            raise UsageError(f"{file} is no image: {_USE}.{table}")
     except PermissionError as error:
         raise StorageError(f"Can't read {file}: {error.strerror}. Make it readable.") from error
 

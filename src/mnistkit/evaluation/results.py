@@ -11,8 +11,9 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.errors import DataFormatError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
-from mnistkit.models.files import companions
-from mnistkit.models.persistence import loads_files
+from mnistkit.models.files import companions, format_of
+from mnistkit.models.persistence import check_size, loads_files
+from mnistkit.models.raw import classifier_of_rows
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
@@ -45,6 +46,9 @@ def run_model(
     file = run_model_file(run)
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         paths = [run.download(each, folder) for each in (file, *companions(file, run.files))]
+        for path in paths:
+            if format_of(path.name) != "joblib" or not allow_pickle:
+                check_size(path.stat().st_size, f"{path.name} of run {run.id}")
         contents = {path.name: path.read_bytes() for path in paths}
     return loads_files(
         contents,
@@ -58,7 +62,7 @@ def run_model(
 
 
 def classifier_of(model: Run | str | ModelVersion | Any, models: ModelRegistry) -> Any:
-    """Return the fitted classifier of a run, a reference or a version; anything else is returned as it is.
+    """Return the fitted classifier of a run, a reference or a version; a classifier is returned as it is.
 
     Args:
         model: A run, a reference such as ``name@champion``, a version, or a fitted classifier.
@@ -70,7 +74,7 @@ def classifier_of(model: Run | str | ModelVersion | Any, models: ModelRegistry) 
     """
     if isinstance(model, Run):
         return run_model(model)
-    return load_model(models, model) if isinstance(model, (str, ModelVersion)) else model
+    return load_model(models, model) if isinstance(model, (str, ModelVersion)) else classifier_of_rows(model)
 
 
 def model_name(model: Run | str | ModelVersion | Any, models: ModelRegistry, default: str) -> str:

@@ -283,7 +283,14 @@ def check_classifier(estimator: Any) -> None:
     for each in inner:
         if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):
             raise SpecError(f"{type(each).__name__}(refit=False) finds parameters but fits no model: leave refit out.")
-    if not is_classifier(estimator):
+    try:
+        is_one = is_classifier(estimator)
+    except AttributeError as error:  # scikit-learn's, for a class without its tags
+        raise SpecError(
+            f"{name} isn't an estimator for this version of scikit-learn: write class {name}(ClassifierMixin, "
+            "BaseEstimator)."
+        ) from error
+    if not is_one:
         for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
             if issubclass(cls, ClassifierMixin):
                 raise SpecError(

@@ -66,6 +66,8 @@ def load_model(
         raise pickle_refused(version.id)
     if version.format != "joblib":
         check_size(max(info.size for name, info in version.files.items() if name in parts(file)), version.id)
+    if PROBE_FILE in version.files:
+        check_size(version.files[PROBE_FILE].size, f"{version.id} ({PROBE_FILE})")
     contents = read_verified(registry, version, (*parts(file), PROBE_FILE))
     loaded = loads_files(
         contents,
@@ -88,4 +90,5 @@ def load_probe(registry: ModelRegistry, version: ModelVersion) -> Probe | None:
     """
     if PROBE_FILE not in version.files:
         return None
+    check_size(version.files[PROBE_FILE].size, f"{version.id} ({PROBE_FILE})")
     return Probe.parse(read_verified(registry, version, (PROBE_FILE,))[PROBE_FILE], f"{version.id} ({PROBE_FILE})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 from attrs import field, fields, fields_dict, frozen
 
-from mnistkit.errors import DataFormatError, IntegrityError, UsageError
+from mnistkit.errors import DataFormatError, IntegrityError, InvalidNameError, UsageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.models.files import FORMATS
 from mnistkit.models.input import InputSpec
@@ -19,9 +20,10 @@ from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo, sha256_hex
+from mnistkit.utils.names import check_file
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["MANIFEST", "MAX_MANIFEST_BYTES", "Manifest", "read_version"]
+__all__ = ["MANIFEST", "MAX_MANIFEST_BYTES", "Manifest", "check_listed", "read_version"]
 
 MANIFEST: Final = "manifest.json"
 """The manifest's file name in the folder of a version."""
@@ -97,6 +99,7 @@ class Manifest(ModelInfo):
             raise IntegrityError(
                 f"{source}: schema {manifest.schema}, expected {_SCHEMA_VERSION}: a newer mnistkit wrote it."
             )
+        check_listed(manifest.files, source)
         return manifest
 
     def as_version(self, number: int, data: bytes, location: str) -> ModelVersion:
@@ -138,11 +141,27 @@ def read_version(data: bytes, number: int, location: str, source: str) -> ModelV
     return Manifest.parse(data, source).as_version(number, data, location)
 
 
+def check_listed(files: Mapping[str, FileInfo], source: str) -> None:
+    """Refuse files of a version that no registry can hold: a name that leads out of its folder, or a negative size.
+
+    Raises:
+        IntegrityError: There is one.
+    """
+    for file, info in files.items():
+        try:
+            check_file(file, "file of a model")
+        except InvalidNameError as error:
+            raise IntegrityError(f"{source}: {error} It was damaged or forged.") from error
+        if info.size < 0:
+            raise IntegrityError(f"{source}: {file!r:.120} has {info.size} bytes: it was damaged or forged.")
+
+
 _KEYS = fields_dict(Manifest).keys()
 _SHARED_KEYS = _KEYS & fields_dict(ModelVersion).keys()
 _TEXT_TYPES = {str}
 _NUMBER_TYPES = {float}
 _FILE_INFO_TYPES = {"size": int, "sha256": str}
+_PLAIN_FILE_PATTERN = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*")  # no part of it is empty, ``.`` or ``..``
 
 
 def _is_exact(plain: Any) -> bool:
@@ -158,6 +177,8 @@ def _is_exact(plain: Any) -> bool:
         and set(map(type, plain["metrics"].values())) <= _NUMBER_TYPES
         and all(map(math.isfinite, plain["metrics"].values()))
         and all(
-            {key: type(value) for key, value in info.items()} == _FILE_INFO_TYPES for info in plain["files"].values()
+            {key: type(value) for key, value in info.items()} == _FILE_INFO_TYPES and info["size"] >= 0
+            for info in plain["files"].values()
         )
+        and all(map(_PLAIN_FILE_PATTERN.fullmatch, plain["files"]))
     )

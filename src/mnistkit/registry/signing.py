@@ -20,6 +20,7 @@ from mnistkit.errors import MissingExtraError, NotFoundError, SignatureError, St
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import sha256_hex
+from mnistkit.utils.regular import read_regular
 from mnistkit.utils.serialization import to_json
 
 if TYPE_CHECKING:  # an optional dependency
@@ -205,8 +206,7 @@ def _public_key(file: Path) -> Ed25519PublicKey:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.expanduser().open("rb") as stream:
-            return stream.read(_MAX_KEY_BYTES)
+        return read_regular(file.expanduser(), _MAX_KEY_BYTES, follow=True)
     except OSError as error:
         raise NotFoundError(f"Can't read the key {file}: {error.strerror or error}. Name its file.") from error
 

@@ -2,7 +2,9 @@ from mnistkit.runs.backend import ComputeBackend as ComputeBackend
 from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
+from mnistkit.runs.backend import SupportsPoints as SupportsPoints
 from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
+from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.backend import SupportsTracking as SupportsTracking
 from mnistkit.runs.context import RunContext as RunContext
@@ -51,7 +53,9 @@ __all__ = [
     "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsPoints",
     "SupportsRunRows",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
     "Transition",

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.folder.lifecycle import RunLifecycle
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 from mnistkit.runs.row import RunRow
 
 __all__ = [
@@ -18,7 +18,9 @@ __all__ = [
     "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsPoints",
     "SupportsRunRows",
+    "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
 ]
@@ -181,6 +183,21 @@ class SupportsRunRows(Protocol):
 
 
 @runtime_checkable
+class SupportsSources(Protocol):
+    """A backend that keeps the source files of runs, as they were when the runs were submitted."""
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the text of each source file of a run, by its path in the script's folder.
+
+        Returns:
+            Empty for a run that keeps none, such as a `TrainingJob`. Very large files may be left out.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+        """
+
+
+@runtime_checkable
 class SupportsStart(Protocol):
     """A backend whose first submit is quick if it was started ahead."""
 
@@ -189,6 +206,20 @@ class SupportsStart(Protocol):
 
         Raises:
             StorageError: The backend can't keep records.
+        """
+
+
+@runtime_checkable
+class SupportsPoints(Protocol):
+    """A backend that adds metrics to finished runs, such as those that a script logged elsewhere."""
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append metrics to those of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't finished.
+            UsageError: The run would have more metrics than are read.
         """
 
 

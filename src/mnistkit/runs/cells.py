@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from mnistkit.jobs.parameters import Scalar
 from mnistkit.runs.columns import Column, Columns
-from mnistkit.runs.row import NOTE_TAG, RunRow
+from mnistkit.runs.row import RunRow
 from mnistkit.utils.summary import SummaryTable
 from mnistkit.utils.text import duration, local_time, number
 
@@ -54,7 +54,7 @@ def default_columns(rows: Sequence[RunRow]) -> list[str]:
     names = ["run", "state", "created", "duration"]
     names += [f"metrics.{metric}"] if metric is not None else []
     names += ["data", "estimator", "experiment"]
-    names += ["tags"] if any(row.tags.keys() - {NOTE_TAG} for row in rows) else []
+    names += ["tags"] if any(row.tags for row in rows) else []
     return [*names, "note"] if any(row.note for row in rows) else names
 
 
@@ -118,11 +118,11 @@ def _text(column: Column, value: Scalar) -> str:
         return local_time(datetime.fromtimestamp(float(value), timezone.utc))
     if column.kind == "duration":
         return duration(float(value))
-    return number(value) if isinstance(value, float) else _cut(str(value), _MAX_CELL_CHARS)
+    return number(value) if isinstance(value, float) else _cut(" ".join(str(value).split()), _MAX_CELL_CHARS)
 
 
 def _tags(row: RunRow) -> str:
-    return _cut(", ".join(f"{key}={value}" for key, value in row.tags.items() if key != NOTE_TAG), _MAX_TAGS_CHARS)
+    return _cut(", ".join(f"{key}={value}" for key, value in row.tags.items()), _MAX_TAGS_CHARS)
 
 
 def _cut(text: str, length: int) -> str:

@@ -11,12 +11,21 @@ from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track")
+_OPTIONAL_METHODS = (
+    "submit_group",
+    "annotate_run",
+    "delete_run",
+    "run_rows",
+    "start",
+    "track",
+    "sources",
+    "add_points",
+)
 
 
 class DelegatingCompute(ComputeBackend):
@@ -98,11 +107,22 @@ class DelegatingCompute(ComputeBackend):
         backend: Any = self.backend
         backend.delete_run(run_id)
 
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add them there; see `SupportsPoints.add_points`."""
+        backend: Any = self.backend
+        backend.add_points(run_id, points)
+
     def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
         """Return the rows from there; see `SupportsRunRows.run_rows`."""
         backend: Any = self.backend
         rows: tuple[RunRow, ...] = backend.run_rows(experiment)
         return rows
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the sources from there; see `SupportsSources.sources`."""
+        backend: Any = self.backend
+        found: dict[str, str] = backend.sources(run_id)
+        return found
 
     def start(self) -> None:
         """Start there; see `SupportsStart.start`."""

@@ -129,7 +129,7 @@ class _Lines(Progress):
             return
         encoding = sys.stdout.encoding or "utf-8"
         for line in lines:
-            sys.stdout.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            sys.stdout.write(safe(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
 
 

@@ -18,12 +18,14 @@ from mnistkit.errors import (
 )
 from mnistkit.models.files import companions, format_of
 from mnistkit.models.input import INPUT_FILE, InputSpec
+from mnistkit.models.persistence import check_size
+from mnistkit.models.probe import PROBE_FILE
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
-from mnistkit.utils.serialization import from_json
+from mnistkit.utils.serialization import read_json
 
 __all__ = ["check_data", "register_run", "run_input", "run_model_file"]
 
@@ -56,6 +58,7 @@ def register_run(
         RunStateError: The run hasn't completed; the message has its state and error.
         NotFoundError: It left no model, or several; lists its files.
         InvalidNameError: The name breaks the rule.
+        UnsafeModelError: A file is larger than any model that is loaded.
     """
     run.refresh()
     if run.state is not RunState.COMPLETED:
@@ -76,7 +79,9 @@ def register_run(
     )
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         for each in files:
-            run.download(each, folder)
+            path = run.download(each, folder)
+            if path.name == PROBE_FILE or info.format not in {"joblib", "files"}:
+                check_size(path.stat().st_size, f"{each} of run {run.id}")
         if isinstance(models, SupportsRunFiles) and models.has_run(run.id):
             return models.register_from_run(name, files, info, copies=Path(folder))
         return models.register(name, Path(folder), info)
@@ -95,12 +100,12 @@ def run_input(run: Run, file: str) -> InputSpec | None:
     if source not in run.files:
         return None
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
-        data = run.download(source, folder).read_bytes()
-    try:
-        spec: InputSpec = from_json(data, InputSpec, source)
-    except (DataFormatError, UsageError) as error:  # a script's own file of that name
-        _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
-        return None
+        path = run.download(source, folder)
+        try:
+            spec: InputSpec = read_json(path, InputSpec)
+        except (DataFormatError, UsageError, OSError) as error:  # a script's own file of that name
+            _log.warning("%s of run %s doesn't describe the model's input, and is left out: %s", source, run.id, error)
+            return None
     return spec
 
 

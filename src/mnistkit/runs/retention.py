@@ -18,6 +18,7 @@ from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.clock import utc_now
+from mnistkit.utils.folders import walk_folders
 
 __all__ = [
     "KeptRun",
@@ -158,7 +159,7 @@ def run_size(record: RunRecord) -> int | None:
     if not os.path.isdir(record.url):  # noqa: PTH112 - it may be a web address
         return None
     size = 0
-    for folder, _, files in os.walk(record.url):
+    for folder, _, files in walk_folders(record.url):
         for file in files:
             with contextlib.suppress(OSError):
                 size += os.lstat(f"{folder}/{file}").st_size

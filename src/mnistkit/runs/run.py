@@ -13,7 +13,7 @@ from typing import Literal, overload
 import attrs
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
-from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations
+from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsSources
 from mnistkit.runs.following import progress_of
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 from mnistkit.utils.markup import render
@@ -223,13 +223,18 @@ class Run:
         """
         return self._backend.download(self.id, file, Path(into))
 
+    def sources(self) -> dict[str, str]:
+        """Return the source files that the run keeps, by their paths in the script's folder; empty if it keeps none."""
+        return self._backend.sources(self.id) if isinstance(self._backend, SupportsSources) else {}
+
     def _follow(self, position: int) -> Iterator[str]:
         with _hint_on_interrupt(self.id):
             for _ in self.poll():
-                text = self._logs_from(position)
-                position += len(text)
-                if text:
+                while text := self._logs_from(position):
+                    position += len(text)
                     yield text
+                    if not self.state.is_terminal:  # else the rest of a long log is read, a piece at a time
+                        break
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""

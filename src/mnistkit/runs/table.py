@@ -144,7 +144,7 @@ class RunTable(Sequence[Run]):
             "tags": dict.fromkeys(name for row in self.rows for name in row.tags),
         }
         others = [self.columns.find(f"{group}.{name}") for group, each in names.items() for name in each]
-        columns = [*(column for name, column in FIXED_COLUMNS.items() if name != "note"), *others]
+        columns = [*FIXED_COLUMNS.values(), *others]
         found = []
         for row in self.rows:
             values: dict[str, Any] = {column.name: column.get(row) for column in columns}

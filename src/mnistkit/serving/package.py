@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +13,16 @@ from attrs import evolve
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
 from mnistkit.registry.files import all_or_nothing
 from mnistkit.registry.info import ModelInfo
+from mnistkit.registry.manifest import check_listed
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import Assignment, ModelVersion
 from mnistkit.serving.limits import ServerLimits
 from mnistkit.serving.model import ServedModel, load_served
 from mnistkit.serving.schema import score_rows
-from mnistkit.utils.files import FileInfo, sha256_hex
-from mnistkit.utils.serialization import from_json
+from mnistkit.utils.files import FileInfo
+from mnistkit.utils.names import check_name
+from mnistkit.utils.regular import open_regular
+from mnistkit.utils.serialization import read_json
 
 __all__ = ["MODEL_FOLDER", "VERSION_FILE", "PackageRegistry", "PackagedModel"]
 
@@ -26,6 +31,8 @@ MODEL_FOLDER: Final = "model"
 
 VERSION_FILE: Final = "version.json"
 """The file with the registered version, beside the model's folder."""
+
+_CHUNK_BYTES = 1 << 20
 
 
 class PackageRegistry(ModelRegistry):
@@ -40,12 +47,13 @@ class PackageRegistry(ModelRegistry):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            data = (folder / VERSION_FILE).read_bytes()
+            version: ModelVersion = read_json(folder / VERSION_FILE, ModelVersion, follow=True)
         except OSError as error:
             raise ModelNotFoundError(
                 f"{folder} is no package: {error}. Make one with 'mnistkit models package'."
             ) from error
-        version: ModelVersion = from_json(data, ModelVersion, folder / VERSION_FILE)
+        check_name(version.name, "model name")
+        check_listed(version.files, str(folder / VERSION_FILE))
         self._version = evolve(version, location=str(folder / MODEL_FOLDER))
 
     def register(self, name: str, files: Path, info: ModelInfo) -> ModelVersion:
@@ -70,9 +78,8 @@ class PackageRegistry(ModelRegistry):
         """Copy the files, each compared with what was registered."""
         with all_or_nothing(into, model.id) as partial:
             for file, info in self.get(model.name, model.version).files.items():
-                data = self._read(file, info)
                 (partial / file).parent.mkdir(parents=True, exist_ok=True)
-                (partial / file).write_bytes(data)
+                self._copy(file, info, partial / file)
         return into
 
     def delete(self, name: str, version: int) -> None:
@@ -89,17 +96,23 @@ class PackageRegistry(ModelRegistry):
         """Return none."""
         return {}
 
-    def _read(self, file: str, info: FileInfo) -> bytes:
+    def _copy(self, file: str, info: FileInfo, target: Path) -> None:
         path = self._folder / MODEL_FOLDER / file
         try:
-            data = path.read_bytes()
+            source = open_regular(path, within=self._folder)
         except OSError as error:
             raise IntegrityError(
                 f"{self._version.id}: {path} can't be read: {error}. Make the package again."
             ) from error
-        if FileInfo(len(data), sha256_hex(data)) != info:
+        digest = hashlib.sha256()
+        with source, target.open("xb") as copy:
+            # A file of another size is another file: don't read it, it could be of any size.
+            is_same = os.fstat(source.fileno()).st_size == info.size
+            while is_same and (chunk := source.read(_CHUNK_BYTES)):
+                digest.update(chunk)
+                copy.write(chunk)
+        if not is_same or digest.hexdigest() != info.sha256:
             raise IntegrityError(f"{self._version.id}: {path} isn't what was registered. Make the package again.")
-        return data
 
     def _unchangeable(self) -> UsageError:
         return UsageError(f"The package in {self._folder} never changes: register in a registry, and package that.")

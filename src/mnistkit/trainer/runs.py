@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
+from mnistkit.evaluation.run_comparison import RunComparison, compare_runs
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.query import RunQuery
 from mnistkit.runs.reuse import ReuseDecision
@@ -112,10 +113,24 @@ class RunMethods(TrainerBase):
         query = RunQuery(where=where, sort=sort, data=data, since=since, limit=limit)
         return query.apply(RunTable.of(self.compute, None if all_experiments else self.experiment))
 
-    def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write everything known about a run or a sweep as one HTML file, and return its path.
+    def compare_runs(self, *runs: Run | str, predictions: bool = True) -> RunComparison:
+        """Return what differs between runs: parameters, code, data, libraries, seed, metrics and times.
 
-        It loads nothing and names what is missing. It is ``report-ID.html`` by default; an existing one is replaced.
+        Args:
+            runs: Two or more, or their ids; the first is the one that the others are compared with.
+            predictions: False to load no model, and so to leave out McNemar's test.
+
+        Raises:
+            RunNotFoundError: No run has such an id.
+            UsageError: There are fewer than two runs, or more than twenty.
+        """
+        return compare_runs([self.run(run) if isinstance(run, str) else run for run in runs], predictions=predictions)
+
+    def report(self, of: Run | Sweep | RunTable, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write everything known about a run or a sweep, or one page of many runs, as HTML, and return its path.
+
+        The file loads nothing and names what is missing. It is ``report-ID.html``, or ``report-runs.html`` of a table
+        of runs, by default; an existing one is replaced.
 
         Raises:
             StorageError: It can't be written.

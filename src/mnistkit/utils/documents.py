@@ -19,11 +19,6 @@ from typing import Any, Final, NoReturn
 from mnistkit.errors import DataFormatError
 from mnistkit.utils.regular import read_regular
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 __all__ = [
     "MAX_LINES_BYTES",
     "MAX_LINE_BYTES",
@@ -47,6 +42,10 @@ _MAX_DEPTH = 64
 # What the JSON parser takes and nothing else does: halves of characters, floats that become infinite, and integers too
 # long for a float. Few documents hold anything of this form, so few are searched value by value.
 _SUSPICIOUS_PATTERN = re.compile(r"\\u[dD]|\d[eE]\+?\d{3}|\d{200}")
+_TOML_TEXT_PATTERN = re.compile(  # texts, also one without an end, which needs no second try; and comments
+    r'''"""(?:[^\\]|\\.)*?(?:"""|\\?\Z)|\'{3}.*?(?:\'{3}|\Z)|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|\#[^\n]*''', re.DOTALL
+)
+_LONG_KEY_PATTERN = re.compile(r"(?:\.[ \t]*[\w-]+[ \t]*){64}")  # as many parts as `_MAX_DEPTH`
 _SURROGATE_PATTERN = re.compile("[\ud800-\udfff]")
 
 
@@ -78,7 +77,7 @@ def parse_json(data: bytes | str, source: str | Path) -> Any:
     """
     text = data if isinstance(data, str) else _decoded(data, source)
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
         if _SUSPICIOUS_PATTERN.search(text) or text.count("[") + text.count("{") > _MAX_DEPTH:
             _check(value)
     except RecursionError:
@@ -94,6 +93,14 @@ def parse_toml(text: str, source: str | Path) -> dict[str, Any]:
     Raises:
         DataFormatError: It is none.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:  # where jobs run there may be no such package, and no TOML either
+        import tomli as tomllib
+
+    # The parser takes a time that grows with the square of the number of parts of a dotted key.
+    if _LONG_KEY_PATTERN.search(_TOML_TEXT_PATTERN.sub("x", text)):
+        raise DataFormatError(f"{source} is nested too deeply.")
     try:
         table = tomllib.loads(text)
         _check(table, any_number=True)
@@ -126,6 +133,9 @@ def _decoded(data: bytes, source: str | Path) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # `json.loads` would make one for each line of metrics
 
 
 def _check(value: Any, *, any_number: bool = False) -> None:

@@ -71,9 +71,13 @@ def _sha256_of(path: Path, stamp: tuple[int, ...]) -> str:  # noqa: ARG001 - ano
 
 
 def file_info(path: Path) -> FileInfo:
-    """Read ``path`` once, in constant memory, and return its size and sha256."""
+    """Read a regular file once, in constant memory, and return its size and sha256.
+
+    Raises:
+        OSError: It can't be read, or is a pipe, a device or a folder.
+    """
     digest, size = hashlib.sha256(), 0
-    with path.open("rb") as stream:
+    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)

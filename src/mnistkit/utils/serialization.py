@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import abc
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from cattrs import BaseValidationError, Converter, transform_error
+from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.preconf.json import make_converter
 
 from mnistkit.errors import DataFormatError
@@ -18,6 +20,8 @@ from mnistkit.utils.documents import MAX_RECORD_BYTES, parse_json, read_text
 __all__ = ["from_json", "read_json", "to_json"]
 
 T = TypeVar("T")
+
+_MAX_MESSAGE_CHARS = 2000
 
 
 def to_json(value: object, as_type: Any = None) -> bytes:
@@ -47,9 +51,10 @@ def from_json(data: bytes | str, as_type: type[T] | Any, source: str | Path) -> 
     try:
         return _converter().structure(plain, as_type)
     except BaseValidationError as error:
-        raise DataFormatError(f"{source}: {'; '.join(transform_error(error))}.") from error
+        raise DataFormatError(f"{source}: {'; '.join(transform_error(error)):.{_MAX_MESSAGE_CHARS}}.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DataFormatError(f"{source}: {type(error).__name__}: {error}.") from error
+        what = f"{type(error).__name__}: {error}"
+        raise DataFormatError(f"{source}: {what:.{_MAX_MESSAGE_CHARS}}.") from error
 
 
 def read_json(path: Path, as_type: Any, *, max_bytes: int = MAX_RECORD_BYTES, follow: bool = False) -> Any:
@@ -78,7 +83,64 @@ def _converter() -> Converter:
     converter.register_structure_hook(str, _exactly(str))
     converter.register_structure_hook(float, _as_float)
     converter.register_structure_hook(datetime, _as_time)
+    converter.register_structure_hook_factory(_is_sequence, partial(_sequence_hook, converter))
+    converter.register_structure_hook_factory(_is_mapping, partial(_mapping_hook, converter))
     return converter
+
+
+def _is_sequence(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return origin in {list, abc.Sequence} or (origin is tuple and get_args(kind)[1:] == (...,))
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in {dict, abc.Mapping}
+
+
+def _sequence_hook(converter: Converter, kind: Any) -> Any:
+    """Return what reads a list. The hooks of cattrs take text for one, too, and collect an error from each item."""
+    item = get_args(kind)[0]
+    read = converter.get_structure_hook(item)
+    make = list if get_origin(kind) is list else tuple
+
+    def structured(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise TypeError(f"expected a list, got {value!r:.80}")
+        found = []
+        try:
+            for each in value:
+                found.append(read(each, item))  # noqa: PERF401 - its length is where an error arose
+        except Exception as error:
+            raise _located(error, len(found), item, kind) from error
+        return make(found)
+
+    return structured
+
+
+def _mapping_hook(converter: Converter, kind: Any) -> Any:
+    """Return what reads an object whose keys are text; see `_sequence_hook`."""
+    item = get_args(kind)[1]
+    read = converter.get_structure_hook(item)
+
+    def structured(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise TypeError(f"expected an object, got {value!r:.80}")
+        found = {}
+        for key, each in value.items():
+            try:
+                found[key] = read(each, item)
+            except Exception as error:
+                raise _located(error, key, item, kind) from error
+        return found
+
+    return structured
+
+
+def _located(error: Exception, place: int | str, item: Any, kind: Any) -> IterableValidationError:
+    """Return the error of cattrs that says at which place of a list or an object another one arose."""
+    note = IterableValidationNote(f"Structuring {kind} @ {place!r:.80}", place, item)
+    setattr(error, "__notes__", [*getattr(error, "__notes__", ()), note])  # noqa: B010 - not declared before Python 3.11
+    return IterableValidationError(f"While structuring {kind}", [error], kind)
 
 
 def _exactly(kind: type) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mnistkit.azureml.node.layout import ERROR_FILE, JOB_FILE, PICTURES_FILE, RUN_FOLDER
 from mnistkit.runs.context import FolderContext, using_context
+from mnistkit.utils.documents import parse_json, read_text
 
 __all__ = ["NodeContext", "main"]
 
@@ -43,7 +44,7 @@ def main(flush: Callable[[], None]) -> None:
         flush: Sends what a script has logged through an SDK itself; called before the interpreter shuts down.
     """
     folder, data_folder = Path(sys.argv[1]), sys.argv[2]
-    spec = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    spec = parse_json(read_text(folder / JOB_FILE, follow=True), folder / JOB_FILE)
     with using_context(NodeContext(folder / RUN_FOLDER)):
         if spec["kind"] == "script":
             _script(spec, data_folder, flush)

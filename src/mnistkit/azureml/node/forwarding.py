@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import shutil
 from abc import ABC, abstractmethod
@@ -15,6 +14,8 @@ from typing import Any
 from mnistkit.azureml.calls import translated
 from mnistkit.azureml.node.layout import PICTURES_FILE
 from mnistkit.errors import MnistkitError
+from mnistkit.utils.documents import MAX_LINES_BYTES, json_lines, parse_json, read_text
+from mnistkit.utils.regular import open_regular
 
 __all__ = ["Forwarder", "RunWriter"]
 
@@ -122,24 +123,20 @@ class Forwarder:
             shutil.copyfile(path, copy)
             writer.log_image(name, copy)
             return
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse_json(read_text(path), path)
         writer.log_matrix(name, table["matrix"], table["labels"])
 
     def _new(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield the complete lines that were added to a file; skip malformed ones, as `mnistkit.runs.context` does."""
         try:
-            with (self._folder / name).open("rb") as stream:
+            with open_regular(self._folder / name) as stream:
                 stream.seek(self._read[name])
-                data = stream.read()
-        except FileNotFoundError:
+                data = stream.read(MAX_LINES_BYTES)
+        except OSError:  # it isn't there, or the job has put something else in its place
             return
-        whole = data[: data.rfind(b"\n") + 1]
+        whole = data if len(data) == MAX_LINES_BYTES else data[: data.rfind(b"\n") + 1]
         self._read[name] += len(whole)
-        for line in whole.splitlines():
-            with contextlib.suppress(ValueError):
-                item = json.loads(line)
-                if isinstance(item, dict):
-                    yield item
+        yield from json_lines(whole)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ from mnistkit.azureml.node.forwarding import Forwarder, RunWriter
 from mnistkit.azureml.node.layout import CODE_FOLDER, ERROR_FILE, JOB_FILE, LIBRARY_FILE, MANIFEST_FILE, RUN_FOLDER
 from mnistkit.azureml.properties import PREFIX, pack_text
 from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
+from mnistkit.utils.documents import parse_json, read_text
 from mnistkit.utils.interpreter import module_command
+from mnistkit.utils.regular import open_descriptor
 
 __all__ = ["main"]
 
@@ -42,7 +44,7 @@ def main(folder: Path, writer: RunWriter | None, attempt: str) -> None:
         writer: To the Azure run; None if there is none.
         attempt: The module that runs one attempt: it calls `mnistkit.azureml.node.attempt.main`.
     """
-    spec = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    spec = parse_json(read_text(folder / JOB_FILE, follow=True), folder / JOB_FILE)
     data_folder = sys.argv[sys.argv.index("--data-folder") + 1] if "--data-folder" in sys.argv else ""
     sys.exit(_Job(folder, spec, data_folder, Forwarder(folder / RUN_FOLDER, writer), attempt).run())
 
@@ -123,9 +125,9 @@ class _Job:
         if code == 0:
             return {"cause": None}
         if code > 0:
-            with contextlib.suppress(OSError, ValueError):
-                told = json.loads((self._folder / RUN_FOLDER / ERROR_FILE).read_text(encoding="utf-8"))
-                return {"cause": "error", "error": str(told["error"])[:_MAX_ERROR_CHARS]}
+            path = self._folder / RUN_FOLDER / ERROR_FILE
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # the job could write it, too
+                return {"cause": "error", "error": str(parse_json(read_text(path), path)["error"])[:_MAX_ERROR_CHARS]}
         return outcome_by_exit(self._spec["name"], code, place="node")
 
     def _finish(self) -> None:
@@ -156,7 +158,7 @@ def _write_manifest() -> str | None:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

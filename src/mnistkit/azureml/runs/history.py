@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -18,7 +19,11 @@ def _utc(value: datetime | str | None) -> datetime | None:
     if value is None:
         return None
     at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+    if at.tzinfo is None:
+        return at.replace(tzinfo=timezone.utc)
+    with contextlib.suppress(OverflowError):  # in the years 1 and 9999
+        return at.astimezone(timezone.utc)
+    return at
 
 
 @frozen(kw_only=True)

@@ -16,6 +16,7 @@ from mnistkit.errors import DataFormatError, IntegrityError
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
+from mnistkit.utils.documents import parse_json
 from mnistkit.utils.serialization import from_json, to_json
 
 __all__ = ["NOTE_TAG", "PROPERTIES", "STATES", "Result", "end_properties", "job_properties", "read_record", "state_of"]
@@ -68,7 +69,8 @@ class Result:
     def of(cls, properties: Mapping[str, str], source: str) -> Result | None:
         """Return it from the properties of a run; None if the node wrote none, as when the run was canceled."""
         value = unpack_text(PROPERTIES[3], properties, source)
-        return cls(**json.loads(value)) if value else None
+        result: Result | None = from_json(value, cls, source) if value else None
+        return result
 
 
 def job_properties(job: Job, uri: str, submitted: datetime, provenance: Provenance) -> dict[str, str]:
@@ -87,7 +89,7 @@ def state_of(run: StoredRun) -> RunState:
     """Return the state of a run; a state of Azure's that isn't in `STATES` is Running, with a warning."""
     told = unpack_text(PROPERTIES[2], run.properties, f"run {run.id}")
     if told:
-        return RunState(json.loads(told)["state"])
+        return RunState(parse_json(told, f"run {run.id}")["state"])
     state = STATES.get(run.status)
     if state is None:
         _log.warning(
@@ -116,12 +118,12 @@ def read_record(
     properties, where = run.properties, f"run {run.id}"
     try:
         job: Job = from_json(unpack_text(PROPERTIES[0], properties, where) or "", ScriptJob | TrainingJob, where)
-        about = json.loads(unpack_text(PROPERTIES[1], properties, where) or "")
+        about = parse_json(unpack_text(PROPERTIES[1], properties, where) or "", where)
         result, attempts = Result.of(properties, where), _attempts(properties, where)
-        told = json.loads(unpack_text(PROPERTIES[2], properties, where) or "{}")
+        told = parse_json(unpack_text(PROPERTIES[2], properties, where) or "{}", where)
         submitted = datetime.fromisoformat(about["submitted"])
         provenance = from_json(about["provenance"], Provenance, where)
-    except (KeyError, TypeError, ValueError, IntegrityError) as problem:
+    except (LookupError, TypeError, ValueError, IntegrityError) as problem:
         raise DataFormatError(f"its properties can't be read: {str(problem).rstrip('.')}.") from problem
     state = state_of(run)
     failed = state is RunState.FAILED
@@ -160,9 +162,7 @@ def _transitions(run: StoredRun, state: RunState, submitted: datetime, *, began:
 def _attempts(properties: Mapping[str, str], source: str) -> tuple[Attempt, ...]:
     found: list[Attempt] = []
     while text := unpack_text(f"{PROPERTIES[4]}{len(found) + 1}", properties, source):
-        told = json.loads(text)
-        began, end = (datetime.fromisoformat(told.pop(key)) for key in ("started_at", "ended_at"))
-        found.append(Attempt(started_at=began, ended_at=end, **told))
+        found.append(from_json(text, Attempt, source))
     return tuple(found)
 
 

@@ -21,12 +21,12 @@ from mnistkit.errors import (
     InvalidNameError,
     MnistkitError,
     NotFoundError,
-    UsageError,
 )
 from mnistkit.models.input import InputSpec
 from mnistkit.registry.deployment import DeploymentRecord, DeploymentState, DeploymentTarget
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.clock import utc_now
+from mnistkit.utils.documents import parse_json
 
 __all__ = ["AciDeployments"]
 
@@ -193,7 +193,7 @@ def _error_of(service: Any) -> str:
 def _input_of(properties: dict[str, str]) -> InputSpec | None:
     """Return the noted preparation of images; None if there is none, or it isn't one."""
     try:
-        found = json.loads(properties[_INPUT])
+        found = parse_json(properties[_INPUT], _INPUT)
         return InputSpec(**{**found, "class_names": tuple(found.get("class_names", ()))})
-    except (KeyError, ValueError, TypeError, AttributeError, UsageError):
+    except (KeyError, ValueError, TypeError, AttributeError, MnistkitError):
         return None

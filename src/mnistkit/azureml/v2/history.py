@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +16,7 @@ from mnistkit.azureml.v2.storage import ARTIFACTS, Place, Storage
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.errors import NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.documents import parse_json
 
 __all__ = ["SdkHistory"]
 
@@ -66,7 +66,8 @@ class SdkHistory(History):
         """Return the values of all metrics; see `History.points`."""
         data = self.service.mlflow_run(run_id).get("data") or {}
         tags = {tag["key"]: tag["value"] for tag in data.get("tags") or ()}
-        stepless = set(json.loads(tags.get(STEPLESS, "[]")))
+        named = parse_json(tags.get(STEPLESS, "[]"), f"run {run_id}")
+        stepless = set(map(str, named)) if isinstance(named, list) else set()
         names = sorted({metric["key"] for metric in data.get("metrics") or ()})
         points = [
             _point(name, each, has_step=name not in stepless)

@@ -47,6 +47,12 @@ class Service:
         found: dict[str, Any] = self._send(f"getting details of {run_id}", "GET", path)
         return found
 
+    def ensure_experiment(self, name: str) -> None:
+        """Create an experiment, unless there is one of that name."""
+        self._send(
+            f"creating the experiment {name}", "POST", f"/history/v1.0{{scope}}/experiments/{quote(name, safe='')}"
+        )
+
     def change_run(self, experiment: str, run_id: str, values: dict[str, Any]) -> None:
         """Create a run of the run history, or change one."""
         path = f"/history/v1.0{{scope}}/experiments/{quote(experiment, safe='')}/runs/{run_id}"

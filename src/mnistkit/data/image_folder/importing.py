@@ -17,7 +17,7 @@ from mnistkit.data.image_folder.preparation import is_light, prepared
 from mnistkit.data.image_folder.reading import open_unfollowed, read_grey
 from mnistkit.data.importing.outcome import Imported, LeftOut
 from mnistkit.data.manifest import DatasetManifest
-from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, choose_test
+from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_test
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info
@@ -74,6 +74,7 @@ def import_pictures(
     """
     folder, out = Path(folder), Path(out)
     _check(folder, out, size, test_fraction)
+    check_seed(seed)
     listing = list_pictures(folder)
     _check_listing(listing, folder, size, test_fraction)
     left_out, light, brightest = list(listing.left_out), 0, 0

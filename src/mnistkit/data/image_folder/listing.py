@@ -13,6 +13,7 @@ from mnistkit.data.image_folder.folders import folder_names
 from mnistkit.data.importing.outcome import LeftOut
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
+from mnistkit.utils.folders import walk_folders
 
 __all__ = ["Listing", "PictureFile", "list_pictures"]
 
@@ -176,8 +177,8 @@ def _labels(folders: list[str], manifest: DatasetManifest | None, folder: Path) 
 def _files(root: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield ``(path within the class, path, problem)`` of each file of a class."""
     failed: list[OSError] = []
-    for folder, names, files in os.walk(root, onerror=failed.append):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name.lower() not in _LITTER)
+    for folder, names, files in walk_folders(root, failed.append):
+        names[:] = (name for name in names if not name.startswith(".") and name.lower() not in _LITTER)
         for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
             if name.startswith(".") or name.lower() in _LITTER:
                 continue

@@ -14,8 +14,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import check_numbers, image_shape
-from mnistkit.data.importing.columns import check_shape
+from mnistkit.data.conversion import as_shape, check_numbers, image_shape
 from mnistkit.data.importing.outcome import Imported
 from mnistkit.data.importing.spool import MAX_PIXELS, ImageSpool
 from mnistkit.data.importing.tables import Content, Table, can_not_read, import_tables, stem
@@ -73,7 +72,7 @@ def import_npz(
         DataFormatError: The arrays aren't there, aren't images and labels, or would have to be unpickled.
         StorageError: ``out`` can't be written, or the file can't be read.
     """
-    check_shape(shape)
+    shape = as_shape(shape)
     path = Path(file)
     with _opening(path), zipfile.ZipFile(path) as archive:
         members = {each.removesuffix(".npy"): each for each in archive.namelist() if each.endswith(".npy")}
@@ -129,7 +128,7 @@ def import_npy(
         DataFormatError: The arrays aren't images and labels, or would have to be unpickled.
         StorageError: ``out`` can't be written, or a file can't be read.
     """
-    check_shape(shape)
+    shape = as_shape(shape)
     if (test_images is None) != (test_labels is None):
         raise UsageError("Test images and their labels come together: give both test_images and test_labels.")
     test = None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from mnistkit.errors import DataFormatError, UsageError
+from mnistkit.errors import DataFormatError
 
 __all__ = ["Columns", "find_columns", "find_label"]
 
@@ -93,6 +93,12 @@ def find_columns(
     others = [place for place in range(n) if place != label]
     unused = [place for place in others[:1] if names and names[place].strip().lower() in _INDEX_NAMES]
     pixels = [place for place in others if place not in unused]
+    doubtful = [names[place] for place in pixels if names and names[place].strip().lower() in _LABEL_NAMES]
+    if doubtful:
+        raise DataFormatError(
+            f"{source}: the labels were to be in the column {names[label]!r}, but there is one called {doubtful[0]!r}, "
+            "which can't be pixels. Name that one with label= (--label), or remove it."
+        )
     side = math.isqrt(len(pixels))
     h, w = shape or (side, side)
     if not pixels or h * w != len(pixels):
@@ -101,12 +107,6 @@ def find_columns(
     return Columns(
         n, label, _ordered(pixels, names, source), (h, w), is_guess, tuple(names[i] for i in unused), tuple(names)
     )
-
-
-def check_shape(shape: tuple[int, int] | None) -> None:
-    """Raise UsageError unless a shape is None, or of two sides above 0."""
-    if shape is not None and (len(shape) != 2 or min(shape) < 1):  # noqa: PLR2004 - height and width
-        raise UsageError(f"shape={shape}: use the height and width of an image, such as (28, 28).")
 
 
 def _ordered(pixels: list[int], names: Sequence[str], source: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from mnistkit.data.importing.tables import stem
 from mnistkit.data.layout import find_idx_files
 from mnistkit.errors import MnistkitError
 
-__all__ = ["KINDS", "import_hint", "kind_of"]
+__all__ = ["KINDS", "import_hint", "is_archive", "kind_of"]
 
 KINDS = {
     ".csv": "csv",
@@ -22,11 +22,18 @@ KINDS = {
 }
 """The kind of a file by its ending, in small letters, without ``.gz``."""
 
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of a file by its name: ``"csv"``, ``"npy"``, ``"npz"`` or ``"parquet"``; None for any other."""
     name = path.name.lower().removesuffix(".gz")
     return KINDS.get(Path(name).suffix)
+
+
+def is_archive(path: Path) -> bool:
+    """Return True if a file is an archive by its name."""
+    return path.name.lower().endswith(_ARCHIVE_SUFFIXES)
 
 
 def import_hint(text: str) -> str | None:
@@ -38,6 +45,8 @@ def import_hint(text: str) -> str | None:
     path = Path(text)
     is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises on a name that is too long
     kind = kind_of(path)
+    if not is_folder and is_archive(path):
+        return f"{text:.200} is an archive: unpack it, and import what it holds, with mnistkit data import."
     if not is_folder and kind is None:
         return None
     if not is_folder and not os.path.isfile(path):  # noqa: PTH113 - as above

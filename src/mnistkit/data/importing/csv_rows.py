@@ -56,10 +56,10 @@ class RowParser:
         """
         if b"\r" in block:
             block = block.replace(b"\r\n", b"\n")
-        pixels = self._parse_integers(block)
+        pixels = self._parse_plain(block)
         return self._parse_cells(block, first_line) if pixels is None else pixels
 
-    def _parse_integers(self, block: bytes) -> NDArray[np.uint8] | None:
+    def _parse_plain(self, block: bytes) -> NDArray[Any] | None:
         """Return the pixels if all cells are plain, and keep the labels; None if the slow way has to look at them."""
         columns, delimiter = self.columns, self.delimiter.encode()
         lead, trail = min(columns.pixels), columns.n - 1 - max(columns.pixels)
@@ -79,7 +79,10 @@ class RowParser:
             labels.append(cells[columns.label if columns.label < lead else columns.label - columns.n])
         if any(not label.strip() for label in set(labels)):
             return None
-        pixels = parse_integers(b"\n".join(rows) + b"\n", len(columns.pixels), ord(delimiter))
+        data = b"\n".join(rows) + b"\n"
+        pixels: NDArray[Any] | None = parse_integers(data, len(columns.pixels), ord(delimiter))
+        if pixels is None and b"." in data:
+            pixels = _parse_fractions(data, len(columns.pixels), self.delimiter)
         if pixels is not None:
             try:
                 codes = [self._known[label] if label in self._known else self._code_of_bytes(label) for label in labels]
@@ -156,7 +159,7 @@ def _is_fraction(text: str) -> bool:
 
 
 def parse_integers(data: bytes, n_columns: int, delimiter: int) -> NDArray[np.uint8] | None:
-    """Return rows of whole numbers of 0 to 255, ``(n, n_columns) uint8``; None if the text is anything else.
+    """Return lines of whole numbers of 0 to 255, ``(n, n_columns) uint8``; None if the text is anything else.
 
     Several times faster than a parser that goes from cell to cell: each byte's value times 1, 10 or 100 is summed for
     all cells at once.
@@ -164,7 +167,7 @@ def parse_integers(data: bytes, n_columns: int, delimiter: int) -> NDArray[np.ui
     codes = np.frombuffer(data, dtype=np.uint8)
     is_digit = codes >= _ZERO
     ends = np.flatnonzero(~is_digit)
-    if codes.max() > _NINE or not len(ends) or len(ends) % n_columns:
+    if codes.max() > _NINE or codes[-1] != _NEWLINE or len(ends) % n_columns:
         return None
     separators = codes[ends].reshape(-1, n_columns)
     if (separators[:, :-1] != delimiter).any() or (separators[:, -1] != _NEWLINE).any():
@@ -178,6 +181,16 @@ def parse_integers(data: bytes, n_columns: int, delimiter: int) -> NDArray[np.ui
     values[2:] += digits[:-2] * is_digit[1:-1] * np.uint16(100)  # of the same cell only
     cells = values[ends - 1]
     return None if cells.max() > _MAX_PIXEL else cells.astype(np.uint8).reshape(-1, n_columns)
+
+
+def _parse_fractions(data: bytes, n_columns: int, delimiter: str) -> NDArray[np.float32] | None:
+    """Return lines of numbers of 0 to 255, ``(n, n_columns) float32``; None if the text is anything else."""
+    try:
+        found = np.loadtxt(io.StringIO(data.decode()), np.float32, comments=None, delimiter=delimiter, ndmin=2)
+    except ValueError:  # the slow way says where
+        return None
+    is_right = found.shape[1] == n_columns and found.min() >= 0 and found.max() <= _MAX_PIXEL  # not so of NaN
+    return found if is_right else None
 
 
 def read_row(line: bytes, delimiter: str) -> list[str]:

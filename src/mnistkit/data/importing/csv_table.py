@@ -13,7 +13,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from attrs import frozen
 
-from mnistkit.data.importing.columns import Columns, check_shape, find_columns, find_label
+from mnistkit.data.conversion import as_shape
+from mnistkit.data.importing.columns import Columns, find_columns, find_label
 from mnistkit.data.importing.csv_rows import RowParser, read_row
 from mnistkit.data.importing.outcome import Imported
 from mnistkit.data.importing.spool import ImageSpool
@@ -72,7 +73,7 @@ def import_csv(
         DataFormatError: A cell isn't what it should be; the message has file, line and column.
         StorageError: ``out`` can't be written, or a file can't be read.
     """
-    check_shape(shape)
+    shape = as_shape(shape)
     options = _Options(label, header, shape)
     paths = as_paths(files)
     return import_tables(

@@ -13,10 +13,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import check_numbers, image_shape
+from mnistkit.data.conversion import as_shape, check_numbers, image_shape
 from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.reading import read_grey
-from mnistkit.data.importing.columns import check_shape, find_columns, find_label
+from mnistkit.data.importing.columns import find_columns, find_label
 from mnistkit.data.importing.outcome import Imported, LeftOut
 from mnistkit.data.importing.spool import ImageSpool
 from mnistkit.data.importing.tables import Content, Paths, Table, as_paths, can_not_read, import_tables, stem
@@ -68,7 +68,7 @@ def import_parquet(
         DataFormatError: A file isn't parquet, or has no such columns.
         StorageError: ``out`` can't be written, or a file can't be read.
     """
-    check_shape(shape)
+    shape = as_shape(shape)
     _pyarrow()
     paths, options = as_paths(files), _Options(image, label, shape)
     return import_tables(

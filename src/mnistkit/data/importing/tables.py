@@ -11,15 +11,15 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import as_labels
 from mnistkit.data.idx import idx_header, write_idx
 from mnistkit.data.image_folder.folders import new_folder
 from mnistkit.data.image_folder.preparation import count_light
 from mnistkit.data.importing.outcome import Imported, LeftOut
 from mnistkit.data.importing.spool import ImageSpool
+from mnistkit.data.labels import as_labels
 from mnistkit.data.layout import idx_name
 from mnistkit.data.manifest import DatasetManifest
-from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, choose_test
+from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_test
 from mnistkit.errors import DataFormatError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, file_info
 
@@ -93,6 +93,7 @@ def import_tables(
         raise UsageError(f"{test.name} has the test images: leave test_fraction={test_fraction} out.")
     fraction = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
     check_fraction(fraction)
+    check_seed(seed)
     out = Path(out)
     with new_folder(out) as staging:
         tables = [train] if test is None else [train, test]

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from mnistkit.utils import regular
 from mnistkit.utils.files import FileInfo, sync
+from mnistkit.utils.folders import remove_tree
 
 __all__ = [
     "copy_file",
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _CHUNK_BYTES = 1 << 20
+_ZEROS = bytes(_CHUNK_BYTES)
 _MAX_RECORD_BYTES = 64 << 20
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _NO_LINK_ERRNOS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -79,7 +80,11 @@ def copy_file(source: Path, target: Path) -> FileInfo:
         while chunk := reader.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
-            _write(descriptor, chunk)
+            if chunk == _ZEROS:  # a hole stays one: a sparse file of any size costs nothing to make
+                os.lseek(descriptor, len(chunk), os.SEEK_CUR)
+            else:
+                _write(descriptor, chunk)
+        os.ftruncate(descriptor, size)
     return FileInfo(size, digest.hexdigest())
 
 
@@ -114,12 +119,7 @@ def rename(source: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file, a link, or a folder with all it holds; idempotent, also while others remove it."""
     if path.is_dir() and not path.is_symlink():
-        with contextlib.suppress(RecursionError):
-            shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            _remove_nested(path)
-        if path.exists():
-            raise OSError(errno.ENOTEMPTY, "Can't remove all of it", str(path))
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)
 
@@ -176,31 +176,6 @@ def _write(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _remove_nested(path: Path) -> None:
-    """Remove a folder that is nested too deep for recursion, and for the length of a path: folder by folder.
-
-    Each folder's subfolders are first moved up to ``path`` itself, so that nothing lies deeper than two below it.
-    """
-    while path.exists():
-        with os.scandir(path) as entries:
-            found = list(entries)
-        if not found:
-            path.rmdir()
-            return
-        for entry in found:
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-                continue
-            with os.scandir(entry.path) as entries:
-                below = list(entries)
-            for each in below:
-                if each.is_dir(follow_symlinks=False):
-                    Path(each.path).rename(path / uuid.uuid4().hex)
-                else:
-                    Path(each.path).unlink()
-            Path(entry.path).rmdir()
 
 
 def _linked(partial: Path, path: Path, data: bytes) -> bool:

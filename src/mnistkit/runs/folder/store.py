@@ -20,7 +20,6 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import Callable
 from datetime import datetime
@@ -41,7 +40,7 @@ from mnistkit.runs.folder.status import RECORD, Status, observed_status, read_do
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
-from mnistkit.utils.folders import regular_files
+from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_regular
@@ -53,6 +52,7 @@ _log = logging.getLogger(__name__)
 
 _JOB = "job.json"
 _LOG = "logs/std_log.txt"
+_MAX_LOG_BYTES = 65 << 20  # a little more than a `CappedLog` holds; a job may put a sparse file of any size there
 
 
 class RunStore:
@@ -103,7 +103,8 @@ class RunStore:
             (staged / RECORD).write_bytes(status_json)
             staged.rename(self._root / run_id)
         except OSError as error:
-            shutil.rmtree(staged, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(staged)
             raise StorageError(
                 f"Can't keep a new run in {self._root}: {error.strerror or error}. "
                 "Make room or make it writable, or set MNISTKIT_HOME to a folder that is."
@@ -220,7 +221,8 @@ class RunStore:
     def clear_outputs(self, run_id: str) -> None:
         """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
         outputs = self.folder(run_id) / "outputs"
-        shutil.rmtree(outputs, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(outputs)
         outputs.mkdir(exist_ok=True)
 
     def may_be_running(self, run_id: str) -> bool:
@@ -252,7 +254,7 @@ class RunStore:
             data=status.data,
             transitions=status.transitions,
             points=read_points(folder),
-            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
+            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
             tags={key: value for key, value in tags.items() if value is not None},
             note=note,
             error=status.error,
@@ -288,7 +290,10 @@ class RunStore:
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:
-        """Return the log from character ``start`` on. What isn't UTF-8 comes as backslash escapes."""
+        """Return the log from character ``start`` on, at most 65 MiB of it: what a run writes without retries.
+
+        What isn't UTF-8 comes as backslash escapes.
+        """
         folder = self.folder(run_id)
         is_whole = (
             observed_status(folder).transitions[-1].state.is_terminal
@@ -299,12 +304,12 @@ class RunStore:
         try:
             with open_regular(folder / _LOG, within=folder) as stream:
                 stream.seek(position)
-                data = stream.read()
+                data = stream.read(_MAX_LOG_BYTES)
         except FileNotFoundError:
             return ""
         decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
         # The last bytes may be the beginning of a character that is still being written.
-        text = decoder.decode(data, final=is_whole)
+        text = decoder.decode(data, final=is_whole and len(data) < _MAX_LOG_BYTES)
         begun = len(decoder.getstate()[0])
         self._marks[run_id] = (characters + len(text), position + len(data) - begun)
         return text[start - characters :]
@@ -314,27 +319,45 @@ class RunStore:
 
         Raises:
             NotFoundError: The run has no such file.
+            StorageError: ``into`` can't be written.
         """
         folder = self.folder(run_id)
         check_file(file)
         if file not in (files := self.read(run_id).files):
             raise NotFoundError(f"Run {run_id} has no file {file!r}; it has {', '.join(files) or 'none'}.")
-        into.mkdir(parents=True, exist_ok=True)
         target = into / Path(file).name
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        partial = into / f".{secrets.token_hex(8)}.part"  # of a length of its own: the file's name may be the longest
         try:
+            into.mkdir(parents=True, exist_ok=True)
             copy_below(folder, file, partial)
             partial.replace(target)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"Run {run_id} has no file {file!r} any more: {error.strerror}.") from error
+        except OSError as error:
+            raise StorageError(
+                f"Can't copy {file!r} of run {run_id} to {into}: {error.strerror or error}. Make room, or make it "
+                "writable."
+            ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return target
 
     def delete(self, run_id: str) -> None:
-        """Remove a run's folder: it disappears at once, its files soon after."""
+        """Remove a run's folder: it disappears at once, its files soon after.
+
+        Raises:
+            StorageError: It can't be removed.
+        """
         folder = self.folder(run_id)
         to_delete = folder.with_name(f".{folder.name}.deleted")
-        folder.rename(to_delete)
-        shutil.rmtree(to_delete)
+        try:
+            folder.rename(to_delete)
+            remove_tree(to_delete)
+        except OSError as error:
+            raise StorageError(
+                f"Can't delete run {run_id} in {self._root}: {error.strerror or error}. Make the folder writable."
+            ) from error
 
 
 @cache

@@ -25,6 +25,7 @@ __all__ = [
     "retries",
     "retry_causes",
     "seed",
+    "source_folder",
     "tags",
     "timeout",
 ]

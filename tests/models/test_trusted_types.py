@@ -1,7 +1,7 @@
 """The types that are trusted beyond skops's own list, read as an attacker would: what runs, and grows, as they load.
 
 skops makes an object of such a type without calling ``__init__``: it calls ``__new__``, then ``__setstate__`` if there
-is one, else it fills ``__dict__``. So a type is harmless to load if none of these is its own, as nothing else of it runs.
+is one, else it fills ``__dict__``. So a type is harmless to load if none of these is its own: nothing else of it runs.
 What the review of each found:
 
 - our estimators, `_SigmoidCalibration` and `_TemperatureScaling`: `BaseEstimator.__setstate__` fills ``__dict__``, and

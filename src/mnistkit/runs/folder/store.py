@@ -41,7 +41,7 @@ from mnistkit.utils.files import ensure_folder, write_atomically
 from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
-from mnistkit.utils.regular import copy_below, open_regular
+from mnistkit.utils.regular import copy_below, open_below, open_regular
 from mnistkit.utils.serialization import read_json, to_json
 
 __all__ = ["WORKER_LOG", "RunStore"]
@@ -197,7 +197,10 @@ class RunStore:
         """Move what an attempt that ended badly has left out of the way of the next one. For the owner alone."""
         folder = self.folder(run_id)
         aside = folder / "attempts" / str(number)
-        aside.mkdir(parents=True, exist_ok=True)
+        for place in (aside.parent, aside):
+            if place.is_symlink():  # the job's: it would lead out of the run
+                place.unlink()
+            place.mkdir(exist_ok=True)
         for name in (METRICS_FILE, TAGS_FILE, "outputs"):
             with contextlib.suppress(FileNotFoundError):
                 (folder / name).rename(aside / name)
@@ -209,9 +212,12 @@ class RunStore:
         Raises:
             StorageError: It can't be written.
         """
-        path = self.folder(run_id) / CANCEL_FILE
+        folder = self.folder(run_id)
+        path = folder / CANCEL_FILE
+        if os.path.lexists(path):
+            return
         try:
-            path.touch()
+            os.close(open_below(folder, CANCEL_FILE, os.O_WRONLY | os.O_CREAT))  # follows no link that a job puts there
         except OSError as error:
             raise StorageError(
                 f"Can't write {path}, which requests the end of the run: {error.strerror or error}. Make room, or make "
@@ -244,7 +250,7 @@ class RunStore:
 
     def is_cancel_requested(self, run_id: str) -> bool:
         """Return True if the end of a run was requested."""
-        return (self.folder(run_id) / CANCEL_FILE).exists()
+        return os.path.lexists(self.folder(run_id) / CANCEL_FILE)
 
     def read(self, run_id: str) -> RunRecord:
         """Return the present record of a run.
@@ -386,7 +392,7 @@ def _observed(folder: Path) -> _Status:
         last = status.transitions[-1]
         if last.state.is_terminal:
             return status
-        is_canceled = (folder / CANCEL_FILE).exists()
+        is_canceled = os.path.lexists(folder / CANCEL_FILE)
         if not status.owner.is_gone():
             if not is_canceled:
                 return status

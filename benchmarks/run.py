@@ -27,6 +27,7 @@ BENCHMARKS = {
     "readers": "readers.results",
     "run": "run_overhead.results",
     "registry": "registration.results",
+    "mlflow": "mlflow_registry.results",
     "training": "training.results",
     "peers": "peers.results",
     "growth": "growth.results",

@@ -91,6 +91,8 @@ def test_a_door_leads_to_the_name(room: str, module: str, name: str) -> None:
     """Each name of a door is that of its module."""
     if module.startswith("mnistkit.azureml.v1"):
         pytest.importorskip("azureml.core", reason="the extra 'azure-v1' isn't installed")
+    if module.startswith("mnistkit.dask"):
+        pytest.importorskip("distributed", reason="the extra 'dask' isn't installed")
     if module.startswith("mnistkit.testing"):
         pytest.importorskip("pytest")
     assert getattr(door(room), name) is getattr(importlib.import_module(module), name)

@@ -13,7 +13,7 @@ import mnistkit
 ROOT = Path(mnistkit.__file__).parent
 TESTS = Path(__file__).parent
 
-MAX_ABOVE_300 = 13
+MAX_SHARE_ABOVE_300 = 0.05
 UNITS = {"BYTES", "NS", "SECONDS"}
 # fmt: off
 VAGUE_WORDS = {
@@ -75,7 +75,7 @@ def test_modules_are_small() -> None:
     """No module is above 400 lines, few are above 300, and half have at most 150."""
     sizes = {module: lines(path) for module, path in modules().items()}
     assert {module for module, size in sizes.items() if size > 400} == set()
-    assert sum(size > 300 for size in sizes.values()) <= MAX_ABOVE_300
+    assert sum(size > 300 for size in sizes.values()) <= MAX_SHARE_ABOVE_300 * len(sizes)
     assert median(sizes.values()) <= 150
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
-from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.ensemble import VotingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, LogisticRegressionCV, SGDClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -166,12 +168,27 @@ def test_a_request_to_stop_is_honoured(dataset: Dataset, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "estimator",
-    [LinearRegression(), KMeans(), make_pipeline(StandardScaler(), LinearRegression()), "x", LogisticRegression],
+    [
+        LinearRegression(),
+        KMeans(),
+        make_pipeline(StandardScaler(), LinearRegression()),
+        "x",
+        LogisticRegression,
+        type("Mute", (ClassifierMixin, BaseEstimator), {"fit": lambda self, X, y: self})(),
+    ],
 )
 def test_only_classifiers_are_taken(estimator: Any) -> None:
     """Regressors, clusterers and things that are no estimator are refused."""
     with pytest.raises(SpecError, match="give a"):
         check_classifier(estimator)
+
+
+@pytest.mark.parametrize("wrap", [lambda e: e, make_pipeline, lambda e: VotingClassifier([("a", e)])])
+def test_a_search_that_fits_no_model_is_refused(wrap: Any) -> None:
+    """GridSearchCV(refit=False), wherever it sits, can't predict; LogisticRegressionCV(refit=False) can."""
+    with pytest.raises(SpecError, match=r"GridSearchCV\(refit=False\) finds parameters but fits no model"):
+        check_classifier(wrap(GridSearchCV(LogisticRegression(), {"C": [1]}, refit=False)))
+    check_classifier(wrap(LogisticRegressionCV(refit=False)))
 
 
 def test_dataset_folders_are_plain_names(tiny_mnist: DataSource) -> None:

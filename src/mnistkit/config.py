@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 from attrs import field, fields, frozen
@@ -34,6 +36,7 @@ PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
 """The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
 
+_log = logging.getLogger(__name__)
 _MAX_FILE_BYTES = 1 << 20
 _NOT_IN_FILES = frozenset({"file", "data_options"})
 
@@ -47,9 +50,10 @@ class Config:
         data_options: Options of the data source, such as the workspace that it is in; not in files.
         experiment: The experiment that groups the runs.
         home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
-        model: The name to register models under.
+        model: The name to register models under; None to name them after the dataset, such as ``sklearn_mnist``.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
+        track: The address of an MLflow server or database file that runs are mirrored to; None for none.
         file: Where this was read from; None for the built-in defaults.
     """
 
@@ -57,9 +61,10 @@ class Config:
     data_options: Mapping[str, Any] = field(factory=dict)
     experiment: str = "sklearn-mnist"
     home: str | None = None
-    model: str = "sklearn_mnist"
+    model: str | None = None
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
+    track: str | None = None
     file: Path | None = None
 
     @classmethod
@@ -91,6 +96,7 @@ class Config:
         experiment: str = "sklearn-mnist",
         workspace: Any = None,
         config: str | os.PathLike[str] | None = None,
+        sdk: Literal["v1", "v2"] | None = None,
         **cluster: Any,
     ) -> Config:
         """Return the configuration to run on a cluster of an Azure Machine Learning workspace, with the models in it.
@@ -100,17 +106,26 @@ class Config:
             experiment: The experiment that groups the runs.
             workspace: A workspace from `mnistkit.azureml.connect`; None for the one that ``config.json`` names.
             config: That file, or the folder to look for it from upwards; None for the working directory.
+            sdk: The version of Azure ML's SDK; None for that of ``workspace``, else v2 where it is installed, else v1.
             cluster: Options of `mnistkit.azureml.AmlCompute`, such as ``name``, ``vm_size`` and ``max_nodes``.
         """
         place = {} if workspace is None else {"workspace": workspace}
         place |= {} if config is None else {"config": os.fspath(config)}
+        place |= {} if sdk is None else {"sdk": sdk}
         return cls(
             data=data,
             data_options=place if str(data).startswith("azureml:") else {},
             experiment=experiment,
-            compute={"backend": "amlcompute", **place, **cluster},
-            models={"backend": "workspace", **place},
+            compute={"backend": "azureml", **place, **cluster},
+            models={"backend": "azureml", **place},
         )
+
+    @property
+    def source_options(self) -> Mapping[str, Any]:
+        """The options of the data source: Azure's data is read with the SDK that runs the jobs."""
+        sdk = self.compute.get("sdk")
+        is_azure = isinstance(self.data, str) and self.data.startswith("azureml:")
+        return {**({"sdk": sdk} if sdk and is_azure else {}), **self.data_options}
 
 
 def find_config(start: Path | None = None) -> Config:
@@ -207,13 +222,34 @@ def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
 def cache_folder() -> Path:
     """Return the folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
 
-    It may be read-only: a complete cache works on read-only storage too.
+    A user without a home folder, such as a service's, has it in `home_folder`, and a warning in the log says so. It may
+    be read-only: a complete cache works on read-only storage too.
 
     Raises:
         StorageError: It can't be created.
     """
-    folder = os.environ.get("MNISTKIT_CACHE") or platformdirs.user_cache_dir("mnistkit", appauthor=False)
-    return ensure_folder(_expanded(folder, "MNISTKIT_CACHE").absolute(), "MNISTKIT_CACHE", writable=False)
+    folder = os.environ.get("MNISTKIT_CACHE")
+    path = _expanded(folder, "MNISTKIT_CACHE").absolute() if folder else _default_cache()
+    return ensure_folder(path, "MNISTKIT_CACHE", writable=False)
+
+
+def _default_cache() -> Path:
+    """Return the user's cache folder."""
+    try:
+        folder = Path(platformdirs.user_cache_dir("mnistkit", appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry among the system's users
+        folder = Path("~")
+    if folder.is_absolute():  # some releases of platformdirs return ~/.cache as it is
+        return folder
+    instead = home_folder() / "cache"
+    _warn_of_no_home(instead)
+    return instead
+
+
+@functools.cache
+def _warn_of_no_home(folder: Path) -> None:
+    """Say once where datasets are kept."""
+    _log.warning("The user has no home folder: datasets are kept in %s. Set MNISTKIT_CACHE to move them.", folder)
 
 
 def default_compute() -> str:
@@ -254,7 +290,7 @@ def mirror() -> str | None:
 def open_datasets_pins() -> Path | None:
     """Return the file that ``MNISTKIT_OPEN_DATASETS_PINS`` names, None if it is unset or empty."""
     value = os.environ.get(PINS_VARIABLE, "").strip()
-    return Path(value).expanduser().absolute() if value else None
+    return _expanded(value, PINS_VARIABLE).absolute() if value else None
 
 
 def verify_keys() -> tuple[Path, ...]:

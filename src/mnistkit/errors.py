@@ -45,6 +45,7 @@ __all__ = [
     "ConflictError",
     "DataError",
     "DataFormatError",
+    "DeploymentError",
     "DownloadError",
     "IntegrityError",
     "InvalidNameError",
@@ -174,6 +175,10 @@ class ThrottledError(ServiceError):
 
 class ServiceTimeoutError(ServiceError, TimeoutError):
     """A remote service gave no answer within the deadline; what was asked of it may still have been done."""
+
+
+class DeploymentError(ServiceError):
+    """A deployed model that didn't come up, or answers differently from what was recorded."""
 
 
 class ModelError(MnistkitError):

@@ -1,25 +1,44 @@
-"""The three interfaces behind which backends are pluggable, and what a backend may offer besides.
+"""The interfaces behind which backends are pluggable, and what a backend may offer besides.
 
 Each docstring is the contract; the suites of `mnistkit.testing` prove it.
 """
 
-from mnistkit.data.source import DataSource, SupportsDigests, SupportsPins
+from mnistkit.data.source import DataSource, SupportsDigests, SupportsName, SupportsPins, SupportsSize
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
-from mnistkit.runs.backend import ComputeBackend, SupportsDelete, SupportsGroups, SupportsStart
+from mnistkit.runs.backend import (
+    ComputeBackend,
+    SupportsAnnotations,
+    SupportsDelete,
+    SupportsGroups,
+    SupportsPoints,
+    SupportsRunRows,
+    SupportsSources,
+    SupportsStart,
+    SupportsTracking,
+)
 
 __all__ = [
     "ComputeBackend",
     "DataSource",
+    "DeploymentTarget",
     "ModelRegistry",
+    "SupportsAnnotations",
     "SupportsDelete",
     "SupportsDigests",
     "SupportsGroups",
     "SupportsInspect",
+    "SupportsName",
     "SupportsNumbers",
     "SupportsPins",
+    "SupportsPoints",
     "SupportsRunFiles",
+    "SupportsRunRows",
     "SupportsSignatures",
+    "SupportsSize",
+    "SupportsSources",
     "SupportsStart",
+    "SupportsTracking",
 ]

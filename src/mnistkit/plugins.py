@@ -5,8 +5,8 @@ through the entry-point groups below; they can't replace the built-in names.
 
 - ``mnistkit.data_sources``: called with the whole uri, ``"idx:/data"``; the name is the part before ``:`` or ``?``.
   What a source needs beside its uri, such as the workspace it is in, are keyword arguments.
-- ``mnistkit.compute_backends`` and ``mnistkit.model_registries``: called with the home folder, and the options of
-  the configuration file as keyword arguments.
+- ``mnistkit.compute_backends``, ``mnistkit.model_registries`` and ``mnistkit.deployment_targets``: called with the
+  home folder, and options, of the configuration file if it has any, as keyword arguments.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
+from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.observers import RunObserver
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
@@ -32,12 +34,15 @@ if TYPE_CHECKING:  # loads numpy
 __all__ = [
     "COMPUTE_BACKENDS",
     "DATA_SOURCES",
+    "DEPLOYMENT_TARGETS",
     "MODEL_REGISTRIES",
     "compute_backend",
     "data_source",
+    "deployment_target",
     "load_dataset",
     "model_registry",
     "names",
+    "run_tracking",
 ]
 
 _WEB = "mnistkit.data.web:WebSource.from_uri"
@@ -55,26 +60,36 @@ DATA_SOURCES: Mapping[str, str] = {
     "emnist-digits": _WEB,
     "emnist-letters": _WEB,
     "emnist-mnist": _WEB,
-    "azureml": "mnistkit.azureml.v1.data:OpenDatasetsMnist.from_uri",
+    "azureml": "mnistkit.azureml.backends:data_source",
     "array": "mnistkit.data.arrays:ArraySource.from_uri",
 }
 """Data sources by name, as ``module:callable``."""
 COMPUTE_BACKENDS: Mapping[str, str] = {
     "process": "mnistkit.local.processes.compute:ProcessCompute",
     "in-process": "mnistkit.local.threads:InProcessCompute",
-    "amlcompute": "mnistkit.azureml.v1.compute:AmlCompute.from_home",
+    "dask": "mnistkit.dask.compute:DaskCompute",
+    "azureml": "mnistkit.azureml.backends:compute_backend",
 }
 """Compute backends by name, as ``module:callable``."""
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
-    "workspace": "mnistkit.azureml.v1.registry:WorkspaceRegistry.from_home",
+    "azureml": "mnistkit.azureml.backends:model_registry",
+    "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
+DEPLOYMENT_TARGETS: Mapping[str, str] = {
+    "local": "mnistkit.local.deployments:LocalDeployments",
+    "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
+}
+"""Deployment targets by name, as ``module:callable``."""
+
+_TRACKING = "mnistkit.mlflow.observer:MlflowRuns.from_home"
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
     "compute backend": ("mnistkit.compute_backends", COMPUTE_BACKENDS),
     "model registry": ("mnistkit.model_registries", MODEL_REGISTRIES),
+    "deployment target": ("mnistkit.deployment_targets", DEPLOYMENT_TARGETS),
 }
 
 
@@ -82,11 +97,18 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
     """Return the source of a uri such as ``"mnist"`` or ``"idx:/data/mine"``.
 
     Raises:
-        UnknownNameError: No source has that name, or it has no such option; lists those that exist.
+        UnknownNameError: No source has that name, or it has no such option; lists those that exist. For a file or
+            folder that can be imported, the message has the command that does it.
         MissingExtraError: It needs a package that isn't installed.
     """
     name = re.split("[:?]", uri, maxsplit=1)[0]
-    return cast("DataSource", _make("dataset", name, uri, options or {}))
+    try:
+        return cast("DataSource", _make("dataset", name, uri, options or {}))
+    except UnknownNameError as error:
+        hint = _import_hint(name, uri)
+        if hint is None:
+            raise
+        raise UnknownNameError(hint) from error
 
 
 def load_dataset(uri: str) -> Dataset:
@@ -124,10 +146,40 @@ def model_registry(name: str, home: Path, options: Mapping[str, Any] | None = No
     return cast("ModelRegistry", _make("model registry", name, home, options or {}))
 
 
+def deployment_target(name: str, home: Path, options: Mapping[str, Any] | None = None) -> DeploymentTarget:
+    """Return the deployment target of that name, with what it keeps on this machine in ``home``.
+
+    Raises:
+        UnknownNameError: There is no such target, or it has no such option; lists those that exist.
+        MissingExtraError: It needs a package that isn't installed.
+    """
+    return cast("DeploymentTarget", _make("deployment target", name, home, options or {}))
+
+
+def run_tracking(uri: str, home: Path) -> RunObserver:
+    """Return the observer that mirrors runs to an address, as ``track`` in a configuration file has it.
+
+    Raises:
+        UsageError: It isn't the address of an MLflow server or database file.
+        MissingExtraError: MLflow isn't installed.
+    """
+    module, _, path = _TRACKING.partition(":")
+    observer: RunObserver = attrgetter(path)(importlib.import_module(module))(home, uri=uri)
+    return observer
+
+
 def names(kind: str) -> tuple[str, ...]:
-    """Return all names of a kind: ``"dataset"``, ``"compute backend"`` or ``"model registry"``. Built-in ones first."""
+    """Return all names of a kind, such as ``"dataset"`` or ``"compute backend"``. Built-in ones first."""
     group, builtin = _GROUPS[kind]
     return (*builtin, *sorted({point.name for point in entry_points(group=group)} - builtin.keys()))
+
+
+def _import_hint(name: str, uri: str) -> str | None:
+    if name in names("dataset"):
+        return None
+    from mnistkit.data.importing.commands import import_hint  # loads numpy
+
+    return import_hint(uri)
 
 
 def _make(kind: str, name: str, what: object, options: Mapping[str, Any]) -> object:

@@ -26,7 +26,7 @@ from mnistkit.utils.serialization import to_json
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["WARM_START_TAG", "input_spec", "train"]
+__all__ = ["WARM_START_TAG", "input_spec", "probe_of", "record_evaluation", "train", "write_model"]
 
 WARM_START_TAG: Final = "warm start"
 """The tag of a run that started from the solution of an earlier one: its training seconds don't compare."""
@@ -52,7 +52,7 @@ def train(
         warm_start: The solutions of earlier jobs of its group (see `warm_start_groups`), on the same dataset.
 
     Returns:
-        The evaluation; None if the classifier's predictions aren't one label per image, which the log says.
+        The evaluation; None if the classifier can't predict one label per test image: the log has the reason.
 
     Raises:
         SpecError: The estimator can't be built or can't predict classes.
@@ -85,7 +85,7 @@ def train(
 
     estimator = _in_scikit_learn(estimator)
     # Saved before it is evaluated: whatever its predictions are, what was trained isn't lost.
-    _save(estimator, context.outputs, job.model_format, _probe(dataset.test))
+    write_model(estimator, context.outputs, job.model_format, dataset)
     evaluation = _evaluated(estimator, dataset, context)
     context.log("training seconds", round(seconds, 3))
     if is_warm:
@@ -117,21 +117,48 @@ def input_spec(dataset: Dataset) -> InputSpec:
     return spec
 
 
-def _save(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> None:
-    """Write the model; without a probe, and with a note in the log, if it can't predict the probe's rows."""
+def write_model(estimator: Any, folder: Path, model_format: ModelFormat, dataset: Dataset | None) -> Path:
+    """Write a fitted classifier with a probe of a dataset, and return the file; the log has what had to be left out.
+
+    That is the probe if the classifier can't predict its rows, and of a search that can't be written all but the best
+    model.
+
+    Args:
+        estimator: The classifier.
+        folder: Where to write.
+        model_format: As what.
+        dataset: Of the probe; None for none.
+
+    Raises:
+        UsageError: It can't be written in this format.
+    """
+    return _written(estimator, folder, model_format, None if dataset is None else probe_of(dataset))
+
+
+def _written(estimator: Any, folder: Path, model_format: ModelFormat, probe: Any) -> Path:
     try:
-        save_model(estimator, folder, format=model_format, probe=probe)
+        return save_model(estimator, folder, format=model_format, probe=probe)
     except UsageError as error:
-        save_model(estimator, folder, format=model_format)  # raises if it can't be written at all
+        try:
+            path = save_model(estimator, folder, format=model_format)
+        except UsageError as unwritable:
+            best = getattr(estimator, "best_estimator_", None)
+            if best is None:
+                raise
+            _log.warning("wrote the best estimator alone, which predicts the same: %s", unwritable)
+            return _written(best, folder, model_format, probe)
         _log.warning("wrote no %s: %s", PROBE_FILE, error)
+        return path
 
 
-def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
-    try:
-        evaluation = evaluate(estimator, dataset.test, dataset.class_names)
-    except ModelError as error:
-        _log.warning("left out the evaluation: %s", error)
-        return None
+def record_evaluation(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation:
+    """Predict the test images, log ``accuracy`` and ``log loss``, write ``evaluation.json``, and return the scores.
+
+    Raises:
+        UsageError: The classifier takes images of another size.
+        ModelError: Its predictions aren't one label per image.
+    """
+    evaluation = evaluate(estimator, dataset.test, dataset.class_names)
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
     context.log("accuracy", evaluation.accuracy)
     if evaluation.log_loss is not None:
@@ -140,9 +167,19 @@ def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluat
     return evaluation
 
 
-def _probe(split: Split) -> Any:
-    """Return the rows on which a later release of the libraries is compared with this one."""
-    return evolve(split, images=probe_rows(split.images), labels=probe_rows(split.labels)).X()
+def probe_of(dataset: Dataset) -> Any:
+    """Return the rows of a dataset on which a later release of the libraries is compared with this one."""
+    test = dataset.test
+    return evolve(test, images=probe_rows(test.images), labels=probe_rows(test.labels)).X()
+
+
+def _evaluated(estimator: Any, dataset: Dataset, context: RunContext) -> Evaluation | None:
+    try:
+        return record_evaluation(estimator, dataset, context)
+    except Exception as error:  # noqa: BLE001 - the code of any model: it is trained and saved all the same
+        what = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        _log.warning("left out the evaluation: %s", what)
+        return None
 
 
 def _features(estimator: Any, split: Split) -> Any:

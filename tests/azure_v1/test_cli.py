@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _SETTINGS = """
 data = "{data}"
 experiment = "on-azure"
-compute = {{ backend = "amlcompute", name = "cli", max_nodes = 2 }}
-models = {{ backend = "workspace" }}
+compute = {{ backend = "azureml", name = "cli", max_nodes = 2 }}
+models = {{ backend = "azureml" }}
 """
 
 Program = Callable[..., str]
@@ -63,7 +63,7 @@ def mnistkit(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_train_to_promote(mnistkit: Program, project: Path, tmp_path: Path) -> None:
     """Train, look at run and model, promote, verify, download and delete: all on the workspace, nothing kept here."""
-    trained = json.loads(mnistkit("train", "--max-iter", 20, "--json"))
+    trained = json.loads(mnistkit("train", "--name", "sklearn_mnist", "--max-iter", 20, "--json"))
     run_id = trained["run"]["id"]
     assert trained["run"]["state"] == "Completed"
     assert trained["metrics"]["accuracy"] > 0.5
@@ -153,5 +153,5 @@ def test_doctor_without_a_workspace(mnistkit: Program, project: Path) -> None:
 
 def test_an_option_that_the_cluster_lacks(mnistkit: Program, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown option of the settings is told with the ones there are, before Azure is asked."""
-    (project / "mnistkit.toml").write_text('compute = { backend = "amlcompute", nodes = 3 }\n', encoding="utf-8")
+    (project / "mnistkit.toml").write_text('compute = { backend = "azureml", nodes = 3 }\n', encoding="utf-8")
     mnistkit("runs", "list", code=2)

@@ -22,7 +22,8 @@ from mnistkit.azureml.v1.environments import environment_of
 from mnistkit.errors import AuthenticationError, NotFoundError, UsageError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.environment import Environment
-from mnistkit.jobs.job import ScriptJob
+from mnistkit.jobs.job import ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
 from mnistkit.plugins import compute_backend
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
@@ -44,6 +45,24 @@ def script(folder: Path, text: str, **options: object) -> ScriptJob:
     (folder / "script").mkdir(exist_ok=True)
     (folder / "script" / "train.py").write_text(text)
     return ScriptJob(str(folder / "script"), **options)
+
+
+def test_the_module_of_an_estimator_travels(
+    backend: AmlCompute, tiny_mnist: DataSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A classifier of the user's own is trained on a node that has neither its module nor what that imports."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "travelling_model.py").write_text(
+        "from sklearn.naive_bayes import GaussianNB\nfrom travelling_helper import SMOOTHING\n"
+        "class Smoothed(GaussianNB):\n"
+        "    def fit(self, X, y):\n        self.var_smoothing = SMOOTHING\n        return super().fit(X, y)\n"
+    )
+    (tmp_path / "mine" / "travelling_helper.py").write_text("SMOOTHING = 1e-2\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+    job = TrainingJob(model=ModelSpec("travelling_model.Smoothed"), model_format="joblib")
+    run = Run(backend, backend.submit(job, tiny_mnist)).wait(DEADLINE)
+    assert run.state is RunState.COMPLETED, run.error
+    assert run.metrics["accuracy"] > 0.5
 
 
 # The workspace
@@ -230,8 +249,8 @@ def test_foreign_runs_are_told_apart(backend: AmlCompute, workspace: object) -> 
 
 
 def test_it_has_a_name(workspace: object, tmp_path: Path) -> None:
-    """Configuration files call it ``amlcompute``; it connects when it is first asked."""
-    backend = compute_backend("amlcompute", tmp_path, {"name": "by-name", "max_nodes": 1})
+    """Configuration files call it ``azureml``; it connects when it is first asked."""
+    backend = compute_backend("azureml", tmp_path, {"name": "by-name", "max_nodes": 1})
     assert isinstance(backend, AmlCompute)
     assert backend.settings.max_nodes == 1
     assert backend.runs() == ()

@@ -19,9 +19,9 @@ Program = Callable[..., Any]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 VERBS = {
-    (): ["data", "train", "sweep", "runs", "models", "predict", "serve", "doctor"],
+    (): ["data", "train", "run", "sweep", "runs", "models", "predict", "serve", "doctor"],
     ("data",): ["list", "fetch", "info", "show"],
-    ("runs",): ["list", "show", "logs", "cancel", "download", "delete"],
+    ("runs",): ["list", "show", "logs", "tag", "note", "cancel", "download", "delete"],
     ("models",): [
         "list",
         "show",

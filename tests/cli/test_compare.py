@@ -25,7 +25,10 @@ def test_compare_says_which_one_is_better(mnistkit: Program, two: Trainer) -> No
     """The table has accuracies with intervals; difference, p-value and the verdict in words follow."""
     found = two.compare("sklearn_mnist:1", "sklearn_mnist:2")
     out = mnistkit("models", "compare", "sklearn_mnist:1", "sklearn_mnist").out
-    lines = out.splitlines()
+    head, _, table = out.partition("\n\n")
+    assert head.splitlines()[0] == "data: digits (digits), 360 test images"
+    assert head.splitlines()[1].startswith("runs: sklearn_mnist:1 of run 20")
+    lines = table.splitlines()
     low, high = found.intervals()[0]
     assert lines[1].split() == [
         "sklearn_mnist:1",
@@ -87,3 +90,16 @@ def test_the_data_is_that_of_both(mnistkit: Program, two: Trainer, tiny_mnist: D
 def test_a_model_that_is_not_there_is_named(mnistkit: Program, two: Trainer) -> None:
     """A reference to nothing lists what there is."""
     assert "versions there are: 1, 2" in mnistkit("models", "compare", "sklearn_mnist", "sklearn_mnist:9", code=1).err
+
+
+def test_runs_are_compared(mnistkit: Program, trained: Trainer, failed_run: str) -> None:
+    """Runs are named as people type them; what differs is printed, and JSON has the whole figures."""
+    good = next(run for run in trained.runs() if run.id != failed_run)
+    out = mnistkit("runs", "compare", good.id[-6:], "latest").out
+    assert "Comparison of 2 runs" in out
+    assert "no test of their predictions: they are on different data" in out
+    found = mnistkit("runs", "compare", good.id, failed_run, "--json", "--no-predictions").json
+    assert found["runs"] == [good.id, failed_run]
+    assert found["parameters"]["C"] == ["2", "1"]
+    assert found["metrics"]["accuracy"] == [good.metrics["accuracy"], None]
+    assert "two to 20" in mnistkit("runs", "compare", "latest", code=2).err

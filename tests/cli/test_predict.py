@@ -255,3 +255,33 @@ def test_a_raw_model_takes_pixels(trained: Trainer) -> None:
     assert np.array_equal(raw.predict_proba(test.images.reshape(len(test), -1)), expected)
     with pytest.raises(DataFormatError, match=r"expected \(n, h, w\) or \(n, h\*w\) with 64 pixels"):
         raw.predict(np.zeros((2, 28, 28)))
+
+
+def test_arrays_of_another_size_are_scaled_on_demand(
+    mnistkit: Program, trained: Trainer, tiny_mnist: DataSource
+) -> None:
+    """Without --resize they are refused with its name; with it files and test images are predicted."""
+    np.save("large.npy", np.kron(load_dataset("digits").test.images[:2], np.ones((3, 3), np.uint8)))
+    assert "--resize" in mnistkit("predict", "large.npy", code=1).err
+    assert len(mnistkit("predict", "large.npy", "--resize", "--json").json) == 2
+    found = mnistkit("predict", "--index", "1", "--data", tiny_mnist.uri, "--resize", "--json").json
+    assert found[0]["source"].endswith("test[1]")
+
+
+def test_a_table_that_is_not_finished_leaves_nothing(
+    mnistkit: Program, trained: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where predicting stops half-way, the earlier table stays, and no part of the new one."""
+    np.save("a.npy", load_dataset("digits").test.images[:300])
+    mnistkit("predict", "a.npy", "--csv", "out.csv")
+    before = Path("out.csv").read_text()
+    assert len(before.splitlines()) == 301
+    from mnistkit.evaluation.predictions import Predictor
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise DataFormatError("stopped half-way")
+
+    monkeypatch.setattr(Predictor, "predict", failing)
+    assert "half-way" in mnistkit("predict", "a.npy", "--csv", "out.csv", code=1).err
+    assert Path("out.csv").read_text() == before
+    assert sorted(path.name for path in Path().iterdir()) == ["a.npy", "out.csv"]

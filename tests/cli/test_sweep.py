@@ -60,7 +60,7 @@ def test_the_table_goes_to_a_file(mnistkit: Program) -> None:
 def test_a_table_that_cannot_be_written_is_refused_first(mnistkit: Program) -> None:
     """A folder that isn't there is an error before anything is trained."""
     assert "--csv" in mnistkit(*SWEEP, "0.5", "--csv", "nowhere/s.csv", code=2).err
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_failures_are_in_the_table(mnistkit: Program, one_class: str) -> None:

@@ -30,7 +30,7 @@ def test_it_prints_what_the_tutorial_prints(mnistkit: Program) -> None:
     outcome = mnistkit(*DIGITS)
     lines = outcome.out.splitlines()
     assert re.fullmatch(r"\{'regularization rate': 0\.5, 'accuracy': 0\.9\d+\}", lines[0])
-    assert "sklearn_mnist\tsklearn_mnist:1\t1" in lines
+    assert "sklearn_digits\tsklearn_digits:1\t1" in lines
     run_id, folder = (line.partition(": ")[2] for line in lines[-2:])
     assert Trainer.local().run(run_id).state is RunState.COMPLETED
     assert Path(folder, "outputs", "model.skops").is_file()
@@ -110,7 +110,7 @@ def test_bad_input_is_refused_before_training(mnistkit: Program, options: tuple[
     outcome = mnistkit("train", "--data", "digits", *options, code=1 if "nowhere" in expected else 2)
     assert expected in outcome.err
     assert outcome.out == ""
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_a_home_that_cannot_be_written_is_named(
@@ -168,7 +168,7 @@ def test_a_sweep_prints_a_table(mnistkit: Program) -> None:
 def test_rates_that_cannot_be_are_refused(mnistkit: Program, rates: str) -> None:
     """A sweep refuses rates that are no numbers above 0 before it trains."""
     assert "--regularization" in mnistkit("sweep", "--data", "digits", "--regularization", rates, code=2).err
-    assert Trainer.local().runs() == ()
+    assert not Trainer.local().runs()
 
 
 def test_a_solver_that_has_not_converged_is_noted_once(start: Start) -> None:
@@ -211,7 +211,7 @@ def test_reuse_takes_the_earlier_run(mnistkit: Program) -> None:
     first = mnistkit(*DIGITS, "--json").json
     again = mnistkit(*DIGITS, "--reuse")
     assert f"Reused run {first['run']['id']}" in again.err
-    assert "sklearn_mnist\tsklearn_mnist:1\t1" in again.out
+    assert "sklearn_digits\tsklearn_digits:1\t1" in again.out
     assert mnistkit(*DIGITS, "--reuse", "--json").json == {**first, "reused": True}
     assert len(Trainer.local().runs()) == 1
     assert mnistkit(*DIGITS, "--reuse", "--name", "other", "--json").json["model"]["id"] == "other:1"

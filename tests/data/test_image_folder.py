@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from mnistkit import load_dataset
 from mnistkit.data.dataset import Dataset, Split
-from mnistkit.data.image_folder import Imported, export_pictures, import_pictures
+from mnistkit.data.image_folder import export_pictures, import_pictures
 from mnistkit.data.image_folder.folders import folder_names
+from mnistkit.data.importing.outcome import Imported
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError, StorageError, UsageError
 from mnistkit.utils import progress

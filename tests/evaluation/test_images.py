@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mnistkit.errors import DataFormatError
 from mnistkit.evaluation.images import read_images
 from mnistkit.models.input import InputSpec
+
+Image = pytest.importorskip("PIL.Image", reason="the extra 'cli' isn't installed")
 
 SHAPE = (28, 28)
 SPEC = InputSpec(height=28, width=28, inverted=True, centred=True)

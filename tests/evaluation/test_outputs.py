@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse, stats
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import KFold
 
 from mnistkit.data.dataset import Dataset, Split
-from mnistkit.errors import ModelError
+from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import evaluate, predict
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
+from mnistkit.models.persistence import loads_model, save_model
 from mnistkit.runs.context import FolderContext, read_points
 from mnistkit.training import train
 
@@ -133,8 +136,10 @@ def test_columns_follow_classes(dataset: Dataset) -> None:
     assert evaluate(model, dataset).log_loss == pytest.approx(-np.log(0.8))
 
 
-def test_a_model_is_kept_whatever_it_predicts(dataset: Dataset, tmp_path: Path) -> None:
-    """A job whose model can't be evaluated completes without accuracy; one that raises has kept its model, too."""
+def test_a_model_is_kept_whatever_it_predicts(
+    dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job whose model can't be evaluated, or raises where it should predict, completes without accuracy."""
     (tmp_path / "odd").mkdir()
     (tmp_path / "raises").mkdir()
     spec = ModelSpec(f"{__name__}.Odd", {"labels": [0]})
@@ -142,6 +147,45 @@ def test_a_model_is_kept_whatever_it_predicts(dataset: Dataset, tmp_path: Path) 
     assert [point.name for point in read_points(tmp_path / "odd")] == ["training seconds"]
     assert {path.name for path in (tmp_path / "odd" / "outputs").iterdir()} == {"model.skops", "input.json"}
     spec = ModelSpec(f"{__name__}.Odd", {"labels": "broken"})
-    with pytest.raises(ValueError, match="broken"):
-        train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "raises"))
+    with caplog.at_level(logging.WARNING, "mnistkit.run"):
+        assert train(TrainingJob(model=spec), dataset, FolderContext(tmp_path / "raises")) is None
+    assert "left out the evaluation: ValueError: broken" in caplog.text
     assert (tmp_path / "raises" / "outputs" / "model.skops").is_file()
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities"),
+    [
+        (np.zeros((1, 8)), None),
+        (np.eye(8), None),
+        (np.zeros(3), None),
+        (np.zeros(8, dtype="S1"), None),
+        (np.zeros(8, dtype=complex), None),
+        (np.zeros(8, dtype="M8[D]"), None),
+        (np.zeros(8), np.zeros((3, 8, 2))),
+        (np.zeros(8), sparse.csr_matrix(np.eye(8))),
+    ],
+    ids=["a row", "one-hot", "too few", "bytes", "complex", "dates", "a list of classes", "sparse"],
+)
+def test_a_model_can_be_loaded_whatever_it_predicts(tmp_path: Path, labels: Any, probabilities: Any) -> None:
+    """A probe that couldn't be read again isn't written: it would keep its model from being loaded."""
+    rows = np.zeros((8, 2))
+    model = Odd(labels, probabilities).fit(None, None)
+    with pytest.raises(UsageError, match="can't predict the probe"):
+        save_model(model, tmp_path, probe=rows)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_that_cant_be_written_leaves_its_best_model(dataset: Dataset, tmp_path: Path) -> None:
+    """The format skops can't express scipy's discrete distributions: what was fitted is kept without the search."""
+    from sklearn.model_selection import RandomizedSearchCV
+    from sklearn.tree import DecisionTreeClassifier
+
+    search = RandomizedSearchCV(DecisionTreeClassifier(), {"max_depth": stats.randint(1, 4)}, n_iter=2, cv=KFold(2))
+    job = TrainingJob(model=ModelSpec.from_estimator(search))
+    found = train(job, dataset, FolderContext(tmp_path))
+    data = (tmp_path / "outputs" / "model.skops").read_bytes()
+    kept = loads_model(data, "skops", trusted=["sklearn.tree._tree.Tree"])
+    assert isinstance(kept, DecisionTreeClassifier)
+    assert found is not None
+    assert found.accuracy == kept.score(dataset.test.X(), dataset.test.y)

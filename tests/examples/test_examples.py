@@ -24,7 +24,7 @@ SAYS = {
     "04_your_own_backend.py": ("('circle', 'square', 'triangle')", "Completed", "Predictions of shapes:1:"),
     "06_serve_and_ask.py": ("sklearn_mnist:2", "right by version 1: 0.", "right by version 2: 0.9"),
 }
-ELSEWHERE = {"05_azure_tutorial.py"}  # tests/azure_v1 runs it, where Azure's SDK is
+ELSEWHERE = {"05_azure_tutorial.py", "07_azure_v2.py"}  # tests/azure_v1 and tests/azure_v2 run them, where the SDKs are
 REGISTERS = {"04_your_own_backend.py": "shapes"}
 
 

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mnistkit.errors import SpecError
-from mnistkit.jobs.spec import ModelSpec
+from mnistkit.jobs.spec import ModelSpec, check_classifier
 
 
 class Anything(ClassifierMixin, BaseEstimator):
@@ -95,6 +95,13 @@ class Opaque:
     """Can't be written as JSON."""
 
 
+class Renamed(ClassifierMixin, BaseEstimator):
+    """Keeps its argument under another name, which scikit-learn's rules forbid."""
+
+    def __init__(self, value: int = 1) -> None:
+        self.other = value
+
+
 def local_class() -> type[Anything]:
     """A class that no other process can import."""
 
@@ -115,6 +122,8 @@ def local_class() -> type[Anything]:
         ("mnist", "give an instance"),
         (FrozenEstimator(LogisticRegression()), "FrozenEstimator"),
         (Anything(np.zeros(20_000)), "at most 10000"),
+        (Renamed(), "Renamed: get_params raises AttributeError.*attribute of the same name"),
+        (make_pipeline(Renamed()), r"Pipeline.steps\[0\]\[1\]: get_params raises"),
     ],
 )
 def test_what_cant_travel_is_named(estimator: Any, words: str) -> None:
@@ -147,3 +156,20 @@ def test_specs_read_like_code() -> None:
     assert str(ModelSpec.from_estimator(pipeline)) == (
         "Pipeline(steps=[('standardscaler', StandardScaler()), ('logisticregression', LogisticRegression(C=2.0))])"
     )
+
+
+def test_a_class_without_a_base_of_scikit_learn_is_refused() -> None:
+    """What has the methods of a classifier, but is none for scikit-learn, is a `SpecError` that says what to write."""
+
+    class Duck:
+        def fit(self, X: object, y: object) -> Duck:
+            return self
+
+        def predict(self, X: object) -> list[int]:
+            return []
+
+        def get_params(self, deep: bool = True) -> dict[str, object]:
+            return {}
+
+    with pytest.raises(SpecError, match=r"class Duck\(ClassifierMixin, BaseEstimator\)"):
+        check_classifier(Duck())

@@ -22,7 +22,8 @@ from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from support import misbehaving, submitters
@@ -225,8 +226,8 @@ def test_a_killed_supervisor_harms_no_other_run(
 
 def the_worker() -> psutil.Process:
     """The process that the jobs of this one are forked from."""
-    assert _Worker._shared is not None
-    return psutil.Process(_Worker._shared.owner.pid)
+    assert Worker._shared is not None
+    return psutil.Process(Worker._shared.owner.pid)
 
 
 def supervisor_of(run: Run) -> psutil.Process:

@@ -16,7 +16,8 @@ import pytest
 
 from mnistkit.interfaces import ComputeBackend, DataSource
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from support.naive_process import NaiveProcessCompute
@@ -60,8 +61,8 @@ def submitted(backend: ComputeBackend, script: Path, text: str, source: DataSour
 @contextlib.contextmanager
 def growth_watched() -> Iterator[list[float]]:
     """Gets, at its end, by how many MiB the worker or one of its direct children has grown at most."""
-    assert _Worker._shared is not None
-    worker = psutil.Process(_Worker._shared.owner.pid)
+    assert Worker._shared is not None
+    worker = psutil.Process(Worker._shared.owner.pid)
     first: dict[int, int] = {}
     growth: list[float] = [0.0]
     done = threading.Event()

@@ -12,7 +12,8 @@ import pytest
 
 from mnistkit.data.folders import DigitsSource
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 
@@ -63,9 +64,9 @@ def test_a_script_has_its_own_folder_and_no_other(
 def test_a_worker_that_died_leaves_no_pipe_open(tmp_path: Path) -> None:
     """The next run has a worker of its own, and both pipes of the dead one are closed."""
     (tmp_path / "runs").mkdir()
-    dead = _Worker.shared(tmp_path / "runs")
+    dead = Worker.shared(tmp_path / "runs")
     os.kill(dead.owner.pid, signal.SIGKILL)
     dead._process.wait(10)
-    assert _Worker.shared(tmp_path / "runs") is not dead
+    assert Worker.shared(tmp_path / "runs") is not dead
     assert dead._stdin.closed
     assert dead._reports.closed

@@ -106,6 +106,23 @@ def test_memory_is_limited(store: RunStore, data: DataFolder, script: Path, tmp_
     assert "MemoryError" in store.read_log(run_id, 0)
 
 
+def test_an_exception_ends_the_run(store: RunStore, data: DataFolder, script: Path, tmp_path: Path) -> None:
+    """What the caller's function raises ends the run, with all that it started, and is raised."""
+    (script / "train.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n")
+    run_id = sent(store, tmp_path, ScriptJob(str(script), retries=2))
+
+    def stop() -> None:
+        if "\n" in store.read_log(run_id, 0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(store, [run_id], data, LIMITS, on_poll=stop)
+    record = store.read(run_id)
+    assert record.state is RunState.FAILED
+    assert "ended first" in (record.error or "")
+    assert not Path(f"/proc/{int(store.read_log(run_id, 0))}").exists()
+
+
 def test_a_run_that_isnt_there(store: RunStore, data: DataFolder) -> None:
     """An unknown run is refused before anything starts."""
     with pytest.raises(RunNotFoundError):

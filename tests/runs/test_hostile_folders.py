@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import time
 from pathlib import Path
 
 import pytest
 
+from mnistkit.cli import output
 from mnistkit.errors import MnistkitError, NotFoundError, StorageError
 from mnistkit.jobs.job import ScriptJob
+from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
+from mnistkit.runs.table import RunTable
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
 
@@ -82,6 +87,9 @@ def test_a_log_comes_in_pieces(store: RunStore, run_id: str, monkeypatch: pytest
             assert len(piece) <= size
             read += piece
         assert read == text
+        later = RunStore(store.ensured()).read_log(run_id, 500)  # by one that has read nothing before
+        assert later
+        assert text[500:].startswith(later)
 
 
 def test_a_sparse_log_is_read_in_bounded_memory(store: RunStore, run_id: str) -> None:
@@ -137,7 +145,6 @@ def test_a_file_with_an_odd_name_stops_no_other(store: RunStore, run_id: str, tm
 
 def test_followed_logs_end(store: RunStore, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`Run.logs(follow=True)` reads the rest of a long log after the end."""
-    from mnistkit.local.threads import InProcessCompute
     from mnistkit.runs.folder import store as module
 
     store.log_file(run_id).write_text("abc" * 100)
@@ -145,3 +152,27 @@ def test_followed_logs_end(store: RunStore, run_id: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_MAX_LOG_BYTES", 7)
     backend = InProcessCompute(store.ensured().parent)
     assert "".join(Run(backend, backend.get(run_id)).logs(follow=True)) == "abc" * 100
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_times_of_the_first_and_the_last_year_show(
+    store: RunStore, run_id: str, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged record may have times that have no year in other zones: every list and page shows them."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    store.advance(run_id, RunState.COMPLETED)
+    backend = InProcessCompute(store.ensured().parent)
+    path = store.folder(run_id) / "record.json"
+    for at in ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00-23:59", "9999-12-31T23:59:59-23:59"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**record, "transitions": [{**t, "at": at} for t in record["transitions"]]}))
+        table = RunTable.of(backend)
+        assert len(table.table()) == 1
+        assert run_id in repr(table)
+        assert run_id in table.csv()
+        assert table.describe().tables
+        assert output.short_time(store.read(run_id).created_at)
+        assert store.read(run_id)._repr_html_()
+    monkeypatch.undo()
+    time.tzset()

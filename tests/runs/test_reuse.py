@@ -462,4 +462,4 @@ def test_a_missing_script_is_refused_as_ever(trainer: Trainer, tmp_path: Path) -
     for call in (trainer.submit, trainer.explain_reuse):
         with pytest.raises(NotFoundError, match="no-such-folder"):
             call(ScriptJob(str(tmp_path / "no-such-folder")))
-    assert trainer.runs() == ()
+    assert not trainer.runs()

@@ -28,7 +28,7 @@ def test_without_optuna_the_way_to_it_is_said(trainer: Trainer, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mnistkit\[optuna\]'"):
         trainer.optimize(MODEL, {"C": [1, 2]}, n=2)
-    assert trainer.runs() == ()
+    assert not trainer.runs()
 
 
 def test_the_sampler_is_told_how_good_each_was(trainer: Trainer) -> None:
@@ -93,4 +93,4 @@ def test_what_cannot_be_optimized_is_refused(trainer: Trainer) -> None:
     for space, options, words in calls:
         with pytest.raises(UsageError, match=words):
             trainer.optimize(MODEL, space, **options)
-    assert trainer.runs() == ()
+    assert not trainer.runs()

@@ -230,7 +230,7 @@ def test_what_cannot_be_tried_is_refused(trainer: Trainer, grid: Any, options: A
     """A distribution without `n`, a list with it, and wrong shapes are errors before anything runs."""
     with pytest.raises(UsageError, match=words):
         trainer.sweep(LogisticRegression(), grid, **options)
-    assert trainer.runs() == ()
+    assert not trainer.runs()
 
 
 def test_one_bad_combination_submits_none(trainer: Trainer) -> None:
@@ -239,7 +239,7 @@ def test_one_bad_combination_submits_none(trainer: Trainer) -> None:
         trainer.sweep(LogisticRegression(**QUICK), [{"C": 1}, {"CC": 1}])
     with pytest.raises(UsageError, match="tol"):
         trainer.sweep(LogisticRegression(**QUICK), [{"C": 1}, {"tol": object()}])
-    assert trainer.runs() == ()
+    assert not trainer.runs()
 
 
 def test_estimators_as_values_are_copied() -> None:

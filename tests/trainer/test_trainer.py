@@ -69,7 +69,7 @@ def test_everything_goes_to_the_home(trainer: Trainer, tmp_path: Path) -> None:
     run = trainer.train(LogisticRegression(**QUICK))
     assert Path(run.record.url).parent == tmp_path / "mnistkit-home" / "runs"
     other = Trainer.local(data=trainer.data, home=tmp_path / "other")
-    assert other.runs() == ()
+    assert not other.runs()
     other.train(LogisticRegression(**QUICK))
     assert len(other.runs()) == len(trainer.runs()) == 1
 
@@ -101,7 +101,7 @@ def test_a_bad_sweep_submits_nothing(trainer: Trainer, grid: Any, words: str) ->
         trainer.sweep(LogisticRegression(), grid)
     with pytest.raises(UsageError, match="parallel=0"):
         trainer.sweep(LogisticRegression(), {"C": [1]}, parallel=0)
-    assert trainer.runs() == ()
+    assert not trainer.runs()
 
 
 def test_a_failing_training_raises(trainer: Trainer) -> None:
@@ -122,7 +122,7 @@ def test_bad_input_is_refused_before_training(trainer: Trainer) -> None:
         Trainer.local(experiment="a/b")
     with pytest.raises(UnknownNameError, match="there are digits"):
         Trainer.local(data="nothing")
-    assert trainer.runs() == ()
+    assert not trainer.runs()
 
 
 def test_register_refuses_a_bad_name(trainer: Trainer) -> None:
@@ -172,7 +172,7 @@ def test_runs_are_found_again(trainer: Trainer) -> None:
     assert trainer.run(run.id).record == run.record
     assert [each.id for each in trainer.runs()] == [run.id]
     assert run.record.tags == {"a": "b"}
-    assert Trainer.local(data=trainer.data, experiment="other").runs() == ()
+    assert not Trainer.local(data=trainer.data, experiment="other").runs()
 
 
 def test_the_configuration_file_is_used(

@@ -45,7 +45,7 @@ from mnistkit import (
     search_models,
 )
 from mnistkit.azureml import AmlCompute, OpenDatasetsMnist, WorkspaceRegistry, connect
-from mnistkit.data.image_folder import Imported, LeftOut, export_pictures, import_pictures
+from mnistkit.data import Imported, LeftOut, export_pictures, import_pictures
 from mnistkit.evaluation.calibration import Calibration, calibrate
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.robustness import Robustness, measure_robustness
@@ -65,7 +65,7 @@ from mnistkit.plots import (
     timeline,
     weights,
 )
-from mnistkit.registry import ModelInfo
+from mnistkit.registry import ModelInfo, VersionTable
 from mnistkit.registry.export import export_version
 from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
@@ -73,6 +73,7 @@ from mnistkit.registry.verification import verify_models, version_numbers
 from mnistkit.reports import run_report, sweep_report, write_report
 from mnistkit.runs.backend import SupportsDelete
 from mnistkit.runs.retention import PruningPlan, plan_pruning, prune, registered_versions
+from mnistkit.tracking import ActiveRun
 
 
 def train(classifier: Any) -> None:
@@ -101,6 +102,22 @@ def train(classifier: Any) -> None:
     load_model(trainer.models, "sklearn_mnist@champion")
 
 
+def tracking(classifier: Any) -> None:
+    """The run of a block is a run; what was fitted is registered like one."""
+    trainer = Trainer.local()
+    with trainer.start_run("mine", tags={"a": "b"}, capture=False) as run, trainer.start_run(parent=run) as part:
+        part.log("loss", 0.5, step=1)
+        assert_type(part.evaluate(classifier), Evaluation)
+        assert_type(part.save_model(classifier), Path)
+    assert_type(run, ActiveRun)
+    assert_type(best_run([run, part], "loss"), Run)
+    assert_type(trainer.register(run, "name"), ModelVersion)
+    assert_type(trainer.register(classifier, "name", data=([[0]], [1])), ModelVersion)
+    assert_type(trainer.register("model.skops", "name", evaluate=False), ModelVersion)
+    run.tag("a", None)
+    run.note("kept", replace=True)
+
+
 def registry() -> None:
     """A verification counts and lists; a search gives versions; an assignment may say what it was decided on."""
     models = Trainer.local().models
@@ -108,7 +125,7 @@ def registry() -> None:
     assert_type(verification, Verification)
     assert_type([(problem.model, problem.file) for problem in verification.problems], list[tuple[str, str]])
     assert_type(version_numbers(models, "sklearn_mnist"), tuple[int, ...])
-    assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), tuple[ModelVersion, ...])
+    assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), VersionTable)
     models.assign("sklearn_mnist", "champion", 3, seen=models.aliases("sklearn_mnist").get("champion", ()))
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mnistkit.utils.redaction import is_secret_name, redacted, redacted_arguments
+from mnistkit.utils.redaction import is_secret_name, redacted, redacted_arguments, redacted_source
 
 SECRETS = [
     "https://me:CANARY@host/data",
@@ -90,3 +90,14 @@ def test_long_text_takes_no_longer_than_it_must(unit: str) -> None:
     start = time.monotonic()
     redacted(text)
     assert time.monotonic() - start < 30
+
+
+def test_source_keeps_its_form() -> None:
+    """In Python source the texts that are assigned to names of secrets are masked, and nothing else."""
+    source = (
+        "api_key = 'abc'\ntoken: str = \"abc\"\nd['password'] = 'abc'\nd = {'sig': 'abc', 'name': 'x'}\nmonkey = 'x'\n"
+    )
+    masked = redacted_source(source)
+    assert "abc" not in masked
+    assert masked.startswith("api_key = '***'\ntoken: str = '***'\nd['password'] = '***'\n")
+    assert masked.endswith("'name': 'x'}\nmonkey = 'x'\n")

@@ -73,6 +73,11 @@ class PinnedOpenDataset(DataSource):
         other = "" if self.pins is None else f"?sha256={sha256_hex(to_json(self.pins))[:16]}"
         return f"azureml:{self.name}{'' if self.version is None else f':{self.version}'}{other}"
 
+    @property
+    def dataset_name(self) -> str:
+        """Return the name that its pins give the dataset: ``"mnist"``."""
+        return self.accepted()[0].name
+
     def fetch(self, into: Path) -> Path:
         """Fill ``into`` with the four files and a ``dataset.json``; see `DataSource.fetch`.
 

@@ -8,18 +8,25 @@ import typer
 
 from mnistkit.cli import (
     compare,
+    compare_runs,
     data,
+    deployments,
     doctor,
     emulator,
     folders,
+    importing,
+    listing,
+    mirror,
     models,
     output,
     predict,
     prune,
+    run_script,
     runs,
     serve,
     signing,
     sweep,
+    tags,
     train,
 )
 from mnistkit.cli.command import EXIT_CODES, Command, examples
@@ -41,22 +48,32 @@ app = typer.Typer(
     + f"\n\n{EXIT_CODES}",
 )
 app.command(cls=Command, epilog=train.TRAIN_EXAMPLES)(train.train)
+app.command(cls=Command, epilog=run_script.EXAMPLES)(run_script.run)
 app.command(cls=Command, epilog=sweep.EXAMPLES)(sweep.sweep)
-data.app.command("import", cls=Command, epilog=folders.IMPORT_EXAMPLES)(folders.import_)
-data.app.command(cls=Command, epilog=folders.EXPORT_EXAMPLES)(folders.export)
+runs.app.command("list", cls=Command, epilog=listing.LIST_EXAMPLES)(listing.list_runs)
+runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
+runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
+data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
+data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
+runs.app.command(cls=Command, epilog=compare_runs.EXAMPLES)(compare_runs.compare)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
+runs.app.command(cls=Command, epilog=mirror.MIRROR_EXAMPLES)(mirror.mirror)
+runs.app.command("import", cls=Command, epilog=mirror.IMPORT_EXAMPLES)(mirror.import_)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)
 models.app.command(cls=Command, epilog=signing.EXPORT_EXAMPLES)(signing.export)
 models.app.command(cls=Command, epilog=serve.PACKAGE_EXAMPLES)(serve.package)
 app.add_typer(runs.app, name="runs")
+app.command(cls=Command, epilog=listing.EXPERIMENTS_EXAMPLES)(listing.experiments)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
 app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
+app.command(cls=Command, epilog=deployments.DEPLOY_EXAMPLES)(deployments.deploy)
+app.add_typer(deployments.app, name="deployments")
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

@@ -77,6 +77,9 @@ def compare(
             {"data": dataset.uri, **_json(found), **({"robustness": _robust_json(robust)} if robust else {})}
         )
         return
+    output.say(f"data: {dataset.name} ({dataset.uri}), {found.n:,} test images")
+    output.say(f"runs: {', '.join(f'{each.id} of run {each.run_id}' for each in versions if each.run_id) or 'unknown'}")
+    output.say()
     _print(found)
     if robust:
         output.say()

@@ -25,21 +25,23 @@ __all__ = ["EXAMPLES", "doctor"]
 
 EXAMPLES = examples("mnistkit doctor", "mnistkit doctor --json")
 
-_EXTRAS = {  # what each imports; azure-v1 has a check of its own
+_EXTRAS = {  # what each imports; azure and azure-v1 have checks of their own
     "cli": ("typer", "rich", "PIL"),
     "plot": ("matplotlib",),
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic", "pandas"),
+    "parquet": ("pyarrow",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "serve": ("flask", "waitress"),
+    "dask": ("distributed",),
     "sign": ("cryptography",),
-    "azure": ("azure.ai.ml", "azure.identity"),
     "emulator": ("certifi", "cryptography", "h11", "jwt"),
 }
 _LIBRARIES = ("numpy", "scipy", "sklearn", "joblib", "skops", "attrs", "cattrs", "platformdirs", "psutil", "urllib3")
 
 _CONNECTION = {"config": "config", "workspace": "name"} | {
-    name: name for name in ("resource_group", "subscription_id", "credentials")
+    name: name for name in ("sdk", "resource_group", "subscription_id", "credentials")
 }
 
 
@@ -59,7 +61,7 @@ class Finding:
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
-    """Check the installation: libraries, folders, settings, datasets, Azure if it is there, runs and models.
+    """Check the installation: libraries, folders, settings, datasets, Azure and Dask if used, runs and models.
 
     Exit code 1 if something is broken.
     """
@@ -112,7 +114,7 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     if missing:
         detail = f"not installed ({', '.join(missing)}): python -m pip install 'mnistkit[{name}]'"
         return Finding(f"extra {name}", ok=True, detail=detail)
-    packages = [{"PIL": "pillow", "jwt": "pyjwt"}.get(module, module) for module in modules]
+    packages = [{"PIL": "pillow", "jwt": "pyjwt", "mlflow": "mlflow-skinny"}.get(module, module) for module in modules]
     return Finding(f"extra {name}", ok=True, detail=", ".join(f"{each} {metadata.version(each)}" for each in packages))
 
 
@@ -165,19 +167,29 @@ def _models() -> list[Finding]:
 
 
 def _azure() -> list[Finding]:
-    from mnistkit.azureml.v1.diagnosis import diagnose
+    from mnistkit.azureml.diagnosis import diagnose
     from mnistkit.config import find_config
 
     config = find_config()
-    used = {"amlcompute": config.compute, "workspace": config.models}
     options: dict[str, object] | None = None
-    for backend, table in used.items():
-        if options is None and table["backend"] == backend:
+    for table in (config.compute, config.models):
+        if options is None and table["backend"] == "azureml":
             options = {name: table[key] for key, name in _CONNECTION.items() if key in table}
     return [Finding(check, ok, detail) for check, ok, detail in diagnose(options)]
 
 
-_CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _runs, _models)
+def _dask() -> list[Finding]:
+    from mnistkit.config import find_config
+
+    compute = find_config().compute
+    if compute["backend"] != "dask":
+        return []
+    from mnistkit.dask.diagnosis import diagnose
+
+    return [Finding(check, ok, detail) for check, ok, detail in diagnose(compute)]
+
+
+_CHECKS = (_versions, _extras, _settings, _cache, _network, _azure, _dask, _runs, _models)
 
 
 def _trainer() -> Trainer:

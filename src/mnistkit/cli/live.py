@@ -25,7 +25,6 @@ _MARGIN_LINES = 3
 _NARROW_CHARS = 80
 _SHORT_ID_CHARS = 6
 _MAX_METRIC_CHARS = 32
-_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 
 
 def active(runs: Sequence[Run]) -> list[Run]:
@@ -132,7 +131,7 @@ class _Rows:
 
 
 def _state(run: Run, width: int) -> tuple[str, str]:
-    return run.state.value.ljust(width), f"bold {_STYLES.get(run.state.value, 'cyan')}"
+    return run.state.value.ljust(width), f"bold {output.STATE_STYLES.get(run.state.value, 'cyan')}"
 
 
 def _elapsed(run: Run) -> str:
@@ -147,7 +146,7 @@ def _phases(record: RunRecord) -> str:
 def _metric(record: RunRecord) -> str:
     """Return the last metric, as ``objective 12345.6 (step 7)``; of a finished run its accuracy, if it has one."""
     if record.state.is_terminal and "accuracy" in record.metrics:
-        return f"accuracy {record.metrics['accuracy']:.4f}"
+        return f"accuracy {number(record.metrics['accuracy'])}"
     if not record.points:
         return ""
     last = record.points[-1]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from attrs import asdict, evolve
+from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import (
@@ -17,11 +16,22 @@ from mnistkit.cli.command import (
     AllowOtherDataOption,
     Command,
     DataOption,
+    Group,
     JsonOption,
     TagOption,
     confirm,
     examples,
     parse_tags,
+)
+from mnistkit.cli.completion import complete_alias, complete_model, complete_name
+from mnistkit.cli.model_values import (
+    alias_histories,
+    assignment_json,
+    model_json,
+    model_row,
+    promoted_fact,
+    promotions,
+    promotions_json,
 )
 from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
@@ -34,17 +44,21 @@ from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.registry.registry import ModelRegistry
-    from mnistkit.registry.version import Assignment, ModelVersion
+    from mnistkit.registry.version import ModelVersion
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "model_json"]
+__all__ = ["app"]
 
-app = typer.Typer(help="List, register, promote, verify and download models.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, register, promote, verify and download models.", no_args_is_help=True)
 
-RefArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
-AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.", autocompletion=complete_model
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", autocompletion=complete_name)]
+AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.", autocompletion=complete_alias)]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 
 
@@ -83,18 +97,18 @@ def list_models(
         raise UsageError("--min and --max are bounds of a metric: name it, such as --metric accuracy.")
     models = _trainer().models
     found = search_models(models, tags=parse_tags(tag), metric=metric, min=at_least, max=at_most)
-    aliases = {name: _histories(models, name) for name in sorted({model.name for model in found})}
-    listing = [(model, _aliases(aliases[model.name], model)) for model in found]
+    histories = {name: alias_histories(models, name) for name in sorted({model.name for model in found})}
+    listing = [(model, promotions(histories[model.name], model)) for model in found]
     if as_json:
-        output.print_json([{**model_json(model), "aliases": names} for model, names in listing])
+        output.print_json([{**model_json(model), **promotions_json(made)} for model, made in listing])
     elif not listing and not models.names():
         output.note("There are no models yet: 'mnistkit train' registers one.")
     elif not listing:
         output.note("No version matches: 'mnistkit models list' shows all.")
     else:
         shown = metric or "accuracy"
-        columns = ("model", "aliases", f"{shown}#", "format", "created#", "run")
-        output.print_table(columns, [_row(model, names, shown) for model, names in listing])
+        columns = ("model", "aliases", f"{shown}#", "data", "format", "created#", "run", "promoted by")
+        output.print_table(columns, [model_row(model, made, shown) for model, made in listing])
 
 
 @app.command(
@@ -124,12 +138,12 @@ def show(
     if plot is not None:
         draw(plot, _subject(model, data, n), out)
         return
-    aliases = _aliases(_histories(models, model.name), model)
+    made = promotions(alias_histories(models, model.name), model)
     if as_json:
-        output.print_json({**model_json(model), "aliases": aliases})
+        output.print_json({**model_json(model), **promotions_json(made)})
         return
     summary = model.describe()
-    facts = {"Aliases": ", ".join(aliases), **summary.facts}
+    facts = {"Aliases": ", ".join(each.alias for each in made), "Promoted": promoted_fact(made), **summary.facts}
     output.print_summary(evolve(summary, facts=facts))
 
 
@@ -229,7 +243,7 @@ def history(
         raise ModelNotFoundError(f"Model {name!r} has no alias {alias!r}; its aliases: {known}.")
     entries = [entry for each, found in aliases.items() if alias in {None, each} for entry in found]
     if as_json:
-        output.print_json([_assignment_json(entry) for entry in entries])
+        output.print_json([assignment_json(entry) for entry in entries])
     elif not entries:
         output.note(f"{name} has no aliases yet: 'mnistkit models promote {name} champion' makes one.")
     else:
@@ -313,26 +327,6 @@ def delete(
     output.note(f"Deleted {parsed}.")
 
 
-def model_json(model: ModelVersion) -> dict[str, object]:
-    """Return a model version as ``--json`` prints it."""
-    return {
-        "id": model.id,
-        "name": model.name,
-        "version": model.version,
-        "created_at": model.created_at,
-        "format": model.format,
-        "metrics": model.metrics,
-        "tags": model.tags,
-        "description": model.description,
-        "run_id": model.run_id,
-        "digest": model.digest,
-        "files": {file: {"size": info.size, "sha256": info.sha256} for file, info in model.files.items()},
-        "versions": model.versions,
-        "location": model.location,
-        "input": None if model.input is None else asdict(model.input),
-    }
-
-
 def _trainer() -> Trainer:
     from mnistkit.trainer.trainer import Trainer
 
@@ -359,37 +353,3 @@ def _summary(found: Verification) -> str:
     count = "1 version" if found.versions == 1 else f"{found.versions} versions"
     aliases = f" {others} of the aliases are bad." if others > 1 else " One of the aliases is bad." if others else ""
     return f"{count} with {found.size} bytes verified, {len(bad) or 'none'} bad.{aliases}"
-
-
-def _histories(models: ModelRegistry, name: str) -> Mapping[str, Sequence[Assignment]]:
-    """Return the aliases of a model; if they are damaged, print a note and return none."""
-    try:
-        return models.aliases(name)
-    except IntegrityError as error:
-        output.note(f"Warning: left out the aliases of {name}: {error}")
-        return {}
-
-
-def _aliases(histories: Mapping[str, Sequence[Assignment]], model: ModelVersion) -> list[str]:
-    return [alias for alias, history in histories.items() if history[-1].version == model.version]
-
-
-def _row(model: ModelVersion, aliases: list[str], metric: str) -> tuple[str, ...]:
-    return (
-        model.id,
-        ", ".join(aliases) or "-",
-        output.metric(model.metrics, metric),
-        model.format,
-        output.short_time(model.created_at),
-        model.run_id or "-",
-    )
-
-
-def _assignment_json(entry: Assignment) -> dict[str, object]:
-    return {
-        "alias": entry.alias,
-        "version": entry.version,
-        "assigned_at": entry.assigned_at,
-        "by": entry.by,
-        "reason": entry.reason,
-    }

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +21,8 @@ from mnistkit.utils.summary import Summary
 from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
+    "STATE_STYLES",
+    "be_quiet",
     "complain",
     "configure",
     "console",
@@ -40,6 +42,9 @@ __all__ = [
     "short_time",
 ]
 
+STATE_STYLES: Final = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
+"""Of terminal states; the others are cyan."""
+
 _debug = False
 _quiet = False
 
@@ -58,6 +63,12 @@ def configure(*, debug: bool, quiet: bool) -> None:
     logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _NoteHandler)]
     logger.addHandler(_NoteHandler())
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+
+
+def be_quiet() -> None:
+    """Apply the option --quiet of a command."""
+    global _quiet  # noqa: PLW0603 - as `configure` does
+    _quiet = True
 
 
 def is_debug() -> bool:
@@ -109,13 +120,16 @@ def print_json(value: object) -> None:
     sys.stdout.write(f"{json_safe(document)}\n")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, highlight: int | None = None, state_column: str = ""
+) -> None:
     """Print a table: fitted to a terminal, plain aligned columns of full width elsewhere.
 
     Args:
         columns: The headings; one that ends in ``#`` is for numbers and times, which are never broken.
         rows: Text, a cell per column.
         highlight: The row to set off, if any.
+        state_column: The heading of a column that holds states, which have colours.
     """
     out = console()
     headings = [column.removesuffix("#") for column in columns]
@@ -131,7 +145,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, highli
         justify: Literal["left", "right"] = "right" if is_number else "left"
         table.add_column(heading, justify=justify, no_wrap=is_number or i == 0, overflow="ellipsis")
     for i, row in enumerate(rows):
-        table.add_row(*(safe(_one_line(cell)) for cell in row), style="bold green" if i == highlight else "")
+        cells = [Text(safe(_one_line(cell))) for cell in row]
+        if state_column in headings:
+            position = headings.index(state_column)
+            cells[position].stylize(STATE_STYLES.get(row[position], "cyan"))
+        table.add_row(*cells, style="bold green" if i == highlight else "")
     out.print(table)
 
 
@@ -181,8 +199,8 @@ def duration(start: datetime | None, end: datetime | None) -> str:
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:
-    """Return a metric as a cell: four digits, ``-`` if it is missing."""
-    return f"{metrics[name]:.4f}" if name in metrics else "-"
+    """Return a metric as a cell: four significant digits, ``-`` if it is missing."""
+    return words.number(metrics[name]) if name in metrics else "-"
 
 
 def _one_line(text: str) -> str:

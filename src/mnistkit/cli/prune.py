@@ -9,7 +9,7 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import FAILED, JsonOption, confirm, examples
-from mnistkit.cli.runs import note_experiments
+from mnistkit.cli.run_values import note_experiments
 from mnistkit.errors import UsageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -57,7 +57,7 @@ def prune(
         raise UsageError(f"{type(trainer.compute).__name__} can't delete runs.")
     records = trainer.compute.runs(experiment)
     if experiment is not None and not records:
-        note_experiments(trainer.compute, experiment)
+        note_experiments({record.experiment for record in trainer.compute.runs()}, experiment)
     plan = retention.plan_pruning(records, retention.registered_versions(trainer.models), keep=keep, older_than=age)
     sizes = {record.id: retention.run_size(record) for record in plan.delete}
     total = f"{_count(plan.delete)} ({_megabytes(sum(size or 0 for size in sizes.values()))})"

@@ -1,7 +1,8 @@
-"""A run as the command line prints it: a row of a table, and JSON."""
+"""Runs as the command line reads and prints them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attrs import asdict
@@ -10,8 +11,17 @@ from mnistkit.cli import output
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.table import RunTable
 
-__all__ = ["digests", "run_json", "run_row"]
+__all__ = ["digests", "note_experiments", "run_json", "run_table"]
+
+
+def run_table() -> RunTable:
+    """Return all runs of the configured backend."""
+    from mnistkit.runs.table import RunTable
+    from mnistkit.trainer.trainer import Trainer
+
+    return RunTable.of(Trainer.from_config().compute)
 
 
 def run_json(record: RunRecord) -> dict[str, object]:
@@ -27,6 +37,7 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "data": record.data,
         "metrics": record.metrics,
         "tags": record.tags,
+        "note": record.note,
         "files": record.files,
         "error": record.error,
         "url": record.url,
@@ -38,20 +49,13 @@ def run_json(record: RunRecord) -> dict[str, object]:
     }
 
 
-def run_row(record: RunRecord) -> tuple[str, ...]:
-    """Return the cells of ``mnistkit runs list``."""
-    return (
-        record.id,
-        str(record.state),
-        output.short_time(record.created_at),
-        output.duration(record.created_at, record.finished_at),
-        output.metric(record.metrics, "accuracy"),
-        record.job.describe().title,
-        record.experiment,
-    )
-
-
 def digests(record: RunRecord) -> dict[str, str] | None:
     """Return the digest of each part of its fingerprint, and of the whole; None without one."""
     known = record.job.fingerprint
     return {**known.digests, "whole": known.digest} if known else None
+
+
+def note_experiments(known: Iterable[str], experiment: str) -> None:
+    """Print a note with the experiments that exist, for one that has no run."""
+    names = ", ".join(sorted(known)) or "none yet"
+    output.note(f"No run has the experiment {experiment!r:.80}; there are {names}.")

@@ -12,54 +12,39 @@ import typer
 from attrs import asdict
 
 from mnistkit.cli import output
-from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
+from mnistkit.cli.command import INTERRUPTED, Command, Group, JsonOption, confirm, examples
+from mnistkit.cli.completion import complete_run
+from mnistkit.cli.listing import (
+    ExperimentOption,
+    OnDataOption,
+    SinceOption,
+    SortOption,
+    StateOption,
+    WhereOption,
+    query_of,
+)
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
-from mnistkit.cli.run_values import digests, run_json, run_row
+from mnistkit.cli.run_values import digests, run_json, run_table
 from mnistkit.errors import DataFormatError, RunFailedError, RunNotFoundError, RunStateError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.backend import ComputeBackend
     from mnistkit.runs.run import Run
     from mnistkit.trainer.trainer import Trainer
 
-__all__ = ["app", "find_run", "note_experiments"]
+__all__ = ["RunArgument", "app", "find_run"]
 
-_MAX_ROWS = 20
-
-app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, the beginning or the end of one, or 'latest'.",
+        autocompletion=complete_run,
+    ),
 ]
-
-
-@app.command("list", cls=Command, epilog=examples("mnistkit runs list", "mnistkit runs list --experiment demo --json"))
-def list_runs(
-    *,
-    experiment: Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")] = None,
-    show_all: Annotated[bool, typer.Option("--all", help=f"All of them, not just the newest {_MAX_ROWS}.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List runs, newest first. JSON has all of them."""
-    compute = _trainer().compute
-    records = compute.runs(experiment)
-    if experiment is not None and not records:
-        note_experiments(compute, experiment)
-    if as_json:
-        output.print_json([run_json(record) for record in records])
-        return
-    shown = records if show_all else records[:_MAX_ROWS]
-    if not records:
-        if experiment is None:
-            output.note("There are no runs yet: 'mnistkit train' makes one.")
-        return
-    columns = ("run", "state", "created#", "took#", "accuracy#", "job", "experiment")
-    width = len(columns) if len({record.experiment for record in shown}) > 1 else len(columns) - 1
-    output.print_table(columns[:width], [run_row(record)[:width] for record in shown])
-    if len(shown) < len(records):
-        output.note(f"{len(shown)} of {len(records)} runs; --all shows the others.")
 
 
 @app.command(
@@ -76,13 +61,16 @@ def show(
     plot: Annotated[RunPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="For --plot series: which metric.  [default: the first]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run: its state, times, metrics, files and error; or draw a figure of it or of its model."""
     check_out(plot, out)
     found = find_run(_trainer(), run)
     if plot is not None:
-        draw(plot, _subject(found, n), out)
+        draw(plot, _subject(found, n, metric), out)
         return
     record = found.record
     if as_json:
@@ -98,18 +86,26 @@ def show(
     output.print_summary(record.describe())
 
 
-@app.command(cls=Command, epilog=examples("mnistkit runs logs latest", "mnistkit runs logs latest --follow"))
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs logs latest", "mnistkit runs logs latest --follow", "mnistkit runs logs latest --tail 20"
+    ),
+)
 def logs(
     run: RunArgument,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Begin with the last N lines.  [default: all]")
+    ] = None,
 ) -> None:
     """Print the log of a run, control characters written out. Ctrl-C while following doesn't stop the run.
 
     The bytes as they are: mnistkit runs download RUN logs/std_log.txt
     """
     found = find_run(_trainer(), run)
-    position = 0
+    position = 0 if tail is None else _print_tail(found, tail)
     with _detaching(found.id):
         for _ in found.poll() if follow else (found,):
             while text := found.logs(start=position):  # a long log comes in pieces
@@ -121,21 +117,50 @@ def logs(
 
 
 @app.command(
-    cls=Command, epilog=examples("mnistkit runs report latest", "mnistkit runs report a1b2c3 --out report.html")
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs report latest",
+        "mnistkit runs report a1b2c3 --out report.html",
+        'mnistkit runs report --all --where "accuracy > 0.9" --sort=-accuracy',
+    ),
 )
 def report(
-    run: RunArgument,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run's id, the beginning or the end of one, or 'latest'.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     *,
+    every: Annotated[bool, typer.Option("--all", help="One page of all runs, or of those that match.")] = False,
+    where: WhereOption = None,
+    sort: SortOption = None,
+    experiment: ExperimentOption = None,
+    data: OnDataOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
+        Path | None,
+        typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html or report-runs.html]"),
     ] = None,
 ) -> None:
-    """Write a run as one HTML file to share or print; it loads nothing."""
+    """Write a run, or with --all one page of many runs, as one HTML file to share or print; it loads nothing.
+
+    The page of many runs has a table to sort and filter, curves, and charts of parameters and results.
+    """
     from mnistkit.cli.watch import showing_progress
 
+    chosen = query_of(where=where, sort=sort, experiment=experiment, data=data, state=state, since=since)
+    if every == (run is not None):
+        raise UsageError("Name a run, or write --all for one page of all runs.")
+    if not every and chosen != query_of():
+        raise UsageError("--where and the like choose among all runs: add --all.")
     trainer = _trainer()
     with showing_progress("Fetching"):
-        path = trainer.report(find_run(trainer, run), out)
+        of = find_run(trainer, run) if run is not None else chosen.apply(run_table())
+        path = trainer.report(of, out)
     output.say(str(path))
 
 
@@ -223,12 +248,6 @@ def delete(
     output.note(f"Deleted run {run_id}.")
 
 
-def note_experiments(compute: ComputeBackend, experiment: str) -> None:
-    """Print a note with the experiments that exist, for one that has no run."""
-    known = sorted({record.experiment for record in compute.runs()})
-    output.note(f"No run has the experiment {experiment!r:.80}; there are {', '.join(known) or 'none yet'}.")
-
-
 def find_run(trainer: Trainer, text: str) -> Run:
     """Return the run of this id, of the beginning or end of one, or the ``latest``.
 
@@ -256,6 +275,18 @@ def find_run(trainer: Trainer, text: str) -> Run:
     return trainer.run(matches[0])
 
 
+def _print_tail(run: Run, n: int) -> int:
+    """Print the last lines of a log, and return how many characters it has so far."""
+    position, kept = 0, ""
+    while text := run.logs(start=position):
+        position += len(text)
+        lines = (kept + text).splitlines(keepends=True)
+        kept = "".join(lines[max(len(lines) - n, 0) :])
+    sys.stdout.write(output.safe(kept))
+    sys.stdout.flush()
+    return position
+
+
 @contextmanager
 def _detaching(run_id: str) -> Iterator[None]:
     """On Ctrl-C, end the program but not the run, and print how to cancel the run."""
@@ -274,7 +305,7 @@ def _trainer() -> Trainer:
     return Trainer.from_config()
 
 
-def _subject(run: Run, n: int) -> Subject:
+def _subject(run: Run, n: int, metric: str | None) -> Subject:
     def load() -> Any:
         from mnistkit.evaluation.results import run_model
 
@@ -286,4 +317,4 @@ def _subject(run: Run, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=run.record.data))
 
-    return Subject(run.id, load, fetch, run=run, n=n)
+    return Subject(run.id, load, fetch, run=run, n=n, metric=metric)

@@ -42,7 +42,7 @@ VerifyKeyOption = Annotated[
 
 def serve(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="NAME, NAME:3 or NAME@ALIAS.  [default: sklearn_mnist]")
+        str | None, typer.Argument(metavar="[MODEL]", help="NAME, NAME:3 or NAME@ALIAS.  [default: that of the data]")
     ] = None,
     *,
     host: Annotated[
@@ -78,7 +78,6 @@ def serve(
     NAME and NAME@ALIAS are followed: a new version takes over when it is loaded, verified and predicts what was
     recorded with it. Every answer names the version that gave it.
     """
-    from mnistkit.config import find_config
     from mnistkit.serving.limits import ServerLimits
     from mnistkit.serving.server import ModelServer
     from mnistkit.trainer.trainer import Trainer
@@ -87,8 +86,9 @@ def serve(
         workers=workers, max_queue=max_queue, max_body_bytes=max_body, max_rows=max_rows, max_pixels=max_pixels,
         request_seconds=request_seconds, queue_seconds=queue_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
+    trainer = Trainer.from_config()
     server = ModelServer(
-        Trainer.from_config().models, find_config().model if model is None else model, host=host, port=port,
+        trainer.models, trainer.default_model() if model is None else model, host=host, port=port,
         token=token, limits=limits, poll_seconds=poll_seconds, allow_pickle=allow_pickle, trusted=trusted or (),
         verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
     )  # fmt: skip

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
+from mnistkit.cli.estimator_options import EstimatorOption, GridOption, SetOption, grid_of, refuse_options
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
-    model_name,
+    checked_name,
+    named,
     note_convergence,
     prepared,
     print_model,
@@ -38,6 +40,7 @@ from mnistkit.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.run import Run
+    from mnistkit.sweeps.sweep import Sweep
 
 __all__ = ["EXAMPLES", "sweep"]
 
@@ -45,12 +48,19 @@ EXAMPLES = examples(
     "mnistkit sweep --regularization 0.1,0.5,1,5",
     "mnistkit sweep --regularization 0.5,5 --limit 10000 --parallel 2 --no-register",
     "mnistkit sweep --regularization 0.1,0.5,1,5 --resume --csv sweep.csv",
+    "mnistkit sweep --estimator sklearn.svm:SVC --set gamma=scale --grid C=0.1,1,10 --grid kernel=rbf,poly",
 )
 
 
 def sweep(
+    context: typer.Context,
     *,
-    regularization: Annotated[str, typer.Option(metavar="RATES", help="Rates to try, separated by commas.")],
+    regularization: Annotated[
+        str | None, typer.Option(metavar="RATES", help="Rates to try, separated by commas.")
+    ] = None,
+    estimator: EstimatorOption = None,
+    settings: SetOption = None,
+    grid: GridOption = None,
     data: DataOption = None,
     solver: SolverOption = Solver.FAST,
     max_iter: MaxIterOption = 100,
@@ -74,7 +84,7 @@ def sweep(
     tag: TagOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train one logistic regression per regularization rate, and register the best.
+    """Train one logistic regression per regularization rate, or any --estimator per combination; register the best.
 
     The best is the one with the highest accuracy on the test images. Runs that fail don't stop the others. Ctrl-C
     cancels the unfinished runs; the same command with --resume runs what is missing.
@@ -83,13 +93,13 @@ def sweep(
 
     _check_file("--csv", csv)
     _check_file("--report", report)
-    grid = [{"C": inverse_rate(rate)} for rate in _rates(regularization)]
-    name, tags = model_name(name), parse_tags(tag)
-    classifier = logistic_regression(1.0, solver, max_iter, tol)
+    trials = _trials(context, regularization, grid)
+    classifier = named(context, estimator, settings) or logistic_regression(1.0, solver, max_iter, tol)
+    name, tags = checked_name(name), parse_tags(tag)
     trainer, counts = prepared(data, experiment)
     with watching("The same command with --resume runs what is missing.") as on_update:
         runs = trainer.sweep(
-            classifier, grid, resume=resume, parallel=parallel, seed=seed, limit=limit, tags=tags, on_update=on_update
+            classifier, trials, resume=resume, parallel=parallel, seed=seed, limit=limit, tags=tags, on_update=on_update
         )
     for trial in runs.trials:
         if trial.reused:
@@ -102,20 +112,35 @@ def sweep(
         best = runs.best("accuracy")
     except NotFoundError:
         if not as_json:
-            _print_runs(runs)
+            _print_runs(runs, by_rate=not grid)
         raise
     for run in runs:
-        note_convergence(run, max_iter)
+        note_convergence(run, max_iter if estimator is None else None)
+    name = name or trainer.model_name
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
     model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         listing = [{**run_json(run.record), "best": run is best} for run in runs]
         output.print_json({"runs": listing, **result_json(best, model), "data": counts})
     else:
-        _print_runs(runs, best)
+        _print_runs(runs, best, by_rate=not grid)
         print_model(model)
     for run in runs:
         check_completed(run)
+
+
+def _trials(
+    context: typer.Context, regularization: str | None, grid: Sequence[str] | None
+) -> list[dict[str, Any]] | dict[str, list[Any]]:
+    """Return what to try: rates of the logistic regression, or values by parameter."""
+    if (regularization is None) == (not grid):
+        raise UsageError(
+            "Say what to try, in one way: --regularization 0.1,0.5,1 for the logistic regression, or --grid C=0.1,1,10."
+        )
+    if grid:
+        return grid_of(grid)
+    refuse_options(context, ["estimator"], "has no regularization rate: use --grid NAME=VALUES.")
+    return [{"C": inverse_rate(rate)} for rate in _rates(regularization or "")]
 
 
 def _rates(text: str) -> list[float]:
@@ -131,21 +156,27 @@ def _check_file(option: str, path: Path | None) -> None:
         raise UsageError(f"{option} {path} can't be written: name a file in an existing folder that you may write to.")
 
 
-def _print_runs(runs: Sequence[Run], best: Run | None = None) -> None:
-    columns = ("run", "regularization rate#", "accuracy#", "log loss#", "seconds#", "state", "")
+def _print_runs(runs: Sweep, best: Run | None = None, *, by_rate: bool) -> None:
+    """Print a row per run: with its regularization rate, or else with the parameters that were tried."""
+    names = ["regularization rate"] if by_rate else list(dict.fromkeys(name for each in runs.params for name in each))
+    columns = ("run", *(f"{name}#" for name in names), "accuracy#", "log loss#", "seconds#", "state", "")
     rows = [
         (
             run.id,
-            f"{run.metrics['regularization rate']:g}" if "regularization rate" in run.metrics else "-",
+            *([_rate(run)] if by_rate else [str(params.get(name, "-")) for name in names]),
             output.metric(run.metrics, "accuracy"),
             output.metric(run.metrics, "log loss"),
             _seconds(run),
             str(run.state),
             "best" if run is best else run.error or "",
         )
-        for run in runs
+        for run, params in zip(runs, runs.params, strict=True)
     ]
     output.print_table(columns, rows, highlight=None if best is None else runs.index(best))
+
+
+def _rate(run: Run) -> str:
+    return f"{run.metrics['regularization rate']:g}" if "regularization rate" in run.metrics else "-"
 
 
 def _seconds(run: Run) -> str:

@@ -11,7 +11,8 @@ from attrs import asdict
 
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
-from mnistkit.cli.models import model_json
+from mnistkit.cli.estimator_options import EstimatorOption, SetOption, chosen_estimator, refuse_options
+from mnistkit.cli.model_values import model_json
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.training_options import (
     DetachOption,
@@ -34,7 +35,8 @@ from mnistkit.cli.training_options import (
     inverse_rate,
     logistic_regression,
 )
-from mnistkit.errors import RunFailedError
+from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs.job import TrainingJob
@@ -46,10 +48,13 @@ if TYPE_CHECKING:  # loads numpy
 __all__ = [
     "TRAIN_EXAMPLES",
     "check_completed",
-    "model_name",
+    "checked_name",
+    "named",
     "note_convergence",
     "prepared",
+    "print_detached",
     "print_model",
+    "print_result",
     "registered",
     "result_json",
     "train",
@@ -59,6 +64,7 @@ TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
     "mnistkit train --solver accurate",
+    "mnistkit train --estimator sklearn.svm:SVC --set C=10 --set gamma=scale",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
     "mnistkit train --regularization 0.8 --explain",
@@ -66,10 +72,13 @@ TRAIN_EXAMPLES = examples(
 
 
 def train(
+    context: typer.Context,
     *,
     data: DataOption = None,
     regularization: Annotated[float, typer.Option(help="The regularization rate, above 0: C is 1/rate.")] = 0.5,
     solver: SolverOption = Solver.FAST,
+    estimator: EstimatorOption = None,
+    settings: SetOption = None,
     max_iter: MaxIterOption = 100,
     tol: TolOption = 1e-3,
     seed: SeedOption = 42,
@@ -87,19 +96,21 @@ def train(
     retries: RetriesOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a logistic regression or, with --solver accurate, an accurate classifier, and register it.
+    """Train a logistic regression, with --solver accurate an accurate classifier, or any --estimator; register it.
 
     Fetches the data (then it is cached), trains, evaluates on the test images, and keeps a record of the run.
     Ctrl-C cancels the run.
     """
     c = inverse_rate(regularization)
-    name, tags = model_name(name), parse_tags(tag)
+    classifier = named(context, estimator, settings)
+    name, tags = checked_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
-    if solver is Solver.ACCURATE:
+    name = name or trainer.model_name
+    if classifier is None and solver is Solver.ACCURATE:
         classifier = accurate_classifier(trainer.data.uri)
-    else:
+    elif classifier is None:
         classifier = logistic_regression(c, solver, max_iter, tol)
     job = trainer.job(classifier, **options)
     if explain:
@@ -107,39 +118,56 @@ def train(
         return
     reused = _reused(trainer, job) if reuse else None
     if detach and not reused:
-        _print_detached(trainer.submit(job, detach=True), name, as_json=as_json)
+        print_detached(trainer.submit(job, detach=True), name, as_json=as_json)
         return
     run = reused or _trained(trainer, classifier, options)
     check_completed(run)
-    note_convergence(run, max_iter)
+    note_convergence(run, max_iter if estimator is None else None)
     is_new = reused is None
     model = registered(trainer, run, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
         output.print_json({**result_json(run, model), "reused": reused is not None, "data": counts})
         return
+    print_result(run, model)
+
+
+def named(context: typer.Context, estimator: str | None, settings: Sequence[str] | None) -> Any:
+    """Return the estimator of ``--estimator`` with its parameters; None without that option."""
+    if estimator is None:
+        if settings:
+            raise UsageError(f"--set {settings[0]} needs --estimator.")
+        return None
+    why = "is for the logistic regression: set parameters of --estimator with --set NAME=VALUE."
+    refuse_options(context, ("regularization", "solver", "max_iter", "tol"), why)
+    return chosen_estimator(estimator, settings)
+
+
+def print_result(run: Run, model: ModelVersion | None) -> None:
+    """Print the metrics of a completed run, its registered model, its id and its place."""
     _print_metrics(run.metrics)
     print_model(model)
     output.say(f"run: {run.id}")
     output.say(f"{output.place_name(run.record.url)}: {run.record.url}")
 
 
-def _print_detached(run: Run, name: str, *, as_json: bool) -> None:
+def print_detached(run: Run, name: str | None, *, as_json: bool) -> None:
+    """Print a run that continues in the background, and how to follow it; ``name`` is what to register it under."""
     if as_json:
         output.print_json({"run": run_json(run.record)})
         return
     output.say(f"run: {run.id}")
     output.note(
         f"It keeps running in the background. Follow it with 'mnistkit runs logs -f {run.id}', stop it with 'mnistkit "
-        f"runs cancel {run.id}', and register it with 'mnistkit models register {run.id} {name}' once it has completed."
+        f"runs cancel {run.id}', and register it with 'mnistkit models register {run.id} {name or 'NAME'}' once it has "
+        "completed."
     )
 
 
-def model_name(name: str | None) -> str:
-    """Return the name to register under, checked before training."""
-    from mnistkit.config import find_config
+def checked_name(name: str | None) -> str | None:
+    """Return the name to register under, checked before training; None for the default."""
     from mnistkit.utils.names import check_name
 
-    return check_name(find_config().model if name is None else name, "model name")
+    return None if name is None else check_name(name, "model name")
 
 
 def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[str, object]]:
@@ -204,13 +232,17 @@ def check_completed(run: Run) -> None:
         raise RunFailedError(f"Run {run.id} is {run.state}{detail}. Its log: mnistkit runs logs {run.id}")
 
 
-def note_convergence(run: Run, max_iter: int) -> None:
-    """Print a note if the solver stopped before it had converged."""
-    if "ConvergenceWarning" in run.logs():
-        output.note(
-            f"Note: run {run.id} stopped at {max_iter} iterations, before the solver had converged. "
-            "Raise --max-iter, or raise --tol to stop earlier."
-        )
+def note_convergence(run: Run, max_iter: int | None) -> None:
+    """Print a note if the solver stopped before it had converged; None for one without the option --max-iter."""
+    if "ConvergenceWarning" not in run.logs():
+        return
+    if max_iter is None:
+        output.note(f"Note: run {run.id} stopped before it had converged: its log has the warning.")
+        return
+    output.note(
+        f"Note: run {run.id} stopped at {max_iter} iterations, before the solver had converged. "
+        "Raise --max-iter, or raise --tol to stop earlier."
+    )
 
 
 def result_json(run: Run, model: ModelVersion | None) -> dict[str, object]:
@@ -236,9 +268,10 @@ def _print_decision(decision: ReuseDecision, *, as_json: bool) -> None:
 def _print_metrics(metrics: Mapping[str, float]) -> None:
     """Print the tutorial's two metrics as the tutorial does, then the others."""
     first = [name for name in ("regularization rate", "accuracy") if name in metrics]
-    output.say(str({name: metrics[name] for name in first}))
+    if first:
+        output.say(str({name: metrics[name] for name in first}))
     for name in sorted(metrics.keys() - set(first)):
-        output.say(f"{name}: {metrics[name]:g}")
+        output.say(f"{name}: {number(metrics[name])}")
 
 
 def print_model(model: ModelVersion | None) -> None:

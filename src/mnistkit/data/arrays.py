@@ -18,7 +18,8 @@ from mnistkit.utils.serialization import to_json
 __all__ = ["ArraySource", "Data", "source_of"]
 
 Data = str | DataSource | Dataset | tuple[Any, ...]
-"""What a trainer takes as data: a uri, a source, a dataset, ``(X, y)`` or ``(X_train, y_train, X_test, y_test)``."""
+"""What a trainer takes as data: a uri, a source, a dataset, or arrays: ``(X, y)``, ``(X_train, y_train, X_test,
+y_test)`` or ``((X_train, y_train), (X_test, y_test))``."""
 
 _N_ARRAYS = (2, 4)
 
@@ -57,6 +58,11 @@ class ArraySource(DataSource):
         """Return ``"array:"`` and the `digest`."""
         return f"array:{self.digest}"
 
+    @property
+    def dataset_name(self) -> str:
+        """Return the dataset's name; ``"arrays"`` for one of an earlier program."""
+        return "arrays" if self.dataset is None else self.dataset.name
+
     def fetch(self, into: Path) -> Path:
         """Write the four IDX files and ``dataset.json`` into ``into``, as far as they aren't there and verified.
 
@@ -75,6 +81,13 @@ class ArraySource(DataSource):
             if not path.is_file() or file_info(path) != FileInfo(len(data), sha256_hex(data)):
                 _place(path, data)
         return into
+
+    def size(self) -> int | None:
+        """Return the bytes of the images and labels; see `SupportsSize`."""
+        if self.dataset is None:
+            return None
+        splits = (self.dataset.train, self.dataset.test)
+        return sum(array.nbytes for split in splits for array in (split.images, split.labels))
 
     def digests(self) -> Mapping[str, str]:
         """Return the sha256 of each file; see `SupportsDigests`."""
@@ -107,7 +120,7 @@ def _files(dataset: Dataset) -> dict[str, bytes]:
 
 
 def source_of(data: Any) -> DataSource:
-    """Return the source of a dataset, of ``(X, y)``, or of ``(X_train, y_train, X_test, y_test)``; a source as it is.
+    """Return the source of a dataset or of arrays, as `Data` has them; a source as it is.
 
     Raises:
         UsageError: It is something else.
@@ -117,11 +130,16 @@ def source_of(data: Any) -> DataSource:
         return data
     if isinstance(data, Dataset):
         return ArraySource.of(data)
-    if isinstance(data, tuple) and len(data) in _N_ARRAYS:
-        return ArraySource.of(Dataset.from_arrays(*data))
+    if isinstance(data, (tuple, list)):
+        pairs = [each for each in data if isinstance(each, tuple) and len(each) == 2]  # noqa: PLR2004 - (X, y)
+        if len(data) == len(pairs) == 2:  # noqa: PLR2004 - train and test, as keras and `Dataset.arrays` have them
+            data = (*data[0], *data[1])
+        if len(data) in _N_ARRAYS:
+            return ArraySource.of(Dataset.from_arrays(*data))
     raise UsageError(
-        f"data is a {type(data).__name__}: give a uri such as 'mnist', a Dataset, (X, y), (X_train, y_train, X_test, "
-        "y_test), or a data source."
+        f"data is a {type(data).__name__}{f' of {len(data)}' if isinstance(data, (tuple, list)) else ''}: give a uri "
+        "such as 'mnist', a Dataset, (X, y), (X_train, y_train, X_test, y_test), ((X_train, y_train), (X_test, "
+        "y_test)), or a data source."
     )
 
 

@@ -12,12 +12,14 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import DTypeLike, NDArray
 
-from mnistkit.data.conversion import as_images, as_labels, check_brightness
+from mnistkit.data.conversion import as_images, as_shape, check_brightness
 from mnistkit.data.decompressed import DECODED, tidy
 from mnistkit.data.idx import encode_idx
+from mnistkit.data.labels import as_labels
 from mnistkit.data.layout import MAX_ARRAY_BYTES, ROLES, find_idx_files, idx_name
 from mnistkit.data.manifest import DatasetManifest, read_manifest
 from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
+from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.markup import render
@@ -85,6 +87,27 @@ class Split:
         flat = self.images.reshape(len(self.images), -1)
         scaled: NDArray[np.floating] = np.divide(flat, kind.type(255), dtype=kind)
         return scaled
+
+    def describe(self) -> Summary:
+        """Return its size, how many images each label has, and an image of each of the first labels."""
+        height, width = self.images.shape[1:]
+        counts = np.bincount(self.labels).tolist()
+        first = [(label, int(np.argmax(self.labels == label))) for label, n in enumerate(counts) if n]
+        return Summary(
+            title="Split",
+            facts={
+                "Images": f"{len(self.images):,}",
+                "Size": f"{height} × {width} pixels, 8 bit grey",  # noqa: RUF001 - the sign for sizes
+                "Labels": str(len(first)),
+            },
+            images=tuple(
+                _small(self.images[i], f"{label} ({counts[label]:,})") for label, i in first[:_MAX_THUMBNAILS]
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
     @property
     def y(self) -> NDArray[np.int64]:
@@ -192,7 +215,7 @@ class Dataset:
         name: str = "arrays",
         class_names: Sequence[str] | None = None,
         shape: tuple[int, int] | None = None,
-        test_fraction: float = 0.2,
+        test_fraction: float = DEFAULT_TEST_FRACTION,
         seed: int = 0,
     ) -> Dataset:
         """Return a dataset of arrays, lists or pandas tables.
@@ -200,13 +223,14 @@ class Dataset:
         Args:
             X_train: Images ``(n, h, w)``, with a channel of one, or flat rows ``(n, h*w)``: uint8 or other numbers in
                 0..255, or floats in 0..1, which are multiplied by 255.
-            y_train: A label per image: whole numbers from 0 without a gap, or texts, which name the classes.
-            X_test: Images to test on; None to take a share of the training images, of each class in proportion.
+            y_train: A label per image: whole numbers from 0 without a gap, texts, which name the classes, or
+                one-hot rows.
+            X_test: Images to test on; None to take a share of each class's training images.
             y_test: Their labels.
             name: Of the dataset.
             class_names: One per label, label 0 first; None for the texts or numbers themselves.
             shape: ``(h, w)`` of the images of flat rows; None for squares.
-            test_fraction: The share to test on, where there are no test images.
+            test_fraction: The share of each class to test on, where there are no test images.
             seed: Chooses the test images.
 
         Raises:
@@ -215,13 +239,21 @@ class Dataset:
         """
         if (X_test is None) != (y_test is None):
             raise UsageError("Test images and their labels come together: give both X_test and y_test, or neither.")
-        images = [as_images(X_train, shape, name="X_train")]
+        check_seed(seed)
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"name={name!r:.80}: use a text.")
+        images = [as_images(X_train, as_shape(shape), name="X_train")]
         labels = [y_train]
         if X_test is not None:
             images.append(as_images(X_test, images[0].shape[1:], name="X_test"))
             labels.append(y_test)
         check_brightness(images[0], "X_train")
         columns, names = as_labels(labels, class_names, names=("y_train", "y_test")[: len(labels)])
+        for part, x, y in zip(("train", "test"), images, columns, strict=False):
+            if len(x) != len(y):
+                raise DataFormatError(
+                    f"X_{part} and y_{part} hold {len(x)} images and {len(y)} labels: give one label per image."
+                )
         splits = [Split(images=x, labels=y) for x, y in zip(images, columns, strict=True)]
         if len(splits) == 1:
             splits = _halves(splits[0], test_fraction, seed)
@@ -255,7 +287,7 @@ class Dataset:
             raise UsageError(f"limit={limit}: use at least 1 training image.")
         if limit >= len(self.train):
             return self
-        chosen = _stratified(self.train.labels, limit, seed)
+        chosen = choose_subset(self.train.labels, limit, seed)
         train = Split(images=self.train.images[chosen], labels=self.train.labels[chosen])
         return evolve(self, train=train)
 
@@ -329,31 +361,24 @@ class Dataset:
 
 def _halves(split: Split, test_fraction: float, seed: int) -> list[Split]:
     """Return a split to train on and one to test on."""
-    if not 0 < test_fraction < 1:
-        raise UsageError(f"test_fraction={test_fraction}: use a share between 0 and 1, such as 0.2.")
-    n_train = len(split) - max(round(len(split) * test_fraction), 1)
-    if n_train < 1:
-        raise DataFormatError("There is one image: use at least two, one to train on and one to test on.")
-    chosen = np.zeros(len(split), dtype=bool)
-    chosen[_stratified(split.labels, n_train, seed)] = True
-    return [Split(images=split.images[part], labels=split.labels[part]) for part in (chosen, ~chosen)]
-
-
-def _stratified(labels: NDArray[np.uint8], limit: int, seed: int) -> NDArray[np.intp]:
-    """Indices of ``limit`` items, sorted: of each class's shuffled items, the first by their quantile in the class."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    quantile = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        quantile[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.sort(order[np.argsort(quantile[order], kind="stable")[:limit]])
+    check_fraction(test_fraction)
+    is_test = choose_test(split.labels, test_fraction, seed)
+    if not is_test.any():
+        raise DataFormatError(
+            "No class has two images, one to train on and one to test on: give test images, or more of each class."
+        )
+    return [Split(images=split.images[part], labels=split.labels[part]) for part in (~is_test, is_test)]
 
 
 def _thumbnail(dataset: Dataset, label: int, count: int) -> Thumbnail:
-    """Return the first training image of a class, dark on white; of a large one every so many pixels."""
+    """Return the first training image of a class."""
     image = dataset.train.images[int((dataset.train.labels == label).argmax())]
+    return _small(image, f"{dataset.class_names[label]} ({count:,})")
+
+
+def _small(image: NDArray[np.uint8], caption: str) -> Thumbnail:
+    """Return an image dark on white; of a large one every so many pixels."""
     step = max(-(-max(image.shape) // _MAX_THUMBNAIL_PX), 1)
     small = 255 - image[::step, ::step]
     height, width = small.shape
-    caption = f"{dataset.class_names[label]} ({count:,})"
     return Thumbnail(caption=caption, pixels=small.tobytes(), width=width, height=height)

@@ -10,10 +10,10 @@ from attrs import frozen
 from mnistkit.config import cache_folder
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.manifest import DatasetManifest
-from mnistkit.data.source import DataSource, SupportsPins
+from mnistkit.data.source import DataSource, SupportsName, SupportsPins
 from mnistkit.errors import DataError, NotFoundError
 
-__all__ = ["DataFolder", "dataset_folder", "fetch_dataset", "fetch_folder", "read_dataset"]
+__all__ = ["DataFolder", "dataset_folder", "dataset_name", "fetch_dataset", "fetch_folder", "read_dataset"]
 
 
 @frozen
@@ -39,6 +39,11 @@ def dataset_folder(source: DataSource) -> Path:
     """
     name = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.uri)
     return cache_folder() / "datasets" / name[:64].strip(".")
+
+
+def dataset_name(source: DataSource) -> str:
+    """Return the name of a source's dataset, without fetching it; its uri if it names none."""
+    return source.dataset_name if isinstance(source, SupportsName) else source.uri
 
 
 def fetch_dataset(source: DataSource) -> Dataset:

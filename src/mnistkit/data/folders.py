@@ -10,10 +10,11 @@ import numpy as np
 from attrs import field, frozen
 
 from mnistkit.data.idx import check_file_size, encode_idx
+from mnistkit.data.importing.commands import import_hint
 from mnistkit.data.layout import MAX_ARRAY_BYTES, find_idx_files, idx_name
-from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
+from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest, read_manifest
 from mnistkit.data.source import DataSource
-from mnistkit.errors import ChecksumError, StorageError, UsageError
+from mnistkit.errors import ChecksumError, DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.files import FileInfo, ensure_folder, file_info, sha256_hex, sha256_of, write_atomically
 from mnistkit.utils.serialization import to_json
 
@@ -123,6 +124,16 @@ class FolderSource(DataSource):
         """Return ``"idx:"``, the absolute folder, and ``#`` with the prefix if there is one."""
         return f"idx:{self.folder}{'#' + self.prefix if self.prefix else ''}"
 
+    @property
+    def dataset_name(self) -> str:
+        """Return the name in ``dataset.json``, else the folder's; the `prefix` if there is one."""
+        if self.prefix:
+            return self.prefix.strip("-_.")
+        try:
+            return read_manifest(self.folder).name
+        except (StorageError, DataFormatError):  # reading the data tells
+            return self.folder.name
+
     def fetch(self, into: Path) -> Path:
         """Check that the four files are there and return their folder; ``into`` is left alone without a `prefix`.
 
@@ -139,7 +150,7 @@ class FolderSource(DataSource):
             DataFormatError: A file is missing or ambiguous.
             StorageError: A file can't be copied.
         """
-        paths = find_idx_files(self.folder, self.prefix)
+        paths = self._found()
         if not self.prefix:
             return self.folder
         try:
@@ -148,6 +159,12 @@ class FolderSource(DataSource):
             raise StorageError(
                 f"Can't copy {self.folder} to {into}: {error}. Make it readable, or make room."
             ) from error
+
+    def _found(self) -> dict[str, Path]:
+        if os.path.isfile(self.folder):  # noqa: PTH113 - Path.is_file raises on a name that is too long
+            hint = import_hint(str(self.folder))
+            raise NotFoundError(hint or f"{self.folder} is a file: name the folder that holds the four IDX files.")
+        return find_idx_files(self.folder, self.prefix)
 
     def _copied(self, paths: Mapping[str, Path], into: Path) -> Path:
         """Copy the four files, as far as the same ones aren't there; each appears whole or not at all."""
@@ -167,14 +184,16 @@ class FolderSource(DataSource):
         DatasetManifest(name=self.prefix.strip("-_."), files=infos).write(into)
         return into
 
+    def size(self) -> int:
+        """Return the bytes of the four files as they are; see `SupportsSize`."""
+        return sum(path.stat().st_size for path in find_idx_files(self.folder, self.prefix).values())
+
     def digests(self) -> Mapping[str, str]:
         """The sha256 of each file: as ``dataset.json`` has it, which reading verifies, else of its bytes.
 
         Bytes are hashed once per process and file, unless it changes.
         """
-        files = {
-            path.relative_to(self.folder).as_posix(): path for path in find_idx_files(self.folder, self.prefix).values()
-        }
+        files = {path.relative_to(self.folder).as_posix(): path for path in self._found().values()}
         manifest, data = find_manifest(self.folder)
         listed = manifest.files if manifest else {}
         known = {MANIFEST: sha256_hex(data)} if manifest else {}

@@ -34,6 +34,7 @@ __all__ = [
     "DEFAULT_MAX_BYTES",
     "check_file_size",
     "encode_idx",
+    "idx_header",
     "parse_idx",
     "read_idx",
     "read_idx_bytes",
@@ -190,9 +191,13 @@ def encode_idx(array: NDArray[Any]) -> bytes:
         raise UsageError(
             f"IDX can't hold shape {array.shape}: use 1 to {_MAX_DIMENSIONS} dimensions up to {_LARGEST_DIMENSION}."
         )
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     flat = np.ascontiguousarray(array, dtype=_TYPES[code]).reshape(-1)
-    return b"".join((header, flat.view(np.uint8).data))
+    return b"".join((_header(code, array.shape), flat.view(np.uint8).data))
+
+
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """Return the header of an IDX file of uint8 in this shape, which its data follows line by line."""
+    return _header(_CODES[np.dtype(np.uint8)], shape)
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
@@ -217,6 +222,10 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         raise StorageError(
             f"Can't write {path}: {error.strerror or error}. Name a file in a writable folder."
         ) from error
+
+
+def _header(code: int, shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
 
 
 def _refusal(source: str, field: str, expected: object, got: object) -> DataFormatError:

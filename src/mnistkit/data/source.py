@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:  # numpy comes with it
     from mnistkit.data.manifest import DatasetManifest
 
-__all__ = ["DataSource", "SupportsDigests", "SupportsPins"]
+__all__ = ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins", "SupportsSize"]
 
 
 class DataSource(ABC):
@@ -73,6 +73,14 @@ class SupportsPins(Protocol):
 
 
 @runtime_checkable
+class SupportsSize(Protocol):
+    """A `DataSource` that has its size without fetching, so that what is too large to ship is refused before that."""
+
+    def size(self) -> int | None:
+        """Return the bytes of the files that `DataSource.fetch` delivers; None if that isn't known."""
+
+
+@runtime_checkable
 class SupportsDigests(Protocol):
     """A `DataSource` that identifies its content without fetching it, so that runs on it can be compared and reused."""
 
@@ -86,3 +94,12 @@ class SupportsDigests(Protocol):
             DataFormatError: A file there is missing or ambiguous.
             StorageError: A file there can't be read.
         """
+
+
+@runtime_checkable
+class SupportsName(Protocol):
+    """A `DataSource` that names its dataset without fetching it, where the name differs from the uri."""
+
+    @property
+    def dataset_name(self) -> str:
+        """Return the name that the fetched dataset has. Reads a manifest at most."""

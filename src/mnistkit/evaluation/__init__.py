@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "predictions": ["Failure", "Predictions", "Predictor", "predictor_of"],
         "results": ["run_dataset", "run_evaluation", "run_model"],
         "robustness": ["Robustness", "measure_robustness"],
+        "run_comparison": ["ComparedItem", "RunComparison", "SourceDiff", "compare_runs"],
         "scores": ["ClassScore", "Evaluation", "evaluate", "predict", "wilson_interval"],
     },
 )

@@ -14,6 +14,10 @@ from mnistkit.evaluation.results import run_evaluation as run_evaluation
 from mnistkit.evaluation.results import run_model as run_model
 from mnistkit.evaluation.robustness import Robustness as Robustness
 from mnistkit.evaluation.robustness import measure_robustness as measure_robustness
+from mnistkit.evaluation.run_comparison import ComparedItem as ComparedItem
+from mnistkit.evaluation.run_comparison import RunComparison as RunComparison
+from mnistkit.evaluation.run_comparison import SourceDiff as SourceDiff
+from mnistkit.evaluation.run_comparison import compare_runs as compare_runs
 from mnistkit.evaluation.scores import ClassScore as ClassScore
 from mnistkit.evaluation.scores import Evaluation as Evaluation
 from mnistkit.evaluation.scores import evaluate as evaluate
@@ -23,6 +27,7 @@ from mnistkit.evaluation.scores import wilson_interval as wilson_interval
 __all__ = [
     "Calibration",
     "ClassScore",
+    "ComparedItem",
     "Comparison",
     "Evaluation",
     "Failure",
@@ -30,8 +35,11 @@ __all__ = [
     "Predictions",
     "Predictor",
     "Robustness",
+    "RunComparison",
+    "SourceDiff",
     "calibrate",
     "compare",
+    "compare_runs",
     "evaluate",
     "mcnemar",
     "measure_robustness",

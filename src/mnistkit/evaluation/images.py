@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import as_images
+from mnistkit.data.conversion import as_images, check_brightness
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.preparation import prepared
-from mnistkit.data.image_folder.reading import grey_pixels, read_grey
+from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.utils import progress
@@ -46,7 +47,7 @@ class InputImage:
     error: MnistkitError | None = None
 
 
-def read_images(images: Any, spec: InputSpec) -> Iterator[InputImage]:
+def read_images(images: Any, spec: InputSpec, *, resize: bool = False) -> Iterator[InputImage]:
     """Yield images, each prepared as a model's training data was.
 
     Image files and Pillow images are prepared; arrays and splits are taken as they are. A file that can't be read is
@@ -57,47 +58,88 @@ def read_images(images: Any, spec: InputSpec) -> Iterator[InputImage]:
             (its test images), a Pillow image, the path of an image file, of a ``.npy`` file or of a folder, a pattern
             such as ``"scans/*.png"``, or a list of Pillow images and paths.
         spec: The model's input.
+        resize: Scale arrays and splits of another size than the model's images, in their proportions. Needs Pillow.
 
     Raises:
-        DataFormatError: An array isn't one of images, or has another size than the model's images.
+        DataFormatError: An array isn't one of images, or has another size than the model's images, and ``resize`` isn't
+            given.
         UsageError: It is none of these, or there is no image at all.
     """
     if isinstance(images, (Split, Dataset)):
-        return _from_split(images, spec)
-    items = list(images) if isinstance(images, (list, tuple)) else [images]
-    if not items:
+        return _from_split(images, spec, resize=resize)
+    if isinstance(images, (Iterator, set, frozenset)):
+        images = list(images)
+    items = list(images) if isinstance(images, (list, tuple)) or _holds_texts(images) else [images]
+    if not items or (len(items) == 1 and isinstance(items[0], str) and not items[0]):
         raise UsageError("There is no image to predict: give an array, a path or a folder.")
     if all(isinstance(item, (str, os.PathLike)) for item in items):
-        return _from_files([file for item in items for file in _files(item)], spec)
-    if all(_is_pillow(item) for item in items):
-        return _from_pillow(items, spec)
-    return _from_array(images, spec)
+        return _from_files([file for item in items for file in _files(item)], spec, resize=resize)
+    if any(is_pillow(item) for item in items):
+        return _from_pillow(items, spec, resize=resize)
+    return _from_array(images, spec, resize=resize)
 
 
-def _from_split(data: Split | Dataset, spec: InputSpec) -> Iterator[InputImage]:
+def _holds_texts(images: Any) -> bool:
+    """Return True for arrays and columns of paths."""
+    kind = getattr(getattr(images, "dtype", None), "kind", "")
+    return kind in {"U", "O"} and len(np.shape(images)) == 1 and all(isinstance(each, str) for each in images)
+
+
+def _from_split(data: Split | Dataset, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     split, name = (data.test, f"{data.name} test") if isinstance(data, Dataset) else (data, "image ")
-    images = as_images(split.images, (spec.height, spec.width), name=name.strip())
+    images = _of_size(split.images, spec, name.strip(), resize=resize)
     for i, (image, label) in enumerate(zip(images, split.labels, strict=True)):
         yield InputImage(f"{name}[{i}]" if isinstance(data, Dataset) else f"{name}{i}", image, int(label))
 
 
-def _from_array(values: Any, spec: InputSpec) -> Iterator[InputImage]:
-    for i, image in enumerate(as_images(values, (spec.height, spec.width), name="images")):
+def _from_array(values: Any, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
+    for i, image in enumerate(_of_size(values, spec, "images", resize=resize)):
         yield InputImage(f"image {i}", image)
 
 
-def _from_pillow(items: list[Any], spec: InputSpec) -> Iterator[InputImage]:
+def _of_size(values: Any, spec: InputSpec, name: str, *, resize: bool) -> Iterable[NDArray[np.uint8]]:
+    """Return images of the model's size; those of another size are refused, or scaled."""
+    shape = (spec.height, spec.width)
+    try:
+        found = as_images(values, shape, name=name)
+    except DataFormatError as error:
+        others = _of_another_size(values, name)
+        if others is None:
+            raise
+        if not resize:
+            raise DataFormatError(f"{error} Images of another size are scaled with resize=True (--resize).") from None
+        check_brightness(others, name)
+        return (resized(image, shape) for image in others)
+    check_brightness(found, name)
+    return found
+
+
+def _of_another_size(values: Any, name: str) -> NDArray[np.uint8] | None:
+    """Return images of any one size; None if the values are no images. An array with two equal sides is one image."""
+    try:
+        found = np.shape(values)
+        if len(found) == 2 and found[0] == found[1]:  # noqa: PLR2004 - height and width
+            return as_images(values, found, name=name)
+        return as_images(values, name=name)
+    except (DataFormatError, ValueError, TypeError):
+        return None
+
+
+def _from_pillow(items: list[Any], spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
+    """Yield Pillow images, and the files that paths among them name."""
     for i, item in enumerate(items):
         source = f"image {i}"
+        if isinstance(item, (str, os.PathLike)):
+            yield from _from_files(_files(item), spec, resize=resize)
+            continue
+        if not is_pillow(item):
+            raise UsageError(
+                f"{source} is a {type(item).__name__}: a list holds arrays alone, or Pillow images and paths."
+            )
         try:
             yield InputImage(source, _prepared(grey_pixels(item, source), spec, source))
         except DataFormatError as error:
             yield InputImage(source, error=error)
-
-
-def _is_pillow(item: object) -> bool:
-    """Return True for a Pillow image, without importing Pillow."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(item).__mro__)
 
 
 def _files(item: str | os.PathLike[str]) -> list[Path]:
@@ -126,13 +168,13 @@ def _is_image(file: Path) -> bool:
 _USE = f"use image files ({', '.join(IMAGE_SUFFIXES)}) or {_ARRAY_SUFFIX} files"
 
 
-def _from_files(files: list[Path], spec: InputSpec) -> Iterator[InputImage]:
+def _from_files(files: list[Path], spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     sizes = [_size(file) for file in files]
     task, done = f"{len(files)} files", 0
     try:
         for file, size in zip(files, sizes, strict=True):
             try:
-                yield from _from_file(file, spec)
+                yield from _from_file(file, spec, resize=resize)
             except MnistkitError as error:
                 yield InputImage(str(file), error=error)
             done += size
@@ -150,7 +192,7 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _from_file(file: Path, spec: InputSpec) -> Iterator[InputImage]:
+def _from_file(file: Path, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
     if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises on a name that is too long
         raise NotFoundError(f"There is no file {file!s:.500}: {_USE}, or a folder of them.")
     suffix = file.suffix.lower()
@@ -158,11 +200,16 @@ def _from_file(file: Path, spec: InputSpec) -> Iterator[InputImage]:
         if suffix in IMAGE_SUFFIXES:
             yield InputImage(str(file), _prepared(read_grey(file), spec, file))
         elif suffix == _ARRAY_SUFFIX:
-            images = as_images(_array(file), (spec.height, spec.width), name=str(file))
+            array = _array(file)
+            images = _of_size(array, spec, str(file), resize=resize)
+            is_one = len(array) == 1 or array.shape == (spec.height, spec.width)
             for i, image in enumerate(images):
-                yield InputImage(str(file) if len(images) == 1 else f"{file}[{i}]", image)
+                yield InputImage(str(file) if is_one else f"{file}[{i}]", image)
         else:
-            raise UsageError(f"{file} is no image: {_USE}.")
+            table = (
+                " Tables are predicted from Python: trainer.predict(pandas.read_csv(FILE))." if suffix == ".csv" else ""
+            )
+            raise UsageError(f"{file} is no image: {_USE}.{table}")
     except PermissionError as error:
         raise StorageError(f"Can't read {file}: {error.strerror}. Make it readable.") from error
 

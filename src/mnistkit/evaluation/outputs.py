@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import ModelError
 
-__all__ = ["predicted_labels", "predicted_probabilities"]
+__all__ = ["normalized", "predicted_labels", "predicted_probabilities"]
 
 _log = logging.getLogger("mnistkit.run.evaluation")  # below the logger whose records go to the log of the run
 
@@ -74,8 +74,20 @@ def predicted_probabilities(
         return None
     probabilities = np.zeros((len(X), len(class_names)))
     probabilities[:, _labels(np.asarray(classes), class_names)] = found
-    probabilities /= found.sum(axis=1, keepdims=True)  # of float32 the sums are 1 to 7 digits only
-    return probabilities
+    return normalized(probabilities, found)
+
+
+def normalized(probabilities: NDArray[np.float64], found: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return probabilities whose sum is 1 in each row; of a model in float32 it is 1 to 7 digits only.
+
+    Args:
+        probabilities: ``(n, k)``.
+        found: ``(n, j)`` whose sums count; None for those of ``probabilities``.
+    """
+    sums = (probabilities if found is None else found).sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a sum of 0 is the caller's to refuse
+        shares: NDArray[np.float64] = probabilities / sums
+    return shares
 
 
 def _labels(values: NDArray[Any], class_names: Sequence[str]) -> NDArray[np.int64]:

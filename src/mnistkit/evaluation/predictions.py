@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from mnistkit.errors import MissingExtraError, ModelError
+from mnistkit.errors import MissingExtraError, MnistkitError, ModelError
 from mnistkit.evaluation.images import InputImage
 from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
 from mnistkit.evaluation.results import run_model
 from mnistkit.models.input import InputSpec
+from mnistkit.models.raw import classifier_of_rows
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
@@ -140,7 +141,7 @@ class Predictions:
     def __repr__(self) -> str:
         """Return what a prompt shows: the classes, not the pixels."""
         shown = ", ".join(map(repr, self.names[:10])) + (", ..." if len(self) > 10 else "")  # noqa: PLR2004
-        return f"Predictions({self.model!r}, {len(self)} images: {shown})"
+        return f"Predictions({self.model!r}, {len(self)} image{'' if len(self) == 1 else 's'}: {shown})"
 
 
 @frozen(kw_only=True, eq=False)
@@ -211,12 +212,13 @@ def predictor_of(model: Run | str | ModelVersion | Any, models: ModelRegistry, *
         version = resolve_model(models, model) if isinstance(model, str) else model
         name, classifier, spec = version.id, load_model(models, version, **loading), version.input
     else:
-        name, classifier, spec = type(model).__name__, model, None
+        classifier = classifier_of_rows(model)
+        name, spec = type(classifier).__name__, None
     return _predictor(name, classifier, spec)
 
 
 def predict_images(predictor: Predictor, images: Iterable[InputImage], *, proba: bool = False) -> Predictions:
-    """Return the predictions for all images.
+    """Return the predictions for all images, computed in the same batches as by the command line.
 
     Args:
         predictor: The model.
@@ -226,17 +228,44 @@ def predict_images(predictor: Predictor, images: Iterable[InputImage], *, proba:
     Raises:
         MnistkitError: None of the images can be read: the first one's error.
     """
-    read = list(images)
-    errors = [image.error for image in read if image.error is not None]
-    if errors and len(errors) == len(read):
+    errors: list[MnistkitError] = []
+    batches = list(predictor.batches(_noting(images, errors), proba=proba))
+    if errors and not any(map(len, batches)):
         raise errors[0]
-    return predictor.predict(read, proba=proba)
+    return _joined(batches) if batches else predictor.predict((), proba=proba)
+
+
+def _noting(images: Iterable[InputImage], errors: list[MnistkitError]) -> Iterator[InputImage]:
+    """Yield the images, and note the first error."""
+    for image in images:
+        if image.error is not None and not errors:
+            errors.append(image.error)
+        yield image
+
+
+def _joined(batches: Sequence[Predictions]) -> Predictions:
+    """Return batches of one model as one."""
+    probabilities = [batch.probabilities for batch in batches if len(batch)]
+    usable = [each for each in probabilities if each is not None]
+    return evolve(
+        batches[0],
+        sources=tuple(each for batch in batches for each in batch.sources),
+        labels=np.concatenate([batch.labels for batch in batches]),
+        probabilities=np.concatenate(usable) if usable and len(usable) == len(probabilities) else None,
+        images=np.concatenate([batch.images for batch in batches]),
+        truth=tuple(each for batch in batches for each in batch.truth),
+        failures=tuple(each for batch in batches for each in batch.failures),
+    )
 
 
 def _predictor(name: str, classifier: Any, spec: InputSpec | None) -> Predictor:
+    from sklearn.base import is_regressor
+
     n_features = getattr(classifier, "n_features_in_", None if spec is None else spec.n_features)
     if n_features is None or not hasattr(classifier, "predict"):
         raise ModelError(f"{name} is a {type(classifier).__name__}, which isn't a fitted classifier of images.")
+    if is_regressor(classifier):
+        raise ModelError(f"{name} is a {type(classifier).__name__}, which predicts numbers: give a classifier.")
     if spec is not None:
         if n_features != spec.n_features:
             raise ModelError(

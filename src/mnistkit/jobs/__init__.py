@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "environment": ["Environment"],
         "fingerprint": ["Difference", "Fingerprint"],
-        "job": ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrainingJob"],
+        "job": ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrackedJob", "TrainingJob"],
         "provenance": ["Provenance"],
         "spec": ["ModelSpec"],
     },

@@ -6,6 +6,7 @@ from mnistkit.jobs.job import Job as Job
 from mnistkit.jobs.job import ModelFormat as ModelFormat
 from mnistkit.jobs.job import RetryCause as RetryCause
 from mnistkit.jobs.job import ScriptJob as ScriptJob
+from mnistkit.jobs.job import TrackedJob as TrackedJob
 from mnistkit.jobs.job import TrainingJob as TrainingJob
 from mnistkit.jobs.provenance import Provenance as Provenance
 from mnistkit.jobs.spec import ModelSpec as ModelSpec
@@ -21,5 +22,6 @@ __all__ = [
     "Provenance",
     "RetryCause",
     "ScriptJob",
+    "TrackedJob",
     "TrainingJob",
 ]

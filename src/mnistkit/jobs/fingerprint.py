@@ -10,13 +10,13 @@ from typing import Final
 from attrs import field, frozen
 
 from mnistkit.jobs.environment import Environment, library_versions
-from mnistkit.jobs.source_code import module_digests, script_digests
+from mnistkit.jobs.source_code import module_digests, program_sources, script_digests
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.redaction import is_secret_name, redacted, redacted_arguments
 from mnistkit.utils.serialization import to_json
 
-__all__ = ["PARTS", "Difference", "Fingerprint", "model_fingerprint", "script_fingerprint"]
+__all__ = ["PARTS", "Difference", "Fingerprint", "model_fingerprint", "program_fingerprint", "script_fingerprint"]
 
 PARTS: Final = ("code", "parameters", "data", "libraries", "seed")
 """The parts of a `Fingerprint`, in the order in which they are shown."""
@@ -143,12 +143,25 @@ def model_fingerprint(
         SpecError: The estimator can't be imported, or its source has changed since it was imported.
     """
     code, libraries = {}, library_versions()
-    for path in sorted(_import_paths(model.type, model.params)):
+    for path in sorted(model.import_paths):
         files, versions = module_digests(path)
         code.update(files)
         libraries.update(versions)
     parameters = _model_parameters(model, limit, model_format)
     return Fingerprint(code=code, parameters=parameters, data=dict(data), libraries=libraries, seed=seed)
+
+
+def program_fingerprint(name: str, data: Mapping[str, str]) -> Fingerprint:
+    """Return the fingerprint of a fit that this program carries out itself, on data with these digests.
+
+    What the program read, or was typed into it, isn't part of it: no run is ever reused by it.
+
+    Args:
+        name: The name of the fit.
+        data: The digests of the data by file, as `SupportsDigests.digests` returns them.
+    """
+    code = {file: sha256_hex(source) for file, source in program_sources().files.items()}
+    return Fingerprint(code=_bounded(code), parameters={"tracked": name}, data=dict(data), libraries=library_versions())
 
 
 def _short(value: str) -> str:
@@ -224,20 +237,3 @@ def _step(item: object) -> tuple[str, object]:
     if isinstance(content, list) and len(content) == 2 and isinstance(content[0], str):  # noqa: PLR2004 - name and step
         return f".{content[0]}", content[1]
     return "", item
-
-
-def _import_paths(own: str, params: object) -> set[str]:
-    """Return the import path of every class and function that a model's spec names."""
-    found = {own}
-    pending = [params]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            path = value.get("$object")
-            found |= {path} if isinstance(path, str) else set()
-            inner = value.get("$estimator")
-            found |= {inner["type"]} if isinstance(inner, Mapping) else set()
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return found

@@ -8,19 +8,19 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Literal, SupportsIndex, cast, get_args
+from typing import ClassVar, Final, Literal, SupportsIndex, cast, get_args
 
 from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.jobs.environment import Environment
-from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, script_fingerprint
+from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, program_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.summary import Cell, Summary
-from mnistkit.utils.text import duration
+from mnistkit.utils.text import duration, is_encodable
 
-__all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrainingJob"]
+__all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrackedJob", "TrainingJob"]
 
 DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
@@ -32,6 +32,7 @@ RetryCause = Literal["error", "killed", "timeout"]
 """The bad ends of an attempt: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
 
 _MAX_SEED = 2**32 - 1
+_MAX_NAME_CHARS = 200
 
 
 def _experiment(value: str) -> str:
@@ -104,6 +105,12 @@ def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
         if cause not in get_args(RetryCause):
             raise UsageError(f"retry_on: there is no {cause!r}; there are {', '.join(get_args(RetryCause))}.")
     return cast("tuple[RetryCause, ...]", causes)
+
+
+def _name(value: str) -> str:
+    if not isinstance(value, str) or not 1 <= len(value.strip()) <= _MAX_NAME_CHARS or not is_encodable(value):
+        raise UsageError(f"name={value!r:.80}: use a text of 1 to {_MAX_NAME_CHARS} characters.")
+    return value.strip()
 
 
 def _arguments(values: Iterable[object]) -> tuple[str, ...]:
@@ -242,8 +249,53 @@ class ScriptJob:
             )
 
 
-Job = TrainingJob | ScriptJob
-"""What a backend can run."""
+@frozen(kw_only=True)
+class TrackedJob:
+    """A fit that the user's own program carries out, and records as a run with `Trainer.start_run`.
+
+    No backend runs it.
+
+    Attributes:
+        name: For people.
+        program: The file name of the script; ``"notebook"`` or ``"interactive"`` where there is none.
+        experiment: Groups runs.
+        tags: Free text by key.
+        fingerprint: As in `TrainingJob`.
+    """
+
+    timeout: ClassVar[float | None] = None
+    retries: ClassVar[int] = 0
+    retry_on: ClassVar[tuple[RetryCause, ...]] = ()
+
+    name: str = field(converter=_name)
+    program: str = ""
+    experiment: str = field(default="default", converter=_experiment)
+    tags: Mapping[str, str] = field(factory=dict, converter=_tags)
+    fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
+    kind: Literal["tracked"] = field(default="tracked", repr=False)
+
+    def describe(self) -> Summary:
+        """Return its name and program: the title is the name."""
+        return Summary(title=self.name, facts={"Name": self.name, "Fitted by": self.program})
+
+    def fingerprint_on(self, data: Mapping[str, str]) -> Fingerprint:
+        """Return what is known of what the result depends on: the program's source files, libraries and data."""
+        return program_fingerprint(self.name, data)
+
+    def check(self) -> None:
+        """Refuse to be submitted.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"{self.name!r} is a fit that a program carried out itself, in Trainer.start_run: no backend can run it. "
+            "Run the program again."
+        )
+
+
+Job = TrainingJob | ScriptJob | TrackedJob
+"""What a run carries out: backends run the first two, and a program the last itself."""
 
 
 def _limits(job: Job) -> dict[str, Cell]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import os
 import platform
 import socket
@@ -17,6 +18,7 @@ from attrs import field, frozen
 
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.jobs.parameters import default_parameters
 from mnistkit.utils.redaction import redacted_arguments
 
 __all__ = ["Provenance", "current_user"]
@@ -39,6 +41,7 @@ class Provenance:
         command: The command line, argument by argument.
         seed: Of a `TrainingJob`; None for scripts, which have their own.
         versions: Of Python and the libraries on the machine that submitted it.
+        defaults: The parameters that the job left at the defaults of its estimators, as JSON by name.
     """
 
     commit: str | None = None
@@ -47,6 +50,7 @@ class Provenance:
     command: tuple[str, ...] = ()
     seed: int | None = None
     versions: Mapping[str, str] = field(factory=dict)
+    defaults: Mapping[str, str] = field(factory=dict)
 
     @classmethod
     def of(cls, job: Job, folder: Path | None = None) -> Provenance:
@@ -66,6 +70,7 @@ class Provenance:
             command=redacted_arguments(sys.argv),
             seed=job.seed if isinstance(job, TrainingJob) else None,
             versions=library_versions(),
+            defaults={name: json.dumps(value) for name, value in default_parameters(job).items()},
         )
 
 

@@ -1,4 +1,4 @@
-"""Digests of the user's own code: the files of a script's folder, and the modules of an estimator."""
+"""The user's own code: the files of a script's folder, the modules of an estimator, the running program."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import fnmatch
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from attrs import frozen
+
 from mnistkit.errors import SpecError, UsageError
 from mnistkit.jobs.import_paths import lookup
 from mnistkit.utils.files import sha256_of
+from mnistkit.utils.redaction import redacted_source
 
-__all__ = ["IGNORED", "MAX_BYTES", "module_digests", "script_digests"]
+__all__ = ["IGNORED", "MAX_BYTES", "Program", "module_digests", "module_sources", "program_sources", "script_digests"]
 
 IGNORED: Final = (
     ".git",
@@ -42,6 +45,67 @@ MAX_BYTES: Final = 300 * 2**20
 _VERSIONED_PACKAGES = {"sklearn", "mnistkit", "numpy", "scipy", "joblib"}
 _INSTALL_FOLDERS = {"site-packages", "dist-packages"}
 _loaded: dict[str, tuple[ModuleSpec | None, str]] = {}
+
+
+@frozen
+class Program:
+    """The source of the running program.
+
+    Attributes:
+        name: The file name of its script; ``"notebook"``, or ``"interactive"`` where there is no source at all.
+        files: Source by file name: the script, or a notebook's cells so far, and the user's modules imported there.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+
+
+def program_sources() -> Program:
+    """Return the source of the running program; what looks like a secret in a notebook's cells is masked."""
+    main = sys.modules.get("__main__")
+    path = Path(getattr(main, "__file__", None) or "")
+    if cells := _cells():
+        name, files = "notebook", {"notebook.py": cells}
+    elif path.suffix == ".py" and path.is_file() and not _INSTALL_FOLDERS & set(path.parts):
+        name, files = path.name, {path.name: path.read_bytes()}
+    else:
+        return Program(path.name or "interactive", {})
+    (source,) = files.values()
+    return Program(name, files | _sources(_names_in(source, getattr(main, "__package__", None) or "")))
+
+
+def module_sources(import_paths: Iterable[str]) -> dict[str, bytes]:
+    """Return the user's modules of importable classes and functions, and those imported there, by file.
+
+    Args:
+        import_paths: Such as ``"my_models.Voting"``; what can't be imported is left out.
+    """
+    values = [(path, lookup(path)) for path in import_paths]
+    names = [getattr(value, "__module__", None) or path.rpartition(".")[0] for path, value in values if value]
+    return _sources([parent for name in names for parent in _with_parents(name)])
+
+
+def _sources(names: Iterable[str]) -> dict[str, bytes]:
+    """Return the source of those of these imported modules that are the user's, and of those imported there."""
+    files: dict[str, bytes] = {}
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        module, path = sys.modules.get(name), _own_file(name)
+        if module is None or path is None or path.suffix != ".py" or _INSTALL_FOLDERS & set(path.parts):
+            continue
+        if (file := _file_name(module, path)) not in files:
+            files[file] = path.read_bytes()
+            pending += _names_in(files[file], module.__package__ or "")
+    return files
+
+
+def _names_in(source: bytes, package: str) -> list[str]:
+    """Return the names that a source imports; none if it can't be parsed, as cells needn't be one program."""
+    try:
+        return list(_imported_names(source, package))
+    except SyntaxError:
+        return []
 
 
 def script_digests(folder: Path) -> dict[str, str]:
@@ -98,20 +162,41 @@ def _script_files(folder: Path, below: str) -> Iterator[tuple[str, Path]]:
 
 def _collect(name: str, files: dict[str, str], versions: dict[str, str]) -> None:
     """Add the module's file and, if it is the user's, those of what it imports; or its package's version."""
-    module = sys.modules.get(name)
-    top = name.partition(".")[0]
-    path = Path(getattr(module, "__file__", None) or "")
-    if module is None or top in _VERSIONED_PACKAGES or top in sys.stdlib_module_names or not path.is_file():
+    module, path = sys.modules.get(name), _own_file(name)
+    if module is None or path is None:
         return
     if _INSTALL_FOLDERS & set(path.parts):
+        top = name.partition(".")[0]
         versions[top] = _version(top)
         return
-    file = f"{name.replace('.', '/')}{'/__init__' if hasattr(module, '__path__') else ''}{path.suffix}"
+    file = _file_name(module, path)
     if file in files:
         return
     files[file] = _digest(module, path)
     for imported in _imports(module, path):
         _collect(imported, files, versions)
+
+
+def _own_file(name: str) -> Path | None:
+    """Return the source file of a module that is neither Python's own nor of the packages whose versions are kept."""
+    top = name.partition(".")[0]
+    path = Path(getattr(sys.modules.get(name), "__file__", None) or "")
+    is_other = top in _VERSIONED_PACKAGES or top in sys.stdlib_module_names or not path.is_file()
+    return None if is_other else path
+
+
+def _file_name(module: ModuleType, path: Path) -> str:
+    return f"{module.__name__.replace('.', '/')}{'/__init__' if hasattr(module, '__path__') else ''}{path.suffix}"
+
+
+def _cells() -> bytes:
+    """Return the cells that were run in this notebook or IPython so far, as one source; empty elsewhere."""
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = get_shell() if get_shell is not None else None
+    if shell is None:
+        return b""
+    cells = [f"# In [{n}]\n{cell}\n" for n, cell in enumerate(shell.user_ns.get("In", ())) if cell]
+    return redacted_source("\n".join(cells)).encode(errors="backslashreplace")
 
 
 def _digest(module: ModuleType, path: Path) -> str:
@@ -126,10 +211,12 @@ def _digest(module: ModuleType, path: Path) -> str:
 
 def _imports(module: ModuleType, path: Path) -> Iterator[str]:
     """Yield the absolute names that a module imports, and its parent packages, whose ``__init__`` runs first."""
-    if path.suffix != ".py":
-        return
-    package = module.__package__ or ""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    if path.suffix == ".py":
+        yield from _imported_names(path.read_bytes(), module.__package__ or "")
+
+
+def _imported_names(source: bytes, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

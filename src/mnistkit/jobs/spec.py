@@ -13,7 +13,7 @@ from mnistkit.errors import SpecError
 from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
 
-__all__ = ["JsonValue", "ModelSpec", "check_classifier"]
+__all__ = ["JsonValue", "ModelSpec", "check_classifier", "spec_text"]
 
 JsonValue = Any
 """None, bool, int, float, str, a list of these, or a dict of them by str."""
@@ -67,9 +67,24 @@ class ModelSpec:
                 f"{self.type} refuses its parameters: {error}. Was it written for another version?"
             ) from error
 
+    @property
+    def import_paths(self) -> frozenset[str]:
+        """The import path of every class and function that it names."""
+        found, pending = {self.type}, [self.params]
+        while pending:
+            value: JsonValue = pending.pop()
+            if isinstance(value, Mapping):
+                path, inner = value.get("$object"), value.get("$estimator")
+                found |= {path} if isinstance(path, str) else set()
+                found |= {inner["type"]} if isinstance(inner, Mapping) else set()
+                pending += value.values()
+            elif isinstance(value, list):
+                pending += value
+        return frozenset(found)
+
     def __str__(self) -> str:
         """Return it as Python code: ``LogisticRegression(C=2.0)``."""
-        inside = ", ".join(f"{name}={_text(value)}" for name, value in self.params.items())
+        inside = ", ".join(f"{name}={spec_text(value)}" for name, value in self.params.items())
         return f"{self.type.rpartition('.')[2]}({inside})"
 
 
@@ -87,10 +102,21 @@ def _describe(estimator: Any, where: str) -> ModelSpec:
     }
     params = {
         name: _encode(value, f"{where}.{name}")
-        for name, value in estimator.get_params(deep=False).items()
+        for name, value in _params(estimator, where, deep=False).items()
         if not (name in defaults and _same(value, defaults[name]))
     }
     return ModelSpec(import_path(cls, where), params)
+
+
+def _params(estimator: Any, where: str, *, deep: bool) -> dict[str, Any]:
+    """Return an estimator's parameters, or say what its class has to do."""
+    try:
+        return dict(estimator.get_params(deep=deep))
+    except Exception as error:
+        raise SpecError(
+            f"{where}: get_params raises {type(error).__name__}: {error}. Its constructor must keep each argument as "
+            "an attribute of the same name."
+        ) from error
 
 
 def _check_configuration(estimator: Any, where: str) -> None:
@@ -221,18 +247,19 @@ _DECODERS: Mapping[str, _Decoder] = {
 }
 
 
-def _text(value: JsonValue) -> str:
+def spec_text(value: JsonValue) -> str:
+    """Return a parameter of a `ModelSpec` as Python code; ``...`` for what has no short one."""
     if isinstance(value, Mapping) and len(value) == 1:
         key, content = next(iter(value.items()))
         if key == "$estimator":
             return str(ModelSpec(content["type"], content["params"]))
         if key == "$tuple":
-            return f"({', '.join(_text(item) for item in content)})"
+            return f"({', '.join(spec_text(item) for item in content)})"
         if key in {"$float", "$object"}:
             return str(content)
         return "..."
     if isinstance(value, list):
-        return f"[{', '.join(_text(item) for item in value)}]"
+        return f"[{', '.join(spec_text(item) for item in value)}]"
     return repr(value)
 
 
@@ -249,8 +276,21 @@ def check_classifier(estimator: Any) -> None:
         raise SpecError(
             f"{estimator!r:.80} isn't a scikit-learn estimator: give a classifier such as LogisticRegression()."
         )
-    if not is_classifier(estimator):
-        inner = [estimator, *estimator.get_params(deep=True).values()]
+    # Some instances have it once they are fitted.
+    if not (hasattr(type(estimator), "predict") or hasattr(estimator, "predict")):
+        raise SpecError(f"{name} has no predict: give a classifier such as LogisticRegression().")
+    inner = (estimator, *_params(estimator, name, deep=True).values())
+    for each in inner:
+        if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):
+            raise SpecError(f"{type(each).__name__}(refit=False) finds parameters but fits no model: leave refit out.")
+    try:
+        is_one = is_classifier(estimator)
+    except AttributeError as error:  # scikit-learn's, for a class without its tags
+        raise SpecError(
+            f"{name} isn't an estimator for this version of scikit-learn: write class {name}(ClassifierMixin, "
+            "BaseEstimator)."
+        ) from error
+    if not is_one:
         for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
             if issubclass(cls, ClassifierMixin):
                 raise SpecError(

@@ -20,8 +20,8 @@ from mnistkit.data.fetching import fetch_dataset, fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.estimators.warm_start import new_warm_start
-from mnistkit.jobs.job import Job, TrainingJob
-from mnistkit.local.capture import captured
+from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.runs.capture import captured
 from mnistkit.runs.context import FolderContext, Stopped, using_context
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
@@ -186,6 +186,7 @@ class InProcessCompute(FolderBackend):
                 train(run.job, dataset, context, path)
             run.enter(RunState.FINALIZING)
             return 0
+        assert isinstance(run.job, ScriptJob)  # noqa: S101 - `_create` takes no others
         data_folder = Path(fetch_folder(data).path)
         _stop_if(context.should_stop)
         run.enter(RunState.RUNNING)

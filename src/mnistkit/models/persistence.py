@@ -92,8 +92,9 @@ def save_model(
         try:
             data = _dumps(model, format)
         except Exception as error:
-            what = f"{type(model).__name__} as {format}: {type(error).__name__}: {error}"
-            raise UsageError(f"Can't write {what}") from error
+            what = f"{type(model).__name__} as {format}: {type(error).__name__}: {str(error).rstrip('.')}"
+            advice = " Use the format 'joblib', a pickle, if nothing else will do." if format == "skops" else ""
+            raise UsageError(f"Can't write {what}.{advice}") from error
         path = folder / MODEL_FILES[format]
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)

@@ -58,13 +58,21 @@ class Probe:
         if X.ndim != 2 or X.dtype.kind not in "biuf" or not len(X):  # noqa: PLR2004 - rows of features
             raise UsageError(f"A probe needs rows of numbers, shape (n, d); got {X.dtype} with shape {X.shape}.")
         try:
-            return cls(X, *_predictions(model, X))
+            probe = cls(X, *_predictions(model, X))
+            # A probe that can't be read again would keep its model from being loaded.
+            cls.parse(probe.to_bytes(), PROBE_FILE)
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
             raise UsageError(f"{type(model).__name__} can't predict the probe: {what}") from error
+        return probe
 
     def save(self, folder: Path) -> Path:
         """Write it into a folder, and return the file."""
+        write_atomically(folder / PROBE_FILE, self.to_bytes())
+        return folder / PROBE_FILE
+
+    def to_bytes(self) -> bytes:
+        """Return the content of its file, which `parse` reads."""
         import numpy as np
 
         arrays = {
@@ -73,8 +81,7 @@ class Probe:
             "probabilities": self.probabilities,
             "versions": np.array([f"{name}=={version}" for name, version in sorted(self.versions.items())]),
         }
-        write_atomically(folder / PROBE_FILE, arrays_to_bytes(arrays))
-        return folder / PROBE_FILE
+        return arrays_to_bytes(arrays)
 
     @classmethod
     def parse(cls, data: bytes, source: str) -> Probe:

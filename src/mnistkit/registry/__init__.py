@@ -7,6 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "deployment": ["DeploymentRecord", "DeploymentState", "DeploymentTarget"],
         "export": ["export_model"],
         "info": ["ModelInfo"],
         "loading": ["load_model"],
@@ -14,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "registry": ["ModelRegistry", "SupportsRunFiles"],
         "search": ["search_models"],
         "signing": ["SupportsSignatures"],
+        "table": ["VersionTable"],
         "verification": [
             "Problem",
             "SupportsInspect",

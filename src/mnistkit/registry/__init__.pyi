@@ -1,3 +1,6 @@
+from mnistkit.registry.deployment import DeploymentRecord as DeploymentRecord
+from mnistkit.registry.deployment import DeploymentState as DeploymentState
+from mnistkit.registry.deployment import DeploymentTarget as DeploymentTarget
 from mnistkit.registry.export import export_model as export_model
 from mnistkit.registry.info import ModelInfo as ModelInfo
 from mnistkit.registry.loading import load_model as load_model
@@ -8,6 +11,7 @@ from mnistkit.registry.registry import ModelRegistry as ModelRegistry
 from mnistkit.registry.registry import SupportsRunFiles as SupportsRunFiles
 from mnistkit.registry.search import search_models as search_models
 from mnistkit.registry.signing import SupportsSignatures as SupportsSignatures
+from mnistkit.registry.table import VersionTable as VersionTable
 from mnistkit.registry.verification import Problem as Problem
 from mnistkit.registry.verification import SupportsInspect as SupportsInspect
 from mnistkit.registry.verification import SupportsNumbers as SupportsNumbers
@@ -20,6 +24,9 @@ from mnistkit.registry.version import ModelVersion as ModelVersion
 
 __all__ = [
     "Assignment",
+    "DeploymentRecord",
+    "DeploymentState",
+    "DeploymentTarget",
     "ModelInfo",
     "ModelRef",
     "ModelRegistry",
@@ -30,6 +37,7 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsSignatures",
     "Verification",
+    "VersionTable",
     "export_model",
     "load_model",
     "promote",

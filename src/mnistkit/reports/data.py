@@ -16,7 +16,7 @@ from mnistkit.data.source import SupportsDigests
 from mnistkit.errors import DataFormatError, MnistkitError
 from mnistkit.evaluation.results import run_dataset, run_evaluation, run_model
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, SplitPredictions, predict
-from mnistkit.jobs.job import ScriptJob
+from mnistkit.jobs.job import ScriptJob, TrackedJob
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.redaction import redacted, redacted_arguments
@@ -89,7 +89,7 @@ def gather(run: Run, dataset: Dataset | None = None) -> RunData:
 
 
 def masked(record: RunRecord) -> RunRecord:
-    """Return the record without what looks like a secret, in arguments, tags, errors, tracebacks and addresses."""
+    """Return the record without what looks like a secret, in arguments, tags, note, errors, tracebacks, addresses."""
     job = record.job
     if isinstance(job, ScriptJob):
         job = evolve(job, arguments=redacted_arguments(job.arguments))
@@ -98,6 +98,7 @@ def masked(record: RunRecord) -> RunRecord:
         job=job,
         data=redacted(record.data),
         tags={key: redacted(value) for key, value in record.tags.items()},
+        note=redacted(record.note),
         error=redacted(record.error) if record.error else record.error,
         traceback=redacted(record.traceback) if record.traceback else record.traceback,
         attempts=tuple(evolve(each, error=each.error and redacted(each.error)) for each in record.attempts),
@@ -137,6 +138,8 @@ def _of_a_script(run: Run, evaluation: Evaluation | Missing) -> Evaluation | Mis
         return Missing(
             "The run was a script, which left no outputs/evaluation.json: only the metrics that it logged are known."
         )
+    if isinstance(evaluation, Missing) and has_none and isinstance(run.record.job, TrackedJob):
+        return Missing("The program evaluated no model with run.evaluate: only the metrics that it logged are known.")
     if isinstance(evaluation, Missing) and run.state is not RunState.COMPLETED:
         return Missing(f"The run is {run.state}: it evaluated no model.")
     return evaluation

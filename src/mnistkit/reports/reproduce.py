@@ -6,8 +6,9 @@ import pprint
 import shlex
 from pathlib import PurePath
 
-from mnistkit.jobs.job import TrainingJob
+from mnistkit.jobs.job import TrackedJob, TrainingJob
 from mnistkit.reports.page import Section
+from mnistkit.runs.folder.snapshot import CODE
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.redaction import redacted_arguments
 
@@ -47,6 +48,8 @@ def program(record: RunRecord) -> str:
             f"run = trainer.train(model, {shown})\n"
             "print(run.metrics)\n"
         )
+    if isinstance(job, TrackedJob):
+        return f"# {job.program} fitted it itself: run that again. Its source is in the run's folder, {CODE!r}.\n"
     return (
         "from mnistkit import ScriptJob, Trainer\n\n"
         f"{trainer}\n"

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mnistkit.data.source import DataSource
-from mnistkit.jobs.job import Job
-from mnistkit.runs.record import RunRecord
+from mnistkit.jobs.job import Job, TrackedJob
+from mnistkit.runs.folder.lifecycle import RunLifecycle
+from mnistkit.runs.record import MetricPoint, RunRecord
+from mnistkit.runs.row import RunRow
 
-__all__ = ["ComputeBackend", "SupportsDelete", "SupportsGroups", "SupportsStart"]
+__all__ = [
+    "ComputeBackend",
+    "SupportsAnnotations",
+    "SupportsDelete",
+    "SupportsGroups",
+    "SupportsPoints",
+    "SupportsRunRows",
+    "SupportsSources",
+    "SupportsStart",
+    "SupportsTracking",
+]
 
 
 class ComputeBackend(ABC):
@@ -37,7 +49,8 @@ class ComputeBackend(ABC):
             detach: Whether the run outlives this process. Where nothing runs on this machine every run does.
 
         Raises:
-            UsageError: The backend's runs end with this process, and ``detach`` was asked for.
+            UsageError: The backend's runs end with this process, and ``detach`` was asked for; or the job is a
+                `TrackedJob`, which only its own program carries out.
             SpecError: The job can't run on any backend: its estimator is no classifier, or isn't importable.
             NotFoundError: A `ScriptJob` names a folder or script that isn't there.
             StorageError: The backend can't keep records.
@@ -117,6 +130,31 @@ class SupportsGroups(Protocol):
 
 
 @runtime_checkable
+class SupportsAnnotations(Protocol):
+    """A backend whose runs can get tags and notes afterwards."""
+
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Add tags and a note to a run in any state, also while it runs and while others do the same.
+
+        What the run itself writes is neither changed nor lost. `ComputeBackend.get` returns the result at once, in
+        `RunRecord.tags` and `RunRecord.note`.
+
+        Args:
+            run_id: The run.
+            tags: Text by key; replaces earlier tags of these keys, those of the job as well. None removes a tag.
+            note: Text, which is added to the run's note on lines of its own; None leaves the note as it is.
+            replace_note: Replace the run's note instead; an empty ``note`` removes it.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            UsageError: A tag or the note isn't text, or is too long for the backend, or a tag can't be removed there.
+            StorageError: The backend can't keep them.
+        """
+
+
+@runtime_checkable
 class SupportsDelete(Protocol):
     """A backend that can delete runs."""
 
@@ -133,11 +171,76 @@ class SupportsDelete(Protocol):
 
 
 @runtime_checkable
+class SupportsRunRows(Protocol):
+    """A backend that can list many runs without reading the whole record of each."""
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return the row of each record that `ComputeBackend.runs` returns, in the same order.
+
+        Args:
+            experiment: Only this one's; None for all.
+        """
+
+
+@runtime_checkable
+class SupportsSources(Protocol):
+    """A backend that keeps the source files of runs, as they were when the runs were submitted."""
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the text of each source file of a run, by its path in the script's folder.
+
+        Returns:
+            Empty for a run that keeps none, such as a `TrainingJob`. Very large files may be left out.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+        """
+
+
+@runtime_checkable
 class SupportsStart(Protocol):
     """A backend whose first submit is quick if it was started ahead."""
 
     def start(self) -> None:
         """Start what the first submit needs, and return at once. Idempotent.
+
+        Raises:
+            StorageError: The backend can't keep records.
+        """
+
+
+@runtime_checkable
+class SupportsPoints(Protocol):
+    """A backend that adds metrics to finished runs, such as those that a script logged elsewhere."""
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append metrics to those of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't finished.
+            UsageError: The run would have more metrics than are read.
+        """
+
+
+@runtime_checkable
+class SupportsTracking(Protocol):
+    """A backend that keeps, besides its own, runs that the calling process carries out itself."""
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Begin a run, Running from now on, that this process carries out and records the end of.
+
+        `ComputeBackend.get`, ``runs``, ``logs``, ``download`` and ``cancel`` treat it as any other, in any process.
+        ``cancel`` requests its end, which this process reads from `RunLifecycle.is_canceled`. If this process ends
+        first, the run is Failed.
+
+        Args:
+            job: What the run is.
+            data: The uri of its data.
+
+        Returns:
+            What this process records the run's end with. What is written into its folder, as by a `RunContext`, is the
+            run's.
 
         Raises:
             StorageError: The backend can't keep records.

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mnistkit.data.source import DataSource
-from mnistkit.jobs.job import Job
+from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.folder.lifecycle import RunLifecycle
+from mnistkit.runs.record import MetricPoint, RunRecord
+from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "delete_run", "start")
+_OPTIONAL_METHODS = (
+    "submit_group",
+    "annotate_run",
+    "delete_run",
+    "run_rows",
+    "start",
+    "track",
+    "sources",
+    "add_points",
+)
 
 
 class DelegatingCompute(ComputeBackend):
@@ -84,15 +95,45 @@ class DelegatingCompute(ComputeBackend):
         records: tuple[RunRecord, ...] = backend.submit_group(jobs, data, detach=detach)
         return records
 
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Annotate there; see `SupportsAnnotations.annotate_run`."""
+        backend: Any = self.backend
+        backend.annotate_run(run_id, tags, note, replace_note=replace_note)
+
     def delete_run(self, run_id: str) -> None:
         """Delete there; see `SupportsDelete.delete_run`."""
         backend: Any = self.backend
         backend.delete_run(run_id)
 
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add them there; see `SupportsPoints.add_points`."""
+        backend: Any = self.backend
+        backend.add_points(run_id, points)
+
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return the rows from there; see `SupportsRunRows.run_rows`."""
+        backend: Any = self.backend
+        rows: tuple[RunRow, ...] = backend.run_rows(experiment)
+        return rows
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the sources from there; see `SupportsSources.sources`."""
+        backend: Any = self.backend
+        found: dict[str, str] = backend.sources(run_id)
+        return found
+
     def start(self) -> None:
         """Start there; see `SupportsStart.start`."""
         backend: Any = self.backend
         backend.start()
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Track there; see `SupportsTracking.track`."""
+        backend: Any = self.backend
+        lifecycle: RunLifecycle = backend.track(job, data)
+        return lifecycle
 
 
 @cache

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import operator
 import os
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.runs.record import MetricPoint
-from mnistkit.utils.documents import MAX_LINES_BYTES, json_lines
-from mnistkit.utils.regular import read_regular
+from mnistkit.utils.documents import MAX_LINE_BYTES, MAX_LINES_BYTES, json_lines
+from mnistkit.utils.regular import open_below, read_regular
 from mnistkit.utils.text import is_encodable
 
 __all__ = [
     "MAX_TAGS_BYTES",
     "METRICS_FILE",
     "TAGS_FILE",
+    "add_points",
     "append_line",
     "checked_point",
     "checked_tag",
+    "read_lines",
     "read_points",
     "read_tags",
 ]
@@ -48,7 +53,7 @@ def read_points(folder: Path) -> tuple[MetricPoint, ...]:
         DataFormatError: The file is larger than `RunContext.log` lets it become.
     """
     points = []
-    for item in json_lines(_content(folder / METRICS_FILE, MAX_LINES_BYTES)):
+    for item in read_lines(folder / METRICS_FILE, MAX_LINES_BYTES):
         name, value, step, time = (item.get(key) for key in ("name", "value", "step", "time"))
         # A number, or what `log` writes for one that JSON doesn't have.
         if not (isinstance(name, str) and (type(value) in {int, float} or value in _NOT_FINITE)):
@@ -70,9 +75,25 @@ def read_tags(folder: Path) -> dict[str, str]:
     Raises:
         DataFormatError: The file is larger than `RunContext.tag` lets it become.
     """
-    items = json_lines(_content(folder / TAGS_FILE, MAX_TAGS_BYTES))
+    items = read_lines(folder / TAGS_FILE, MAX_TAGS_BYTES)
     pairs = ((item.get("key"), item.get("value")) for item in items)
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
+
+
+def add_points(folder: Path, points: Iterable[MetricPoint]) -> None:
+    """Append metrics to those of a run folder, as `RunContext.log` writes them.
+
+    Raises:
+        UsageError: The file would become larger than is read.
+    """
+    for point in points:
+        append_line(folder / METRICS_FILE, point_json(point), MAX_LINES_BYTES, "log values less often")
+
+
+def point_json(point: MetricPoint) -> dict[str, object]:
+    """Return a metric as it is written; JSON has no number for NaN and infinity."""
+    value = point.value if math.isfinite(point.value) else str(point.value)
+    return {"name": point.name, "value": value, "step": point.step, "time": point.time.isoformat()}
 
 
 def checked_point(name: Any, value: Any, step: Any) -> tuple[str, float, int | None]:
@@ -123,10 +144,18 @@ def checked_tag(key: Any, value: Any) -> dict[str, object]:
 
 
 def append_line(path: Path, item: dict[str, object], max_bytes: int, instead: str) -> None:
-    """Append a JSON object to a file; ``instead`` says what to do where it would be too large to be read."""
+    """Append a JSON object to a file; ``instead`` says what to do where it would be too large to be read.
+
+    Raises:
+        UsageError: The file, or the line, would be too large.
+        OSError: As the system says, or a link, a pipe or a device is in the file's place.
+    """
     # One write of one line in append mode: lines of threads and processes don't mix.
     line = (json.dumps(item, ensure_ascii=False) + "\n").encode()
-    with path.open("ab+", buffering=0) as stream:
+    if len(line) > MAX_LINE_BYTES:
+        raise UsageError(f"{path} would hold a line of {len(line):,} bytes, which nothing reads: {instead}.")
+    descriptor = open_below(path.parent, path.name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    with FileIO(descriptor, "ab+") as stream:
         size = stream.seek(0, os.SEEK_END)
         if size + len(line) > max_bytes:
             raise UsageError(f"{path} would hold more than {max_bytes >> 20} MiB, which nothing reads: {instead}.")
@@ -136,11 +165,16 @@ def append_line(path: Path, item: dict[str, object], max_bytes: int, instead: st
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
-def _content(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a file that a job could have replaced by anything; a link or a pipe counts as no file."""
+def read_lines(path: Path, max_bytes: int) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file that a job could have replaced by anything; a link or a pipe counts as no file.
+
+    Raises:
+        DataFormatError: It holds more than ``max_bytes``.
+    """
     try:
-        return read_regular(path, max_bytes)
+        content = read_regular(path, max_bytes)
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise DataFormatError(f"{path} holds more than {max_bytes >> 20} MiB.") from error
-        return b""
+        return
+    yield from json_lines(content)

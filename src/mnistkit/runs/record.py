@@ -105,13 +105,16 @@ class RunRecord:
         transitions: The states it went through, with times, oldest first; at least one.
         points: All metrics logged so far, in order.
         files: What it has written, as paths for `Run.download`: ``outputs/...`` and ``logs/...``.
-        tags: The job's tags, and those set while it ran.
+        tags: The job's tags, those set while it ran, and those set afterwards.
+        note: Text that was added afterwards; empty without one.
         error: One line, if it failed.
         traceback: Where it failed, if that is known; else the last lines of its log.
         attempts: The tries at it that have ended, in order; more than one only if the job has ``retries``.
         url: Where a person can look at it: a folder or a web page.
         versions: Of Python and the libraries that ran it.
         provenance: Where it was submitted from; None if that wasn't kept.
+        host: The machine that runs it, as its backend names it; empty if that isn't known.
+        waits_for: What a Queued run waits for, in a sentence, where the backend can tell.
     """
 
     id: str
@@ -121,12 +124,15 @@ class RunRecord:
     points: tuple[MetricPoint, ...] = ()
     files: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(factory=dict)
+    note: str = ""
     error: str | None = None
     traceback: str | None = None
     attempts: tuple[Attempt, ...] = ()
     url: str = ""
     versions: Mapping[str, str] = field(factory=dict)
     provenance: Provenance | None = None
+    host: str = ""
+    waits_for: str = ""
 
     @property
     def experiment(self) -> str:
@@ -171,12 +177,15 @@ class RunRecord:
             state=str(self.state),
             facts={
                 "Error": self.error,
+                "Waits for": self.waits_for or None,
                 **self.job.describe().facts,
                 "Data": self.data,
                 "Experiment": self.experiment,
                 "Created": local_time(self.created_at),
                 "Took": duration((ended - self.created_at).total_seconds()) if ended else None,
                 "Tags": "\n".join(f"{key}={value}" for key, value in self.tags.items()),
+                "Note": self.note,
+                "Ran on": self.host or None,
                 "Kept in": self.url,
             },
             timeline=tuple(Span(_label(phase), phase.seconds, str(phase.state)) for phase in self.phases),

@@ -27,7 +27,7 @@ from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.serialization import read_json
 
-__all__ = ["register_run", "run_input", "run_model_file"]
+__all__ = ["check_data", "register_run", "run_input", "run_model_file"]
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def register_run(
     files = (file, *companions(file, run.files))
     spec = run_input(run, file)
     if spec is not None and not allow_other_data:
-        _check_data(models, name, spec, run)
+        check_data(models, name, spec, f"Run {run.id}")
     info = ModelInfo(
         format=format_of(file),
         metrics={name: value for name, value in run.metrics.items() if math.isfinite(value)},
@@ -126,8 +126,18 @@ def run_model_file(run: Run) -> str:
     raise NotFoundError(f"Run {run.id} left {found}.")
 
 
-def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> None:
-    """Refuse to put a model of other data among the versions of a name: nobody expects it there."""
+def check_data(models: ModelRegistry, name: str, spec: InputSpec, what: str) -> None:
+    """Refuse to put a model of other data among the versions of a name: nobody expects it there.
+
+    Args:
+        models: Where it is to be registered.
+        name: The model's name.
+        spec: Its input.
+        what: What is to be registered, as the subject of a sentence.
+
+    Raises:
+        UsageError: The newest version is of other data, or of other images.
+    """
     try:
         newest = models.get(name)
     except (ModelNotFoundError, IntegrityError):
@@ -135,6 +145,6 @@ def _check_data(models: ModelRegistry, name: str, spec: InputSpec, run: Run) -> 
     differences = "" if newest.input is None else spec.differences(newest.input)
     if differences:
         raise UsageError(
-            f"Run {run.id} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
+            f"{what} is no next version of {newest.id}: {differences}. Register it under another name, or allow "
             "it: in Python allow_other_data=True, on the command line --allow-other-data."
         )

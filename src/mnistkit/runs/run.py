@@ -13,7 +13,7 @@ from typing import Literal, overload
 import attrs
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
-from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsSources
 from mnistkit.runs.following import progress_of
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 from mnistkit.utils.markup import render
@@ -182,6 +182,39 @@ class Run:
         self._backend.cancel(self.id)
         self.refresh()
 
+    def tag(self, key: str, value: str | None) -> None:
+        """Set a tag on the run, in any state, also while it runs; None removes the tag.
+
+        Args:
+            key: Text.
+            value: Text of at most 16,000 characters; numbers and bools are kept as their text.
+
+        Raises:
+            UsageError: One of them isn't that, or the backend's runs can't be tagged.
+        """
+        self._annotate({key: value})
+
+    def note(self, text: str, *, replace: bool = False) -> None:
+        """Add a note to the run, in any state, also while it runs.
+
+        Args:
+            text: At most 10,000 characters; comes on lines of its own below earlier notes.
+            replace: Replace earlier notes; an empty text removes them.
+
+        Raises:
+            UsageError: It isn't text, or the backend's runs can't get notes.
+        """
+        self._annotate({}, text, replace=replace)
+
+    def _annotate(self, tags: Mapping[str, str | None], note: str | None = None, *, replace: bool = False) -> None:
+        if not isinstance(self._backend, SupportsAnnotations):
+            raise UsageError(
+                f"{type(self._backend).__name__} can't add tags and notes to a run afterwards: set tags when "
+                "the run is submitted."
+            )
+        self._backend.annotate_run(self.id, tags, note, replace_note=replace)
+        self.refresh()
+
     def download(self, file: str, into: str | Path = ".") -> Path:
         """Copy one of `files` into the folder ``into`` and return where it is.
 
@@ -189,6 +222,10 @@ class Run:
             NotFoundError: The run has no such file; lists the ones it has.
         """
         return self._backend.download(self.id, file, Path(into))
+
+    def sources(self) -> dict[str, str]:
+        """Return the source files that the run keeps, by their paths in the script's folder; empty if it keeps none."""
+        return self._backend.sources(self.id) if isinstance(self._backend, SupportsSources) else {}
 
     def _follow(self, position: int) -> Iterator[str]:
         with _hint_on_interrupt(self.id):

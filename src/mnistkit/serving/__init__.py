@@ -7,6 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "deployment": ["Deployment", "deploy_model"],
         "limits": ["ServerLimits"],
         "package": ["PackageRegistry", "PackagedModel"],
         "packaging": ["package_model"],

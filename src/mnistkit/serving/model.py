@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnistkit.data.image_folder.preparation import is_light
 from mnistkit.errors import ModelError
+from mnistkit.evaluation.outputs import normalized
 from mnistkit.models.input import InputSpec
 from mnistkit.models.probe import Probe
 from mnistkit.registry.loading import load_model, load_probe
@@ -78,14 +79,14 @@ class ServedModel:
         return labels
 
     def probabilities(self, X: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the probabilities of each row, ``(n, k)``; None if the classifier has none.
+        """Return the probabilities of each row, ``(n, k)`` with a sum of 1; None if the classifier has none.
 
         Raises:
             ModelError: They aren't finite.
         """
         if not hasattr(self.classifier, "predict_proba"):
             return None
-        found = np.asarray(self.classifier.predict_proba(X))
+        found = normalized(np.asarray(self.classifier.predict_proba(X), dtype=np.float64))  # as Python's own are
         if not np.isfinite(found).all():
             raise ModelError(f"{self.version.id} predicts probabilities that aren't finite numbers.")
         return found

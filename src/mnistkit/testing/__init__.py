@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "compute_backend": ["ComputeBackendSuite"],
         "data": ["write_tiny_mnist"],
         "data_source": ["DataSourceSuite"],
+        "deployment_target": ["DeploymentTargetSuite"],
         "group_backend": ["GroupBackendSuite"],
         "model_registry": ["ModelRegistrySuite"],
     },

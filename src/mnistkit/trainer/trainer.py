@@ -35,6 +35,7 @@ class Trainer(RunMethods, ModelMethods):
         compute: Where the code runs.
         models: Where models are registered.
         experiment: The experiment that groups the runs.
+        home: The folder of this machine for runs, models and deployments.
     """
 
     @classmethod
@@ -59,18 +60,19 @@ class Trainer(RunMethods, ModelMethods):
     @classmethod
     def azure(
         cls, data: Data = "azureml:mnist_opendataset", experiment: str = "sklearn-mnist", *,
-        workspace: Any = None, config: str | os.PathLike[str] | None = None, observers: Sequence[RunObserver] = (),
-        **cluster: Any,
+        workspace: Any = None, config: str | os.PathLike[str] | None = None, sdk: Literal["v1", "v2"] | None = None,
+        observers: Sequence[RunObserver] = (), **cluster: Any,
     ) -> Trainer:  # fmt: skip
-        """Return a trainer that runs on a cluster of an Azure Machine Learning workspace. Needs the extra ``azure-v1``.
+        """Return a trainer that runs on a cluster of an Azure ML workspace. Needs the extra ``azure``, or ``azure-v1``.
 
         The nodes mount the data, and models are registered in the workspace. No request is sent before one is needed.
         ``data``, ``experiment`` and ``observers`` are as in `local`; see `Config.azure` for the others.
 
         Raises:
             UnknownNameError: A cluster has no such option; lists those that it has.
+            MissingExtraError: None of Azure ML's SDKs is installed.
         """
-        made = Config.azure(data=data, experiment=experiment, workspace=workspace, config=config, **cluster)
+        made = Config.azure(data=data, experiment=experiment, workspace=workspace, config=config, sdk=sdk, **cluster)
         return cls.from_config(made, observers=observers)
 
     @classmethod
@@ -85,7 +87,7 @@ class Trainer(RunMethods, ModelMethods):
                 without such a file the same as `local`.
             data: A uri, or a source.
             experiment: The experiment that groups the runs.
-            observers: As in `local`.
+            observers: As in `local`; the one of ``track`` in the file comes after them.
 
         Raises:
             ConfigError: The file can't be read; the message has file, line and key.
@@ -94,12 +96,15 @@ class Trainer(RunMethods, ModelMethods):
         config = config if data is None else attrs.evolve(config, data=data, data_options={})
         source, home = config.data, home_folder(config.home)
         compute, models = dict(config.compute), dict(config.models)
+        tracking = [] if config.track is None else [plugins.run_tracking(config.track, home)]
         return cls(
-            data=plugins.data_source(source, config.data_options) if isinstance(source, str) else source_of(source),
+            data=plugins.data_source(source, config.source_options) if isinstance(source, str) else source_of(source),
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
-            observers=observers,
+            observers=[*observers, *tracking],
+            home=home,
+            model=config.model,
         )
 
     def job(

@@ -19,7 +19,15 @@ from typing import Any, Final, NoReturn
 from mnistkit.errors import DataFormatError
 from mnistkit.utils.regular import read_regular
 
-__all__ = ["MAX_LINES_BYTES", "MAX_RECORD_BYTES", "json_lines", "parse_json", "parse_toml", "read_text"]
+__all__ = [
+    "MAX_LINES_BYTES",
+    "MAX_LINE_BYTES",
+    "MAX_RECORD_BYTES",
+    "json_lines",
+    "parse_json",
+    "parse_toml",
+    "read_text",
+]
 
 MAX_RECORD_BYTES: Final = 16 << 20
 """The largest file of one value that is read: a job, a record, a manifest of data."""
@@ -27,7 +35,9 @@ MAX_RECORD_BYTES: Final = 16 << 20
 MAX_LINES_BYTES: Final = 64 << 20
 """The largest file of one value a line that is read, such as a run's metrics: some 600,000 of them."""
 
-_MAX_LINE_BYTES = 1 << 16
+MAX_LINE_BYTES: Final = 1 << 16
+"""The longest line of such a file that is read."""
+
 _MAX_DEPTH = 64
 # What the JSON parser takes and nothing else does: halves of characters, floats that become infinite, and integers too
 # long for a float. Few documents hold anything of this form, so few are searched value by value.
@@ -104,7 +114,7 @@ def parse_toml(text: str, source: str | Path) -> dict[str, Any]:
 def json_lines(data: bytes) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file that holds one a line; a line that is torn, too long or strange is left out."""
     for line in data.split(b"\n"):
-        if not line.startswith(b"{") or len(line) > _MAX_LINE_BYTES:
+        if not line.startswith(b"{") or len(line) > MAX_LINE_BYTES:
             continue
         try:
             item = parse_json(line, "a line")

@@ -73,7 +73,8 @@ def walk_folders(
     waiting = [os.fspath(root)]
     while waiting:
         here = waiting.pop()
-        names, others = [], []
+        names: list[str] = []
+        others: list[str] = []
         try:
             with os.scandir(here) as entries:
                 for entry in entries:

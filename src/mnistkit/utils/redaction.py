@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-__all__ = ["is_secret_name", "public_text", "public_url", "redacted", "redacted_arguments"]
+__all__ = ["is_secret_name", "public_text", "public_url", "redacted", "redacted_arguments", "redacted_source"]
 
 _MASK = "***"
 _MIN_SECRET_LENGTH = 8  # of the environment's secrets: what is shorter stands in too many places by chance
@@ -33,6 +33,9 @@ _RULES = tuple(
 )
 _URL_SECRETS_PATTERN = re.compile(r"(?<=//)[^/\s@]*@|\?[^\s'\"<>)]*")
 _OPTION = re.compile(r"""(?<!\S)(--?[A-Za-z][\w.-]*)(\s+|=)("[^"]*"|'[^']*'|\S+)""")
+_ASSIGNMENT_PATTERN = re.compile(
+    r"""\b([A-Za-z_]\w*)(["']?\]?(?:\s*:\s*[\w.\[\] |]+)?\s*=\s*|["']\s*:\s*)("[^"\n]*"|'[^'\n]*')"""
+)
 
 
 def redacted(text: str) -> str:
@@ -63,6 +66,15 @@ def redacted_arguments(arguments: Iterable[str]) -> tuple[str, ...]:
             shown.append(f"{name}={_MASK}" if is_secret and equals else redacted(argument))
         hides_next = is_secret and not equals
     return tuple(shown)
+
+
+def redacted_source(text: str) -> str:
+    """Python source without the texts that are assigned to names of secrets, and else `redacted`."""
+    masked = _ASSIGNMENT_PATTERN.sub(
+        lambda m: f"{m[1]}{m[2]}'{_MASK}'" if is_secret_name(m[1]) else m[0],
+        text,
+    )
+    return redacted(masked)
 
 
 def public_url(url: str) -> str:

@@ -38,7 +38,7 @@ def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:
         raise
 
 
-def open_descriptor(path: str | Path, *, follow: bool = False) -> int:
+def open_descriptor(path: str | os.PathLike[str], *, follow: bool = False) -> int:
     """Return a descriptor to read a regular file with; without ``follow`` the file may not be a symbolic link.
 
     Raises:
@@ -48,7 +48,7 @@ def open_descriptor(path: str | Path, *, follow: bool = False) -> int:
     return _checked(os.open(path, _READ_FLAGS if follow else _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0)), path)
 
 
-def _checked(descriptor: int, path: str | Path) -> int:
+def _checked(descriptor: int, path: str | os.PathLike[str]) -> int:
     """Return a descriptor of a regular file; close that of anything else, and raise an error."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

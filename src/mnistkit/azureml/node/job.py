@@ -22,7 +22,7 @@ from platform import python_version
 from typing import Any
 
 from mnistkit.azureml.node.forwarding import Forwarder, RunWriter
-from mnistkit.azureml.node.layout import ERROR_FILE, JOB_FILE, LIBRARY_FILE, MANIFEST_FILE, RUN_FOLDER
+from mnistkit.azureml.node.layout import CODE_FOLDER, ERROR_FILE, JOB_FILE, LIBRARY_FILE, MANIFEST_FILE, RUN_FOLDER
 from mnistkit.azureml.properties import PREFIX, pack_text
 from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
 from mnistkit.utils.documents import parse_json, read_text
@@ -114,7 +114,8 @@ class _Job:
 
     def _variables(self) -> dict[str, str]:
         library = str((self._folder / LIBRARY_FILE).absolute())
-        path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH", "")]))
+        code = str((self._folder / CODE_FOLDER).absolute())
+        path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH", ""), code]))
         run = str((self._folder / RUN_FOLDER).absolute())
         return {**os.environ, "PYTHONPATH": path, "MNISTKIT_RUN_FOLDER": run}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CODE_FOLDER",
     "ERROR_FILE",
     "JOB_FILE",
     "JOB_FOLDER",
@@ -17,6 +18,9 @@ JOB_FOLDER = "mnistkit_job"
 
 JOB_FILE = "job.json"
 """The job, in `JOB_FOLDER`."""
+
+CODE_FOLDER = "code"
+"""The user's modules that a training job needs, in `JOB_FOLDER`."""
 
 LIBRARY_FILE = "mnistkit.zip"
 """The source of mnistkit, in `JOB_FOLDER`."""

@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from mnistkit.azureml.runs.files import fetch_file
 from mnistkit.azureml.runs.history import History
 from mnistkit.azureml.runs.pending import Pending, RunSubmitter
 from mnistkit.azureml.runs.reader import RunReader
+from mnistkit.azureml.runs.records import NOTE_TAG
 from mnistkit.data.source import DataSource
-from mnistkit.errors import RunNotFoundError
+from mnistkit.errors import RunNotFoundError, UsageError
 from mnistkit.jobs.job import Job, TrainingJob
 from mnistkit.jobs.provenance import Provenance
 from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.annotations import check_annotation, joined_notes
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
@@ -104,6 +107,35 @@ class WorkspaceCompute(ComputeBackend):
         deadline = time.monotonic() + _CANCEL_SECONDS
         while self._reader.state(run_id) in {RunState.QUEUED, RunState.PREPARING} and time.monotonic() < deadline:
             time.sleep(0.1)
+        self._reader.forget(run_id)
+
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Set tags of the run in the workspace; the note is one of them. See `SupportsAnnotations.annotate_run`.
+
+        A run on its way into the workspace is waited for.
+
+        Raises:
+            UsageError: A tag that was given with the job is to be removed: the workspace keeps the job.
+        """
+        given = check_annotation(tags, note)
+        with self._lock:
+            sending = self._threads.get(run_id)
+        if sending is not None:
+            sending.join()
+        run = self._history.get(_checked(run_id))
+        record = self._reader.record(run_id)
+        removed = [key for key, value in given.items() if value is None and key in record.tags]
+        if kept := [key for key in removed if key in record.job.tags]:
+            raise UsageError(f"The tag {kept[0]!r} was given with the job, and stays with it: set it to another value.")
+        changed = {key: value for key, value in given.items() if value is not None}
+        if note is not None:
+            changed[NOTE_TAG] = joined_notes("" if replace_note else run.tags.get(NOTE_TAG, ""), note)
+        if changed:
+            self._history.set_tags(run_id, changed)
+        if removed:
+            self._history.remove_tags(run_id, removed)
         self._reader.forget(run_id)
 
     def logs(self, run_id: str, *, start: int = 0) -> str:

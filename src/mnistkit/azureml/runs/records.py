@@ -19,11 +19,14 @@ from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Tran
 from mnistkit.utils.documents import parse_json
 from mnistkit.utils.serialization import from_json, to_json
 
-__all__ = ["PROPERTIES", "STATES", "Result", "end_properties", "job_properties", "read_record", "state_of"]
+__all__ = ["NOTE_TAG", "PROPERTIES", "STATES", "Result", "end_properties", "job_properties", "read_record", "state_of"]
 
 PROPERTIES = (f"{PREFIX}job", f"{PREFIX}about", f"{PREFIX}ended", f"{PREFIX}result", f"{PREFIX}attempt")
 """Our properties of a run: the job; data and provenance; the end of a run that never started; the node's result; and,
 with a number behind it, each attempt."""
+
+NOTE_TAG = f"{PREFIX}note"
+"""The tag that holds the note of a run."""
 
 STATES: Mapping[str, RunState] = {
     "NotStarted": RunState.QUEUED,
@@ -132,7 +135,8 @@ def read_record(
         transitions=_transitions(run, state, submitted, began=not told),
         points=tuple(_of_last_attempt(points, attempts, result)),
         files=tuple(file for file in files if file != MANIFEST_FILE and not file.startswith(f"{JOB_FOLDER}/")),
-        tags={**job.tags, **run.tags},
+        tags={key: value for key, value in {**job.tags, **run.tags}.items() if key != NOTE_TAG},
+        note=run.tags.get(NOTE_TAG, ""),
         error=cause if failed else None,
         traceback=(told.get("traceback") or log or None) if failed else None,
         attempts=attempts,

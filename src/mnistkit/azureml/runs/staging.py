@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import mnistkit
-from mnistkit.azureml.node.layout import JOB_FILE, JOB_FOLDER, LIBRARY_FILE
+from mnistkit.azureml.node.layout import CODE_FOLDER, JOB_FILE, JOB_FOLDER, LIBRARY_FILE
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.errors import UsageError
 from mnistkit.jobs.environment import library_versions
-from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob
+from mnistkit.jobs.job import DATA_FOLDER, Job, ScriptJob, TrainingJob
+from mnistkit.jobs.source_code import module_sources
 from mnistkit.runs.folder.snapshot import copy_source
 from mnistkit.utils.serialization import to_json
 
@@ -68,6 +69,11 @@ def stage(job: Job, uri: str, into: Path, *, module: str, pins: Sequence[Dataset
         _include(into / ".amlignore", into / ".gitignore")
     folder = into / JOB_FOLDER
     folder.mkdir(parents=True)
+    if isinstance(job, TrainingJob):
+        for name, source in module_sources(job.model.import_paths).items():
+            path = folder / CODE_FOLDER / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(source)
     (folder / JOB_FILE).write_text(json.dumps(_spec(job, uri, pins), indent=2) + "\n", encoding="utf-8")
     (folder / LIBRARY_FILE).write_bytes(_library())
     entry = into / ENTRY[job.kind]

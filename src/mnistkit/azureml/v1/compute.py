@@ -126,7 +126,7 @@ class AmlCompute(WorkspaceCompute):
         mode: Literal["mount", "download"] = "mount",
         max_run_duration_seconds: int = 24 * 3600,
     ) -> AmlCompute:
-        """Return the backend ``"amlcompute"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
+        """Return the backend of a configuration file; ``home`` isn't used: the workspace keeps all.
 
         Args:
             home: The folder for files on this machine; unused.

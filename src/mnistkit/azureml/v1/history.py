@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,14 @@ class SdkHistory(History):
     def cancel(self, run_id: str) -> None:
         """Request the run's cancellation."""
         self._call(f"canceling {run_id}", self.handle(run_id).cancel)
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; others stay."""
+        self._call(f"tagging {run_id}", self.handle(run_id).set_tags, dict(tags))
+
+    def remove_tags(self, run_id: str, names: Sequence[str]) -> None:
+        """Remove tags that the run has."""
+        self._call(f"removing tags of {run_id}", self.handle(run_id).remove_tags, list(names))
 
     def _details(self, run_id: str) -> Any:
         handle = self.handle(run_id)

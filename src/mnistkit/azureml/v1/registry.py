@@ -36,7 +36,7 @@ class WorkspaceRegistry(StoredRegistry):
         subscription_id: str | None = None,
         credentials: str | None = None,
     ) -> WorkspaceRegistry:
-        """Return the registry ``"workspace"`` of a configuration file; ``home`` isn't used: the workspace keeps all.
+        """Return the registry of a configuration file; ``home`` isn't used: the workspace keeps all.
 
         Args:
             home: The folder for files on this machine; unused.

@@ -9,7 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from contextvars import ContextVar
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -22,16 +23,17 @@ __all__ = [
     "function_credential",
     "ml_client",
     "pipeline_client",
+    "repair_uploads",
     "sdk",
     "sdk_versions",
     "send",
-    "silence_uploads",
 ]
 
 _CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 _NOISY_LOGGERS = ("azure", "msal", "opentelemetry")
 _TOKEN_SECONDS = 3000  # tokens of Azure live an hour or more
 _creating = threading.Lock()
+_has_bars: ContextVar[bool] = ContextVar("_has_bars", default=True)
 
 
 def sdk(module: str = "azure.ai.ml") -> ModuleType:
@@ -141,12 +143,18 @@ def send(client: Any, method: str, path: str, *, body: Any = None, accepted: Seq
     return response.json() if response.content else None
 
 
-def silence_uploads() -> None:
-    """Keep the SDK from printing to standard error after each upload.
+@cache
+def repair_uploads() -> None:
+    """Make the SDK's uploads quiet, and make those that fail raise.
 
-    azure-ai-ml 1.35 prints a blank line with a colour code, whatever ``show_progress`` is.
+    azure-ai-ml 1.35 prints a blank line with a colour code after each, whatever ``show_progress`` is. Without progress
+    it never looks at the files that couldn't be uploaded, and waits for them without end; with it, the error is raised.
     """
-    sdk("azure.ai.ml._artifacts._blob_storage_helper").__dict__["print"] = _print_nothing
+    helper = sdk("azure.ai.ml._artifacts._blob_storage_helper")
+    helper.__dict__["print"] = _print_nothing
+    utils = sdk("azure.ai.ml._utils._asset_utils")
+    utils.__dict__["tqdm"] = _bar_of(utils.tqdm)
+    helper.__dict__["upload_directory"] = partial(_upload_directory, helper.upload_directory)
 
 
 @cache
@@ -173,6 +181,19 @@ def _unchanged_variable(name: str) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = before
+
+
+def _upload_directory(original: Callable[..., None], *args: Any, show_progress: bool, **options: Any) -> None:
+    token = _has_bars.set(show_progress)
+    try:
+        original(*args, show_progress=True, **options)
+    finally:
+        _has_bars.reset(token)
+
+
+def _bar_of(kind: Any) -> Callable[..., Any]:
+    """Return the maker of progress bars that are shown where the SDK was to show them."""
+    return lambda **options: kind(**options, disable=not _has_bars.get())
 
 
 def _print_nothing(*_: object, **__: object) -> None:

@@ -12,7 +12,7 @@ from mnistkit.azureml.v2._sdk import sdk
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.errors import NotFoundError, UsageError
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "status_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Cluster:
             self._create()
             return self.settings.name
         if found.provisioning_state == "Failed":
-            raise provisioning_error(self._status(found))
+            raise provisioning_error(status_of(self._connection.client, found, self._seconds))
         return self.settings.name
 
     def ensure(self, *, timeout: float, progress: Callable[[ClusterStatus], None] | None) -> ClusterStatus:
@@ -47,7 +47,7 @@ class Cluster:
 
     def status(self) -> ClusterStatus:
         """Return the cluster's status; see `AmlCompute.status`."""
-        return self._status(self._found())
+        return status_of(self._connection.client, self._found(), self._seconds)
 
     def delete(self) -> None:
         """Delete the cluster; see `AmlCompute.delete`. Doesn't wait."""
@@ -87,17 +87,27 @@ class Cluster:
         _log.info("creating the cluster %s", settings.name)
         self._call("creating", self._computes.begin_create_or_update, entity)  # the poller isn't waited for
 
-    def _status(self, found: Any) -> ClusterStatus:
-        nodes = self._call("listing the nodes of", lambda name: list(self._computes.list_nodes(name)), found.name)
-        busy = sum(str(getattr(node, "node_state", "")).lower() == "running" for node in nodes)
-        errors = [str(getattr(error, "message", error)) for error in found.provisioning_errors or ()]
-        return ClusterStatus(
-            name=found.name,
-            state=(found.provisioning_state or "").capitalize(),
-            vm_size=found.size or "",
-            nodes=len(nodes),
-            busy=busy,
-            min_nodes=found.min_instances or 0,
-            max_nodes=found.max_instances or 0,
-            errors=tuple(dict.fromkeys(errors)),
-        )
+
+def status_of(client: Any, found: Any, seconds: float | None) -> ClusterStatus:
+    """Return the status of the SDK's description of a cluster, with one request for its nodes.
+
+    Args:
+        client: The workspace's.
+        found: The description.
+        seconds: The deadline.
+    """
+    what = f"listing the nodes of the cluster {found.name}"
+    nodes = call(what, lambda: list(client.compute.list_nodes(found.name)), seconds=seconds)
+    busy = sum(str(getattr(node, "node_state", "")).lower() == "running" for node in nodes)
+    reasons = found.provisioning_errors or ()  # azure-ai-ml 1.35 keeps the code of the first alone, as a text
+    errors = [reasons] if isinstance(reasons, str) else [str(getattr(each, "message", each)) for each in reasons]
+    return ClusterStatus(
+        name=found.name,
+        state=(found.provisioning_state or "").capitalize(),
+        vm_size=found.size or "",
+        nodes=len(nodes),
+        busy=busy,
+        min_nodes=found.min_instances or 0,
+        max_nodes=found.max_instances or 0,
+        errors=tuple(dict.fromkeys(errors)),
+    )

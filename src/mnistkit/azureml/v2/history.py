@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mnistkit.azureml.v2.storage import ARTIFACTS, Place, Storage
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.errors import NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.documents import parse_json
 
 __all__ = ["SdkHistory"]
@@ -108,6 +109,15 @@ class SdkHistory(History):
         """Request the run's cancellation; doesn't wait for its end."""
         call(f"canceling {run_id}", self._connection.client.jobs.begin_cancel, run_id, seconds=self._seconds)
 
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of the run; others stay."""
+        self.service.set_tags(run_id, tags)
+
+    def remove_tags(self, run_id: str, names: Sequence[str]) -> None:
+        """Remove tags that the run has."""
+        for name in names:
+            self.service.remove_tag(run_id, name)
+
 
 def _place(run_id: str, file: str = "") -> Place:
     return Place(ARTIFACTS, f"ExperimentRun/dcid.{run_id}/{file}".rstrip("/"))
@@ -128,6 +138,6 @@ def _stored(run: dict[str, Any]) -> StoredRun:
 
 
 def _point(name: str, point: dict[str, Any], *, has_step: bool) -> MetricPoint:
-    at = datetime.fromtimestamp(int(point["timestamp"]) / 1000, timezone.utc)
+    at = utc_time(int(point["timestamp"]) / 1000)
     step = int(point.get("step") or 0)
     return MetricPoint(name, float(point["value"]), step if has_step or step else None, at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -47,6 +47,12 @@ class Service:
         found: dict[str, Any] = self._send(f"getting details of {run_id}", "GET", path)
         return found
 
+    def ensure_experiment(self, name: str) -> None:
+        """Create an experiment, unless there is one of that name."""
+        self._send(
+            f"creating the experiment {name}", "POST", f"/history/v1.0{{scope}}/experiments/{quote(name, safe='')}"
+        )
+
     def change_run(self, experiment: str, run_id: str, values: dict[str, Any]) -> None:
         """Create a run of the run history, or change one."""
         path = f"/history/v1.0{{scope}}/experiments/{quote(experiment, safe='')}/runs/{run_id}"
@@ -77,6 +83,17 @@ class Service:
             yield from found.get("metrics", ())
             token = found.get("next_page_token")
             page = f"{path}&max_results={_MAX_POINTS}&page_token={quote(token)}" if token else ""
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run; others stay."""
+        path = "/mlflow/v2.0{scope}/api/2.0/mlflow/runs/log-batch"
+        sent = [{"key": key, "value": value} for key, value in tags.items()]
+        self._send(f"tagging run {run_id}", "POST", path, {"run_id": run_id, "tags": sent})
+
+    def remove_tag(self, run_id: str, name: str) -> None:
+        """Remove a tag that a run has."""
+        path = "/mlflow/v2.0{scope}/api/2.0/mlflow/runs/delete-tag"
+        self._send(f"removing a tag of run {run_id}", "POST", path, {"run_id": run_id, "key": name})
 
     def _pages(self, what: str, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
         token: str | None = ""

@@ -111,12 +111,12 @@ class Storage:
         return found
 
     def upload(self, place: Place, path: Path) -> None:
-        """Copy a file of this machine to a place, which mustn't exist yet."""
+        """Copy a file of this machine to a place; idempotent, as a request may be repeated."""
         blob = self.container(place.datastore).get_blob_client(place.path)
 
         def send() -> None:
             with path.open("rb") as stream:
-                blob.upload_blob(stream, overwrite=False)
+                blob.upload_blob(stream, overwrite=True)
 
         call(f"uploading {path.name}", send, seconds=_TRANSFER_SECONDS)
 

@@ -13,20 +13,21 @@ from mnistkit.azureml.calls import call
 from mnistkit.azureml.environments import node_environment
 from mnistkit.azureml.runs.pending import RunSubmitter, duration_seconds
 from mnistkit.azureml.runs.records import end_properties, job_properties
-from mnistkit.azureml.v2._sdk import sdk, silence_uploads
+from mnistkit.azureml.v2._sdk import repair_uploads, sdk
 from mnistkit.azureml.v2.data import job_input
 from mnistkit.azureml.v2.environments import register_environment
 from mnistkit.azureml.v2.history import SdkHistory
 from mnistkit.azureml.v2.storage import Storage
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.data.source import DataSource
-from mnistkit.errors import NotFoundError, RunNotFoundError, ServiceError
+from mnistkit.errors import ConflictError, NotFoundError, RunNotFoundError, ServiceError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.clock import utc_now
 
 __all__ = ["SdkSubmitter", "command_line"]
 
+_MAX_TRIES = 3
 _MAX_CONCURRENT = 4  # submissions: the SDK uploads a folder in each
 _FINAL_STATUS = {RunState.CANCELED: "Canceled", RunState.FAILED: "Failed"}
 
@@ -71,15 +72,28 @@ class SdkSubmitter(RunSubmitter):
 
     def submit(self, record: RunRecord, folder: Path, entry: str, mounted: Any) -> None:
         """Start a run; see `RunSubmitter.submit`. The request names the run: sent again, it changes nothing."""
-        silence_uploads()
+        repair_uploads()
         with self._slots:
             job = self._command(record, folder, entry, mounted)
-            jobs = self.connection.client.jobs
-            try:
-                call(f"submitting the run {record.id}", jobs.create_or_update, job, seconds=self.seconds)
-            except (ServiceError, NotFoundError):
-                if not self._is_submitted(record.id):
-                    raise
+            for number in range(1, _MAX_TRIES + 1):
+                try:
+                    self._send(record.id, job)
+                except ConflictError:
+                    # A file whose upload was answered by nothing is there when it is sent again; another try uploads
+                    # the folder to another place.
+                    if number == _MAX_TRIES:
+                        raise
+                else:
+                    return
+
+    def _send(self, run_id: str, job: Any) -> None:
+        """Send the request that starts a run, unless it has been started by one whose response was lost."""
+        create = self.connection.client.jobs.create_or_update
+        try:
+            call(f"submitting the run {run_id}", create, job, seconds=self.seconds)
+        except (ServiceError, NotFoundError):
+            if not self._is_submitted(run_id):
+                raise
 
     def keep_ended(self, record: RunRecord, state: RunState, error: str | None, trace: str | None) -> None:
         """Record in the workspace a run that was never submitted; see `RunSubmitter.keep_ended`."""
@@ -89,6 +103,7 @@ class SdkSubmitter(RunSubmitter):
             "properties": {**_properties(record), **end_properties(state, error, trace)},
             "tags": dict(record.job.tags),
         }
+        self.history.service.ensure_experiment(record.experiment)
         self.history.service.change_run(record.experiment, record.id, values)
 
     def _command(self, record: RunRecord, folder: Path, entry: str, mounted: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mnistkit.data.image_folder.exporting import export_pictures
-from mnistkit.data.image_folder.importing import Imported, import_pictures
-from mnistkit.data.image_folder.listing import LeftOut
+from mnistkit.data.image_folder.importing import import_pictures
 
-__all__ = ["Imported", "LeftOut", "export_pictures", "import_pictures"]
+__all__ = ["export_pictures", "import_pictures"]

@@ -7,60 +7,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.data.idx import write_idx
 from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.folders import check_free, new_folder
-from mnistkit.data.image_folder.listing import LeftOut, Listing, PictureFile, list_pictures
+from mnistkit.data.image_folder.listing import Listing, PictureFile, list_pictures
 from mnistkit.data.image_folder.preparation import is_light, prepared
 from mnistkit.data.image_folder.reading import open_unfollowed, read_grey
+from mnistkit.data.importing.outcome import Imported, LeftOut
 from mnistkit.data.manifest import DatasetManifest
+from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_test
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
 from mnistkit.utils import progress
 from mnistkit.utils.files import FileInfo, file_info
 
-__all__ = ["Imported", "import_pictures"]
+__all__ = ["import_pictures"]
 
-_FRACTION = 0.2
 _MAX_SIDE = 1024
 _MAX_BYTES = 2**30
 _REPORTS = 200
 _MAX_REASONS = 3
 
 _Files = dict[str, FileInfo]
-
-
-@frozen(kw_only=True)
-class Imported:
-    """The outcome of an import of an image folder.
-
-    Attributes:
-        folder: Holds the four IDX files and ``dataset.json``.
-        class_names: One per label, label 0 first.
-        train: How many images there are to train on.
-        test: How many there are to test on.
-        light: How many of the images are on a light ground.
-        brightest: The brightest pixel of all files, 0 to 255: a low one means masks of 0 and 1, or files that hold
-            another range than they declare.
-        unseen: Classes that have no image to train on.
-        left_out: What couldn't be read, or isn't where a picture of a class would be.
-    """
-
-    folder: Path
-    class_names: tuple[str, ...]
-    train: int
-    test: int
-    light: int
-    brightest: int
-    unseen: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-
-    @property
-    def uri(self) -> str:
-        """The uri of the new dataset, for `mnistkit.load_dataset`."""
-        return f"idx:{self.folder}"
 
 
 def import_pictures(
@@ -105,6 +74,7 @@ def import_pictures(
     """
     folder, out = Path(folder), Path(out)
     _check(folder, out, size, test_fraction)
+    check_seed(seed)
     listing = list_pictures(folder)
     _check_listing(listing, folder, size, test_fraction)
     left_out, light, brightest = list(listing.left_out), 0, 0
@@ -121,7 +91,7 @@ def import_pictures(
         images[len(read)] = image
         read.append(picture)
     images = images[: len(read)]
-    is_test = _test_split(read, test_fraction or _FRACTION, seed)
+    is_test = _test_split(read, test_fraction or DEFAULT_TEST_FRACTION, seed)
     if not is_test.any() or is_test.all():
         raise DataFormatError(_too_few(folder, read, "train" if is_test.all() and read else "test", left_out))
     labels = np.array([picture.label for picture in read], dtype=np.uint8)
@@ -151,8 +121,8 @@ def _check(folder: Path, out: Path, size: tuple[int, int], test_fraction: float 
         raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds a folder per class.")
     if not all(1 <= side <= _MAX_SIDE for side in size):
         raise UsageError(f"size={size}: use 1 to {_MAX_SIDE} pixels, such as (28, 28).")
-    if test_fraction is not None and not 0 < test_fraction < 1:
-        raise UsageError(f"test_fraction={test_fraction}: use a share between 0 and 1, such as 0.2.")
+    if test_fraction is not None:
+        check_fraction(test_fraction)
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{out} is inside {folder}, among the pictures: name a folder elsewhere.")
     check_free(out)
@@ -205,12 +175,7 @@ def _test_split(pictures: Sequence[PictureFile], fraction: float, seed: int) -> 
     if any(picture.half is not None for picture in pictures):
         return np.array([picture.half == 1 for picture in pictures])
     labels = np.array([picture.label for picture in pictures], dtype=np.int64)
-    is_test = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.random.default_rng([seed, label]).permutation(np.nonzero(labels == label)[0])
-        count = min(max(int(len(members) * fraction + 0.5), 1), len(members) - 1)
-        is_test[members[:count]] = True
-    return is_test
+    return choose_test(labels, fraction, seed)
 
 
 def _write(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], is_test: NDArray[np.bool_]) -> _Files:

@@ -10,11 +10,12 @@ from pathlib import Path
 from attrs import field, frozen
 
 from mnistkit.data.image_folder.folders import folder_names
+from mnistkit.data.importing.outcome import LeftOut
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
 from mnistkit.utils.folders import walk_folders
 
-__all__ = ["LeftOut", "Listing", "PictureFile", "list_pictures"]
+__all__ = ["Listing", "PictureFile", "list_pictures"]
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 _LITTER = {  # what systems and archivers leave behind, in small letters; hidden names don't count anyway
@@ -37,19 +38,6 @@ _LITTER = {  # what systems and archivers leave behind, in small letters; hidden
 }
 _HALVES = (("train", "test"), ("training", "testing"))
 _MAX_CLASSES = 256
-
-
-@frozen
-class LeftOut:
-    """A file that isn't in the dataset.
-
-    Attributes:
-        file: Relative to the folder of pictures.
-        reason: Why.
-    """
-
-    file: str
-    reason: str
 
 
 @frozen

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.data.image_folder.digit import extract_digit
+from mnistkit.data.image_folder.digit import check_strokes, extract_digit
 from mnistkit.data.image_folder.fitting import background, resized
 from mnistkit.data.image_folder.reading import LEAST_CONTRAST
 from mnistkit.errors import DataFormatError
 
-__all__ = ["is_light", "looks_prepared", "prepared"]
+__all__ = ["count_light", "is_light", "looks_prepared", "prepared"]
 
 _MIDDLE_GREY = 127
 _FAINT_GREY = 32
@@ -24,6 +24,13 @@ _MOST_SHARE = 0.9
 def is_light(image: NDArray[np.uint8]) -> bool:
     """Return True if an image is drawn on a light ground."""
     return background(image) > _MIDDLE_GREY
+
+
+def count_light(images: NDArray[np.uint8]) -> int:
+    """Return how many images ``(n, h, w)`` are drawn on a light ground; see `is_light`."""
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
+    middle = np.median(border, axis=1).astype(np.int64)
+    return int((middle > _MIDDLE_GREY).sum())
 
 
 def looks_prepared(images: NDArray[np.uint8]) -> tuple[bool, bool]:
@@ -69,6 +76,8 @@ def prepared(
         image = 255 - image
     if centred and not _is_placed(image, shape):
         return extract_digit(image, shape, source)
+    if centred and min(shape) >= _MIN_JUDGED_SIDE_PIXELS:
+        check_strokes(image > _MIDDLE_GREY, source)
     return resized(image, shape)
 
 

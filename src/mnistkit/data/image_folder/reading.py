@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, MissingExtraError
 
-__all__ = ["IMAGE_FORMATS", "LEAST_CONTRAST", "MAX_PIXELS", "grey_pixels", "open_unfollowed", "read_grey"]
+__all__ = ["IMAGE_FORMATS", "LEAST_CONTRAST", "MAX_PIXELS", "grey_pixels", "is_pillow", "open_unfollowed", "read_grey"]
 
 MAX_PIXELS = 50_000_000
 """The largest picture that is decoded: more than any camera's, less than what could fill the memory."""
@@ -88,6 +88,11 @@ def grey_pixels(image: Any, name: object, *, max_pixels: int = MAX_PIXELS) -> ND
         return _turned(_grey(image), _orientation(image))
     except (OSError, ValueError, SyntaxError, TypeError) as error:
         raise DataFormatError(f"{name} can't be decoded: {error}.") from error
+
+
+def is_pillow(item: object) -> bool:
+    """Return True for a Pillow image, without importing Pillow."""
+    return any(kind.__module__ == "PIL.Image" for kind in type(item).__mro__)
 
 
 def open_unfollowed(path: Path) -> BinaryIO:

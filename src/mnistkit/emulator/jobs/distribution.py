@@ -11,9 +11,9 @@ from attrs import frozen
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal
 
-__all__ = ["Distribution"]
+__all__ = ["MAX_PROCESSES", "Distribution"]
 
-_MAX_PROCESSES = 4
+MAX_PROCESSES = 4
 _HOST = "127.0.0.1"
 _FRAMEWORKS = frozenset({"python", "pytorch", "tensorflow"})
 _MPI = frozenset({"openmpi", "intelmpi", "mpi"})
@@ -70,8 +70,8 @@ class Distribution:
             found = cls(kind="tensorflow", nodes=workers, per_node=1, servers=servers)
         else:
             raise NotEmulated("jobs", f"This emulator's jobs don't have the communicator {communicator!r}.")
-        if found.processes > _MAX_PROCESSES:
-            text = f"The job has {found.processes} processes; a job has {_MAX_PROCESSES} at most here."
+        if found.processes > MAX_PROCESSES:
+            text = f"The job has {found.processes} processes; a job has {MAX_PROCESSES} at most here."
             raise NotEmulated("jobs", text)
         return found
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
 from mnistkit.emulator.jobs.plan import Plan
 
-__all__ = ["LOCAL", "Ended", "Job"]
+__all__ = ["LOCAL", "SERVERLESS", "Ended", "Job", "JobSteps"]
 
 LOCAL = "local"
+SERVERLESS = "serverless"
+"""The target of jobs that name no cluster, which the SDK's second version submits."""
 
 
 class Ended(Exception):  # noqa: N818 - it isn't an error
@@ -21,6 +24,26 @@ class Ended(Exception):  # noqa: N818 - it isn't an error
         self.status, self.why = status, why
 
 
+class JobSteps(ABC):
+    """The way of a job's files to its node and back, where no SDK does that in the job's process."""
+
+    @abstractmethod
+    def prepare(self, job: Job, own: Path) -> None:
+        """Write the job's files into its working folder, and its inputs below a folder of its own."""
+
+    @abstractmethod
+    def command(self) -> str:
+        """Return the command line for a shell, once it is prepared."""
+
+    @abstractmethod
+    def variables(self) -> Mapping[str, str]:
+        """Return its environment variables beyond those of every job."""
+
+    @abstractmethod
+    def collect(self, job: Job) -> None:
+        """Keep what the job has written beyond its working folder."""
+
+
 class Job:
     """A job that has been submitted and hasn't finished.
 
@@ -29,6 +52,7 @@ class Job:
         experiment: The name of its run's experiment.
         plan: What it is.
         snapshot_id: The files that it needs; None for none.
+        steps: How its files come and go; None if the SDK in its process sees to that.
         is_canceled: Set when it is to end.
         is_done: Set when it has ended.
         stopped_why: Why it is to end, if nobody canceled it.
@@ -37,7 +61,10 @@ class Job:
         thread: What watches it, once that has begun.
     """
 
-    def __init__(self, run_id: str, experiment: str, plan: Plan, snapshot_id: str | None) -> None:
+    def __init__(
+        self, run_id: str, experiment: str, plan: Plan, snapshot_id: str | None, steps: JobSteps | None = None
+    ) -> None:
+        self.steps = steps
         self.run_id, self.experiment, self.plan, self.snapshot_id = run_id, experiment, plan, snapshot_id
         self.is_canceled = threading.Event()
         self.is_done = threading.Event()

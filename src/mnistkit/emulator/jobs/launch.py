@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.emulator.jobs.job import LOCAL, Ended, Job
+from mnistkit.emulator.jobs.job import LOCAL, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.plan import Input, Output, Plan
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.settings import Settings
@@ -53,6 +54,8 @@ class Launch:
             Ended: There is no interpreter that it could run in.
         """
         plan = job.plan
+        if job.steps is not None:
+            return self._shell(job, job.steps)
         places = {each.name: self._place(each, job, own) for each in plan.inputs}
         made = {each.name: self._output_place(each, job, own) for each in plan.outputs}
         about = {
@@ -79,6 +82,23 @@ class Launch:
         environment["PATH"] = os.pathsep.join([str(Path(interpreter).parent), environment.get("PATH", os.defpath)])
         environment["MNISTKIT_JOB"] = json.dumps(about)
         return [interpreter, str(_WRAPPER_FILE), plan.script, *arguments], environment
+
+    def _shell(self, job: Job, steps: JobSteps) -> tuple[list[str], dict[str, str]]:
+        """Return the command and environment of a job whose files are there already."""
+        plan, is_checked = job.plan, self._settings.check_environment
+        about = {
+            "bytes": self._settings.job_bytes,
+            "requirements": list(plan.requirements) if is_checked else [],
+            "command": steps.command(),
+            "processes": plan.distribution.variables(_free_port()) if plan.distribution.kind else [],
+            "note": plan.note if is_checked else "",
+            "is_shell": True,
+        }
+        environment = self._variables(job) | dict(steps.variables())
+        folder = str(Path(sys.executable).parent)
+        environment["PATH"] = os.pathsep.join([folder, environment.get("PATH", os.defpath)])
+        environment["MNISTKIT_JOB"] = json.dumps(about)
+        return [sys.executable, str(_WRAPPER_FILE)], environment
 
     def _place(self, each: Input, job: Job, own: Path) -> str:
         if each.mode == "direct":
@@ -116,7 +136,7 @@ class Launch:
             "AZUREML_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_RUN_HISTORY_SERVICE_ENDPOINT": workspace.url,
             "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{workspace.url}/discovery",
-            "MLFLOW_TRACKING_URI": f"azureml://{workspace.api_host}/mlflow/v2.0{workspace.scope}",
+            "MLFLOW_TRACKING_URI": _tracking_uri(workspace),
             "MLFLOW_TRACKING_TOKEN": self._tokens.issue(seconds=seconds),
             "MLFLOW_RUN_ID": job.run_id,
             "MLFLOW_EXPERIMENT_NAME": job.experiment,
@@ -198,6 +218,15 @@ def _configured_output(each: Output, place: str, run_id: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def _tracking_uri(workspace: Workspace) -> str:
+    """Return the address of MLflow's services: Azure's own, or where its plugin isn't installed, one without it."""
+    try:
+        has_plugin = importlib.util.find_spec("azureml.mlflow") is not None
+    except ModuleNotFoundError:
+        has_plugin = False
+    return f"{'azureml' if has_plugin else 'https'}://{workspace.api_host}/mlflow/v2.0{workspace.scope}"
 
 
 def _free_port() -> int:

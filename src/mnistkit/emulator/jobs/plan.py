@@ -14,7 +14,7 @@ from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.curated import is_curated
 from mnistkit.emulator.services.datasets import Datasets, file_of
 
-__all__ = ["Input", "Plan"]
+__all__ = ["Input", "Plan", "conda_requirements"]
 
 _VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE_PATTERN = re.compile(r"Dataset(?:Consumption|Output)Config:(\w+)")
@@ -204,14 +204,20 @@ def _output(name: str, about: Mapping[str, Any]) -> Output:
 
 def _requirements(configuration: Mapping[str, Any]) -> list[str]:
     python = (configuration.get("environment") or {}).get("python") or {}
+    found = conda_requirements((python.get("condaDependencies") or {}).get("dependencies") or [])
+    return [] if python.get("userManagedDependencies") else found
+
+
+def conda_requirements(dependencies: Sequence[Any]) -> list[str]:
+    """Return what pip would have to install, and the version of python, of the dependencies of a conda file."""
     found: list[str] = []
-    for each in (python.get("condaDependencies") or {}).get("dependencies") or []:
+    for each in dependencies:
         if isinstance(each, dict):
             found += [text for text in each.get("pip") or [] if not text.startswith("-")]
         elif re.match(r"python\s*=", each):
             version = re.sub(r"^python\s*=+\s*", "", each)
             found.append(f"python=={version}" if version.count(".") > 1 else f"python=={version}.*")
-    return [] if python.get("userManagedDependencies") else found
+    return found
 
 
 def _note(configuration: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mnistkit.emulator.faults import Faults
 from mnistkit.emulator.jobs import processes
-from mnistkit.emulator.jobs.job import LOCAL, Ended, Job
+from mnistkit.emulator.jobs.job import LOCAL, SERVERLESS, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.launch import Launch, description
 from mnistkit.emulator.jobs.plan import Plan
 from mnistkit.emulator.jobs.traces import say, size_of, tail
@@ -121,6 +121,34 @@ class Jobs:
             self._snapshots.files(snapshot_id)
         job = Job(run_id, experiment, plan, snapshot_id)
         if self._enter(job, self._environments.submitted(configuration, experiment), parent):
+            self._start(job)
+
+    def submit_steps(
+        self,
+        run_id: str,
+        experiment: str,
+        plan: Plan,
+        steps: JobSteps,
+        configuration: Mapping[str, Any],
+        *,
+        parent: str | None = None,
+    ) -> None:
+        """Queue a job whose files come and go by steps. The same submission again changes nothing.
+
+        Args:
+            run_id: Of its run, which is made if it isn't there.
+            experiment: The name of its run's experiment.
+            plan: How it runs.
+            steps: How its files come and go.
+            configuration: As it was submitted.
+            parent: The id of the run that it belongs to.
+
+        Raises:
+            Refusal: 404: no such target or parent; 409: there is another job of that run.
+        """
+        self._check_nodes(plan)
+        job = Job(run_id, experiment, plan, None, steps)
+        if self._enter(job, configuration, parent):
             self._start(job)
 
     def submit_local(
@@ -254,7 +282,9 @@ class Jobs:
         if not job.environment:
             job.folder = own / "work"
             job.folder.mkdir()
-            if job.snapshot_id:
+            if job.steps is not None:
+                job.steps.prepare(job, own)
+            elif job.snapshot_id:
                 self._snapshots.extract(job.snapshot_id, job.folder)
         for name in _COLLECTED_FOLDERS:
             (job.folder / name).mkdir(exist_ok=True)
@@ -279,7 +309,7 @@ class Jobs:
         if stuck is not None:
             job.pause(stuck.seconds or threading.TIMEOUT_MAX)
         target = job.plan.target
-        if target == LOCAL:
+        if target in {LOCAL, SERVERLESS}:
             yield
             return
         queue = self._queues[target.lower()]
@@ -351,3 +381,5 @@ class Jobs:
                     path = file.relative_to(job.folder).as_posix()
                     if file.is_file() and not file.is_symlink() and path != _LOG_PATH:
                         self._artifacts.put(ORIGIN, container, path, file)
+        if job.steps is not None:
+            job.steps.collect(job)

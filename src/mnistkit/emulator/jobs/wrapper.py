@@ -14,6 +14,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -36,6 +37,8 @@ def main() -> None:
         sys.exit(_UNMET_EXIT_CODE)
     if job["note"]:
         sys.stderr.write(f"{job['note']}\n")
+    if job.get("is_shell"):
+        sys.exit(_run_processes(job) if job["processes"] else _run_shell(job["command"]))
     with contextlib.ExitStack() as stack:
         if importlib.util.find_spec("azureml") and importlib.util.find_spec("azureml.history"):
             _enter(stack, job["datasets"], job["outputs"])
@@ -51,8 +54,14 @@ def main() -> None:
         if arguments:
             _run_script(arguments)
         else:
-            code = subprocess.run(["/bin/sh", "-c", command], check=False).returncode  # noqa: S603 - the user's own
-            sys.exit(code if code >= 0 else 128 - code)
+            sys.exit(_run_shell(command))
+
+
+def _run_shell(command: str) -> int:
+    """Run a shell's command; return its exit code."""
+    shell = shutil.which("bash") or "/bin/sh"
+    code = subprocess.run([shell, "-c", command], check=False).returncode  # noqa: S603 - the user's own
+    return code if code >= 0 else 128 - code
 
 
 def _single_files(names: Mapping[str, str]) -> dict[str, str]:

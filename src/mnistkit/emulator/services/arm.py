@@ -170,6 +170,7 @@ class ResourceManager:
             "properties": {
                 "workspaceId": mine.id,
                 "discoveryUrl": f"{mine.url}/discovery",
+                "mlFlowTrackingUri": f"azureml://{mine.api_host}/mlflow/v1.0{mine.scope}",
                 "friendlyName": mine.name,
                 "description": "",
                 "storageAccount": f"{provider}.Storage/storageAccounts/{mine.storage_account}",

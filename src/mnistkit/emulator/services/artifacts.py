@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import body_of, flag, list_of, now, number, page
 from mnistkit.emulator.routing import MAX_FILE_BYTES, Handler, Refusal, Request, Response, Route
+from mnistkit.emulator.services.blob_files import ARTIFACT_CONTAINER, alias_of
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["CONTAINER", "ORIGIN", "Artifacts", "container_of"]
 
-CONTAINER = "azureml"  # of the blobs
+CONTAINER = ARTIFACT_CONTAINER
 _PAGE_SIZE = 500
 ORIGIN = "ExperimentRun"  # of the files of runs
 
@@ -78,7 +78,11 @@ class Artifacts:
 
     def put(self, origin: str, container: str, path: str, file: Path) -> None:
         """Keep a copy of a file as an artifact, in the place of any other of that path."""
-        self._blobs.add_file(CONTAINER, _blob(self._note(origin, container, path)), file)
+        self._blobs.add_file(CONTAINER, self._note(origin, container, path), file)
+
+    def link(self, origin: str, container: str, path: str, file: Path) -> None:
+        """Keep a file that never changes as an artifact, without a copy of its content where possible."""
+        self._blobs.link_file(CONTAINER, self._note(origin, container, path), file)
 
     def open_log(self, origin: str, container: str, path: str) -> Path:
         """Make an empty artifact; return its file, to be written to while others read the artifact.
@@ -88,7 +92,7 @@ class Artifacts:
         """
         key = self._note(origin, container, path)
         self._table[key] = {**self._table[key], "isLog": True}
-        return self._blobs.open_log(CONTAINER, _blob(key))
+        return self._blobs.open_log(CONTAINER, key)
 
     def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
         """Return the paths of a container's artifacts that begin with ``prefix``, sorted."""
@@ -97,7 +101,7 @@ class Artifacts:
         return sorted(key[len(start) :] for key in found)
 
     def _is_empty_log(self, key: str) -> bool:
-        return bool(self._table.view(key).get("isLog")) and not self._blobs.file(CONTAINER, _blob(key)).stat().st_size
+        return bool(self._table.view(key).get("isLog")) and not self._blobs.file(CONTAINER, key).stat().st_size
 
     def file(self, origin: str, container: str, path: str) -> Path:
         """Return the file that holds an artifact's content; not to be changed.
@@ -105,7 +109,7 @@ class Artifacts:
         Raises:
             Refusal: 404: there is none.
         """
-        return self._blobs.file(CONTAINER, _blob(self._find(origin, container, path)))
+        return self._blobs.file(CONTAINER, self._find(origin, container, path))
 
     def url(self, origin: str, container: str, path: str, permissions: str = "r") -> str:
         """Return a signed URL of an artifact's content.
@@ -113,7 +117,7 @@ class Artifacts:
         Raises:
             Refusal: 404: there is none.
         """
-        return self._blobs.url(CONTAINER, _blob(self._find(origin, container, path)), permissions)
+        return self._blobs.url(CONTAINER, alias_of(self._find(origin, container, path)), permissions)
 
     def delete(self, origin: str, container: str) -> None:
         """Delete all artifacts of a container; idempotent."""
@@ -180,7 +184,7 @@ class Artifacts:
     def _upload(self, request: Request, origin: str, container: str, path: str) -> Response:
         if flag(request, "append") or number(request, "index", 0):
             raise NotEmulated("artifacts", "This emulator doesn't append to artifacts; upload the whole content.")
-        self._blobs.write(CONTAINER, _blob(self._note(origin, container, path)), request.open())
+        self._blobs.write(CONTAINER, self._note(origin, container, path), request.open())
         return Response.json(self._facts(origin, container, path))
 
     # What there is
@@ -203,8 +207,8 @@ class Artifacts:
     def _drop(self, key: str) -> None:
         with self._lock:
             del self._table[key]
-            if _blob(key) in self._blobs.names(CONTAINER, _blob(key)):
-                self._blobs.delete(CONTAINER, _blob(key))
+            if key in self._blobs.names(CONTAINER, key):
+                self._blobs.delete(CONTAINER, key)
 
     def _facts(self, origin: str, container: str, path: str) -> dict[str, Any]:
         key = f"{origin}/{container}/{_normal(path)}"
@@ -213,7 +217,7 @@ class Artifacts:
         return about | {"etag": None, "dataPath": None, "tags": None, "createdTime": created}
 
     def _content(self, origin: str, container: str, path: str, permissions: str) -> dict[str, Any]:
-        url = self._blobs.url(CONTAINER, _blob(f"{origin}/{container}/{_normal(path)}"), permissions)
+        url = self._blobs.url(CONTAINER, alias_of(f"{origin}/{container}/{_normal(path)}"), permissions)
         return {"contentUri": url, "origin": origin, "container": container, "path": path, "tags": None}
 
 
@@ -233,11 +237,6 @@ def _page(request: Request, found: list[dict[str, Any]]) -> Response:
     token = request.query.get("continuationToken") or request.query.get("$continuationToken") or ""
     items, following = page(found, size=number(request, "$top", _PAGE_SIZE), token=token)
     return Response.json({"value": list(items), "continuationToken": following, "nextLink": None})
-
-
-def _blob(key: str) -> str:
-    """Return the name of an artifact's blob, safe in a URL: some clients encode the names in URLs twice."""
-    return quote(key, safe="/").replace("~", "%7E").replace("%", "~")
 
 
 def _normal(path: str) -> str:

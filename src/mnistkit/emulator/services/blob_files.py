@@ -5,17 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
 
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.store import Store
 
-__all__ = ["BlobFiles", "check_names", "md5_of"]
+__all__ = ["ARTIFACT_CONTAINER", "BlobFiles", "alias_of", "check_names", "md5_of", "name_of_alias"]
+
+ARTIFACT_CONTAINER = "azureml"
+"""The container of artifacts, whose URLs have the blobs' names in another encoding."""
 
 _CONTAINER_PATTERN = re.compile(r"(?!.*--)[a-z0-9$](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_NAME_CHARS = 1024
@@ -47,6 +52,16 @@ class BlobFiles:
         place = self._place(container, name)
         scratch = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
         shutil.copyfile(file, scratch)
+        self._commit(container, name, scratch, {})
+
+    def link_file(self, container: str, name: str, file: Path) -> None:
+        """Write a file that never changes as a blob, without a copy of its content where the file system can."""
+        place = self._place(container, name)
+        scratch = place.with_name(f"{place.name}.{secrets.token_hex(4)}")
+        try:
+            os.link(file, scratch)
+        except OSError:
+            shutil.copyfile(file, scratch)
         self._commit(container, name, scratch, {})
 
     def open_log(self, container: str, name: str) -> Path:
@@ -200,6 +215,16 @@ def check_names(container: str, name: str) -> None:
     parts = name.split("/")
     if not name or len(name) > _MAX_NAME_CHARS or "\0" in name or ".." in parts or "\\" in name:
         raise Refusal(400, f"{name[:80]!r} can't be a blob's name.", code="InvalidUri")
+
+
+def alias_of(name: str) -> str:
+    """Return a blob's name as it stands in an artifact's URL: safe there, as some clients encode names twice."""
+    return quote(name, safe="/").replace("~", "%7E").replace("%", "~")
+
+
+def name_of_alias(alias: str) -> str:
+    """Return the name of the blob that an artifact's URL addresses."""
+    return unquote(alias.replace("~", "%"))
 
 
 def _hash(text: str) -> str:

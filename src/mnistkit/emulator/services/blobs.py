@@ -11,10 +11,17 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
-from mnistkit.emulator.services.blob_files import BlobFiles, check_names, md5_of
+from mnistkit.emulator.routing import MAX_FILE_BYTES, Handler, Refusal, Request, Response, Route
+from mnistkit.emulator.services.blob_files import (
+    ARTIFACT_CONTAINER,
+    BlobFiles,
+    check_names,
+    md5_of,
+    name_of_alias,
+)
 from mnistkit.emulator.services.blob_listing import http_date, listing
 from mnistkit.emulator.services.blob_signatures import Signatures
 from mnistkit.emulator.store import Store
@@ -45,11 +52,11 @@ class Blobs(BlobFiles):
         """Its routes."""
         host = self._workspace.blob_host
         return (
-            Route("GET|HEAD|PUT|DELETE", "/{container}", self._container, host=host, is_open=True),
+            Route("GET|HEAD|PUT|DELETE", "/{container}", _with_xml(self._container), host=host, is_open=True),
             Route(
                 "GET|HEAD|PUT|DELETE",
                 "/{container}/{path*}",
-                self._blob,
+                _with_xml(self._blob),
                 host=host,
                 is_open=True,
                 max_bytes=MAX_FILE_BYTES,
@@ -111,16 +118,19 @@ class Blobs(BlobFiles):
 
     def _blob(self, request: Request, container: str, path: str) -> Response:
         check_names(container, path)
+        name = path
+        if container == ARTIFACT_CONTAINER and (container, path) not in self:
+            name = name_of_alias(path)
         if request.method in {"GET", "HEAD"}:
             self._signatures.check(request, container, path, "r")
             if request.query.get("comp") not in {None, "metadata"}:
                 raise _unsupported(request)
-            return self._get(request, container, path)
+            return self._get(request, container, name)
         if request.method == "DELETE":
             self._signatures.check(request, container, path, "d")
-            self.delete(container, path)
+            self.delete(container, name)
             return Response(status=202, headers=self._headers({}))
-        return self._put(request, container, path)
+        return self._put(request, container, path, name)
 
     def _get(self, request: Request, container: str, name: str) -> Response:
         facts = self.facts(container, name)
@@ -141,13 +151,13 @@ class Blobs(BlobFiles):
             body = stream.read(last - first + 1)
         return Response(status=status, headers=headers, body=body, content_type=facts["content_type"])
 
-    def _put(self, request: Request, container: str, name: str) -> Response:
+    def _put(self, request: Request, container: str, path: str, name: str) -> Response:
         kind = request.query.get("comp", "")
         is_new = (container, name) not in self
         allowed = {"appendblock": "aw", "metadata": "w", "properties": "w"}.get(
             kind, "wc" if is_new or kind == "block" else "w"
         )
-        self._signatures.check(request, container, name, allowed)
+        self._signatures.check(request, container, path, allowed)
         if "x-ms-copy-source" in request.headers:
             raise _unsupported(request)
         if kind not in {"metadata", "properties"}:
@@ -198,6 +208,26 @@ class Blobs(BlobFiles):
             "Date": http_date(now),
             **more,
         }
+
+
+def _with_xml(handler: Handler) -> Handler:
+    """Return a handler whose refusals are XML, as those of Azure's storage."""
+
+    def handle(request: Request, **parts: str) -> Response:
+        try:
+            return handler(request, **parts)
+        except NotEmulated:
+            raise
+        except Refusal as refusal:
+            body = f"<Error><Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message></Error>"
+            return Response(
+                status=refusal.status,
+                headers={**refusal.headers, "x-ms-error-code": refusal.code},
+                body=f'<?xml version="1.0" encoding="utf-8"?>{body}'.encode(),
+                content_type="application/xml",
+            )
+
+    return handle
 
 
 def _check_md5(request: Request) -> None:

@@ -23,7 +23,9 @@ __all__ = ["Clusters"]
 _MANAGEMENT_HOST = "management.azure.com"
 _REGION_PATH = "/subscriptions/{subscription_}/providers/Microsoft.MachineLearningServices/locations/{location}"
 _LOCAL_TARGET = "local"
-_RESERVED_NAMES = {_LOCAL_TARGET, "amlcompute", "containerinstance"}
+_SERVERLESS_TARGET = "serverless"  # as `mnistkit.emulator.jobs.job.SERVERLESS`
+_SERVERLESS_NODES = 4
+_RESERVED_NAMES = {_LOCAL_TARGET, _SERVERLESS_TARGET, "amlcompute", "containerinstance"}
 _NAME_PATTERN = re.compile(r"[A-Za-z]([A-Za-z0-9-]{0,30}[A-Za-z0-9])")
 
 
@@ -66,6 +68,8 @@ class Clusters:
         """
         if target == _LOCAL_TARGET:
             return 1
+        if target == _SERVERLESS_TARGET:
+            return _SERVERLESS_NODES
         cluster = self._find(target)
         if cluster.get("kind") == COMPUTE_TYPE:
             if cluster["state"] != "Running":
@@ -201,7 +205,8 @@ class Clusters:
         return Response.json({"nodes": nodes})
 
     def _vm_sizes(self, request: Request, location: str) -> Response:
-        return Response.json({"amlCompute": [size.shown() for size in VM_SIZES]})
+        sizes = [size.shown() for size in VM_SIZES]
+        return Response.json({"amlCompute": sizes, "value": sizes})  # for either version of the SDK
 
     def _started(self, errors: Sequence[dict[str, Any]]) -> dict[str, str]:
         """Return the headers with the address of an operation, which has finished already."""

@@ -93,6 +93,47 @@ class Datastores:
         """
         return str(self._record(name)["container"])
 
+    def names(self) -> list[str]:
+        """Return the names of all datastores, the oldest first."""
+        return list(self._table)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return a datastore, with the secret that opens it, in the service's own shape.
+
+        Raises:
+            Refusal: 404: there is no such datastore.
+        """
+        return self._described(name)
+
+    def add(self, sent: dict[str, Any]) -> str:
+        """Add a datastore, in the service's own shape; return its name. The same again changes nothing.
+
+        Raises:
+            Refusal: 400: these can't be a datastore's fields, or there is another of that name.
+        """
+        name = check_name(str(sent["name"]).lower(), _NAME_PATTERN, "a datastore")
+        record = self._checked(sent)
+        with self._lock:
+            known = self._table.get(name)
+            if known is not None and {**known, **record, "time": known["time"], "tags": known["tags"]} != known:
+                raise Refusal(
+                    400, f"{_CONFLICT_MESSAGE}: {name!r} is container {known['container']!r}.", code="Conflict"
+                )
+            if known is None:
+                self._table[name] = record
+        return name
+
+    def remove(self, name: str) -> None:
+        """Remove a datastore; its files stay.
+
+        Raises:
+            Refusal: 404: there is no such datastore; 400: it is the default one.
+        """
+        with self._lock:
+            if self._record(name).get("isDefault"):
+                raise Refusal(400, f"Datastore {name!r} is the default one: make another the default first.")
+            del self._table[name.lower()]
+
     def _record(self, name: str) -> dict[str, Any]:
         try:
             return self._table[name.lower()]
@@ -164,17 +205,7 @@ class Datastores:
         allow_query(request, "createIfNotExists", "skipValidation")
         flag(request, "createIfNotExists")  # a container is there as soon as it holds a blob
         sent = body_of(request, *_DATASTORE_KEYS, needs=["name", "dataStoreType", "azureStorageSection"])
-        name = check_name(str(sent["name"]).lower(), _NAME_PATTERN, "a datastore")
-        record = self._checked(sent)
-        with self._lock:
-            known = self._table.get(name)
-            if known is not None and {**known, **record, "time": known["time"], "tags": known["tags"]} != known:
-                raise Refusal(
-                    400, f"{_CONFLICT_MESSAGE}: {name!r} is container {known['container']!r}.", code="Conflict"
-                )
-            if known is None:
-                self._table[name] = record
-        return Response.json(self._described(name))
+        return Response.json(self._described(self.add(sent)))
 
     def _update(self, request: Request, name: str) -> Response:
         allow_query(request, "createIfNotExists", "skipValidation")
@@ -221,8 +252,5 @@ class Datastores:
         return {"account": account, "sas": credential.removeprefix("?") or None}
 
     def _delete(self, request: Request, name: str) -> Response:
-        with self._lock:
-            if self._record(name).get("isDefault"):
-                raise Refusal(400, f"Datastore {name!r} is the default one: make another the default first.")
-            del self._table[name.lower()]
+        self.remove(name)
         return Response.json({})

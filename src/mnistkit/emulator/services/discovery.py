@@ -55,7 +55,9 @@ class Discovery:
         )
 
     def _services(self, request: Request, path: str = "") -> Response:
-        return Response.json(dict.fromkeys(_SERVICE_NAMES, self._workspace.url))
+        addresses = dict.fromkeys(_SERVICE_NAMES, self._workspace.url)
+        # The SDK's second version reads this one alone, and sends tokens over TLS alone.
+        return Response.json(addresses | {"api": f"https://{self._workspace.api_host}"})
 
     def _no_studio(self, request: Request, run: str) -> Response:
         """Return the page behind a link to a run; it shows nothing of the run, since it needs no token."""

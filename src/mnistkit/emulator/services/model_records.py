@@ -53,6 +53,14 @@ class ModelRecords:
         except KeyError:
             raise Refusal(404, f"There is no model {model_id!r}.", code="ModelNotFound") from None
 
+    def find(self, model_id: str) -> dict[str, Any] | None:
+        """Return a model, by ``name:version``; None if there is none."""
+        return self._models.get(model_id)
+
+    def last_number(self, name: str) -> int:
+        """Return the highest number that a version of a name was given; 0 if there was none."""
+        return int(self._numbers.get(name, {"last": 0})["last"])
+
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
         return sorted({model["name"] for model in self._models.views()})
@@ -105,18 +113,25 @@ class ModelRecords:
         about = {"name": name, "url": f"{ASSET_PREFIX}{asset['id']}", "mimeType": "application/x-python"}
         return self.add_version({**about, "unpack": False, **fields})
 
-    def add_version(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+    def add_version(self, sent: Mapping[str, Any], *, number: int | None = None) -> dict[str, Any]:
         """Return a new version of a model, of an asset that is there.
 
+        Args:
+            sent: Its fields.
+            number: Its version; None for the next one.
+
         Raises:
-            Refusal: 404: there is no such asset; 400: these can't be a model's fields.
+            Refusal: 404: there is no such asset; 400: these can't be a model's fields; 409: the number is taken.
         """
         self.asset(sent["url"].removeprefix(ASSET_PREFIX))
         check_model(sent)
         name = sent["name"]
         with self._lock:
-            version = self._numbers.get(name, {"last": 0})["last"] + 1
-            self._numbers[name] = {"last": version}
+            last = self.last_number(name)
+            version = last + 1 if number is None else number
+            if f"{name}:{version}" in self._models:
+                raise Refusal(409, f"There is a version {version} of {name!r} already.", code="Conflict")
+            self._numbers[name] = {"last": max(last, version)}
             time = now()
             model = {
                 **dict.fromkeys(MODEL_KEYS),

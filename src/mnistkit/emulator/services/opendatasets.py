@@ -60,6 +60,15 @@ class OpenDatasets:
             )
         )
 
+    @staticmethod
+    def covers(host: str, container: str) -> bool:
+        """Return True if a container of a host is this one."""
+        return host in _HOSTS and container == _CONTAINER_NAME
+
+    def files(self) -> dict[str, Path]:
+        """Return the four files, by their names."""
+        return {name: self._file(name) for name in FILES}
+
     def _container(self, request: Request) -> Response:
         files = [(name, self._file(name)) for name in FILES] if is_listing(request) else []
         return container_response(request, _CONTAINER_NAME, files)

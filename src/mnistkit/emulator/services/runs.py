@@ -13,7 +13,7 @@ from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.artifacts import ORIGIN, container_of
 from mnistkit.emulator.services.run_records import CHANGEABLE, FINAL, RunRecords
 
-__all__ = ["FINAL", "Runs"]
+__all__ = ["FINAL", "Runs", "public_record"]
 
 _TOKEN_SECONDS = 24 * 3600.0
 _LATEST_TIME = datetime.max.replace(tzinfo=timezone.utc)
@@ -40,8 +40,12 @@ class Runs(RunRecords):
     def routes(self) -> Sequence[Route]:
         """Its routes."""
         history = "/history/v1.0{scope}"
-        found = [Route("GET", f"{history}/runs/{{run}}", self._show)]
-        found += [Route("GET", f"{history}/computes/{{target}}/runs", self._list)]
+        found = [
+            Route("GET", f"{history}/runs/{{run}}", self._show),
+            Route("GET", f"{history}/runs/{{run}}/details", self._details),
+            Route("GET", f"{history}/runs/{{run}}/children", self._list_children),
+            Route("GET", f"{history}/computes/{{target}}/runs", self._list),
+        ]
         for base in (f"{history}/experiments/{{experiment}}", f"{history}/experimentids/{{experiment}}"):
             found += [
                 Route("POST", f"{base}/runs:query", self._query),
@@ -60,11 +64,11 @@ class Runs(RunRecords):
         return found
 
     def _show(self, request: Request, run: str, experiment: str = "") -> Response:
-        return Response.json(_public(self.in_experiment(experiment, run) if experiment else self.get(run)))
+        return Response.json(public_record(self.in_experiment(experiment, run) if experiment else self.get(run)))
 
     def _upsert(self, request: Request, experiment: str, run: str) -> Response:
         changes = body_of(request, "runId", *CHANGEABLE)
-        return Response.json(_public(self.change_or_make(experiment, run, changes)))
+        return Response.json(public_record(self.change_or_make(experiment, run, changes)))
 
     def _make_many(self, request: Request, experiment: str) -> Response:
         done: dict[str, Any] = {}
@@ -72,7 +76,7 @@ class Runs(RunRecords):
         for changes in list_of(body_of(request, "runs"), "runs", dict):
             run_id = str(changes.get("runId") or uuid.uuid4())
             try:
-                done[run_id] = _public(self.change_or_make(experiment, run_id, changes))
+                done[run_id] = public_record(self.change_or_make(experiment, run_id, changes))
             except Refusal as refusal:
                 errors[run_id] = self.error(refusal.message, refusal.code)
         return Response.json({"runs": done, "errors": errors})
@@ -88,8 +92,8 @@ class Runs(RunRecords):
                 forget(run)
         return Response.json({})
 
-    def _details(self, request: Request, experiment: str, run: str) -> Response:
-        record = self.in_experiment(experiment, run)
+    def _details(self, request: Request, run: str, experiment: str = "") -> Response:
+        record = self.in_experiment(experiment, run) if experiment else self.get(run)
         container = container_of(run)
         logs = [path for path in self._artifacts.paths(ORIGIN, container) if path.startswith(_LOG_FOLDERS)]
         urls = {path: self._artifacts.url(ORIGIN, container, path) for path in logs}
@@ -101,8 +105,8 @@ class Runs(RunRecords):
         token = self._tokens.issue(seconds=_TOKEN_SECONDS)
         return Response.json({"token": token, "expiryTimeUtc": expiry.isoformat()})
 
-    def _list_children(self, request: Request, experiment: str, run: str) -> Response:
-        self.in_experiment(experiment, run)
+    def _list_children(self, request: Request, run: str, experiment: str = "") -> Response:
+        self.in_experiment(experiment, run) if experiment else self.get(run)
         return Response.json(_answer(self.children(run), _asked(request)))
 
     def _list(self, request: Request, experiment: str = "", target: str = "") -> Response:
@@ -140,10 +144,11 @@ class Runs(RunRecords):
         with self.change(run) as record:
             for tag in tags:
                 record["tags"].pop(tag, None)
-        return Response.json(_public(self.get(run)) | {"errors": {}})
+        return Response.json(public_record(self.get(run)) | {"errors": {}})
 
 
-def _public(record: Mapping[str, Any]) -> dict[str, Any]:
+def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's record as clients see it."""
     return {key: value for key, value in record.items() if not key.startswith("_")}
 
 
@@ -170,7 +175,7 @@ def _answer(records: Sequence[Mapping[str, Any]], query: dict[str, Any]) -> dict
     else:
         found.sort(key=lambda record: time_of(record["startTimeUtc"] or "") or _LATEST_TIME, reverse=True)
     answer = page(found, "runId", query.get("top"), query.get("continuationToken"))
-    return answer | {"value": [_public(record) for record in answer["value"]]}
+    return answer | {"value": [public_record(record) for record in answer["value"]]}
 
 
 def _type(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import subprocess
 import threading
 import time
 import traceback
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import attrs
 
@@ -21,27 +19,22 @@ from mnistkit.data.fetching import fetch_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
-from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.backend import FolderBackend
-from mnistkit.runs.folder.owner import Owner
+from mnistkit.runs.folder.child import TRAIN
 from mnistkit.runs.folder.scripts import job_environment
-from mnistkit.runs.folder.store import WORKER_LOG, RunStore
-from mnistkit.runs.record import RunRecord, RunState, Transition
-from mnistkit.utils.clock import utc_now
-from mnistkit.utils.interpreter import library_path, module_command, search_path
+from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.worker_process import Worker
+from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.interpreter import search_path
 from mnistkit.utils.lifetime import finish_at_exit
-from mnistkit.utils.redaction import redacted
-from mnistkit.utils.regular import open_below
 
 __all__ = ["ProcessCompute"]
 
 _log = logging.getLogger(__name__)
 
-_WORKER = "mnistkit.local.processes.worker"
 _CANCEL_SECONDS = 5.0
 _PAUSE_SECONDS = 0.01
 _MAX_REMEMBERED = 1000
-_MAX_REPORT_BYTES = 1 << 20
 
 
 class ProcessCompute(FolderBackend):
@@ -99,14 +92,14 @@ class ProcessCompute(FolderBackend):
         Raises:
             StorageError: The folder for the runs can't be written.
         """
-        _Worker.shared(self._store.ensured())
+        _started_worker(self._store)
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.
 
         With ``detach`` it returns once the data is there.
         """
-        worker = _Worker.shared(self._store.ensured())
+        worker = _started_worker(self._store)
         run_ids = self._create(jobs, data, worker.owner)
         waiting = [run_id for run_id in run_ids if not self._store.state(run_id).is_terminal]
         if waiting:
@@ -116,7 +109,7 @@ class ProcessCompute(FolderBackend):
     def get(self, run_id: str) -> RunRecord:
         """Return the present record; see `ComputeBackend.get`."""
         record = super().get(run_id)
-        return record if record.state.is_terminal else _Worker.completed(record)
+        return record if record.state.is_terminal else Worker.completed(record)
 
     def cancel(self, run_id: str) -> None:
         """End the run, whichever process submitted it; see `ComputeBackend.cancel`."""
@@ -131,7 +124,7 @@ class ProcessCompute(FolderBackend):
                 return
             time.sleep(_PAUSE_SECONDS)
 
-    def _order(self, worker: _Worker, run_ids: Sequence[str], data: DataSource, *, detach: bool) -> None:
+    def _order(self, worker: Worker, run_ids: Sequence[str], data: DataSource, *, detach: bool) -> None:
         worker.send(
             submit={
                 "runs": run_ids,
@@ -143,6 +136,7 @@ class ProcessCompute(FolderBackend):
                 "memory": self._memory_limit,
                 "variables": job_environment(os.environ),
                 "path": search_path(),
+                "train": TRAIN,
             }
         )
         if detach:
@@ -151,7 +145,7 @@ class ProcessCompute(FolderBackend):
         _submissions.add(self._root, run_ids)
         threading.Thread(target=self._fetch, args=(worker, run_ids[0], data), name=run_ids[0], daemon=True).start()
 
-    def _fetch(self, worker: _Worker, run_id: str, data: DataSource) -> None:
+    def _fetch(self, worker: Worker, run_id: str, data: DataSource) -> None:
         """Fetch the data here, where the source is, and send the worker its folder."""
         try:
             with self._fetching:
@@ -163,127 +157,6 @@ class ProcessCompute(FolderBackend):
             message = {"data": {"run": run_id, "folder": attrs.asdict(folder)}}
         with contextlib.suppress(StorageError):  # with the worker the run has ended as well
             worker.send(**message)
-
-
-class _Worker:
-    """The process that runs what this one submits; see `mnistkit.local.processes.dispatcher`."""
-
-    _shared: _Worker | None = None
-    _lock = threading.Lock()
-
-    @classmethod
-    def shared(cls, root: Path) -> _Worker:
-        """Return this process's worker, started if need be."""
-        with cls._lock:
-            if cls._shared is not None and not cls._shared.is_alive:
-                cls._shared.close()
-                cls._shared = None
-            if cls._shared is None:
-                cls._shared = cls(root)
-                finish_at_exit(_submissions, _Submissions.finish)
-            return cls._shared
-
-    @classmethod
-    def close_shared(cls) -> None:
-        """Close this process's worker, if it has one."""
-        if cls._shared is not None:
-            cls._shared.close()
-
-    @classmethod
-    def forget(cls) -> None:
-        """Forget the worker, in a forked process: it is its parent's."""
-        if cls._shared is not None:
-            os.close(cls._shared._stdin.fileno())  # noqa: SLF001 - one of these
-            cls._shared._reports.close()  # noqa: SLF001 - the same
-            cls._shared = None
-        cls._lock = threading.Lock()
-
-    @classmethod
-    def completed(cls, record: RunRecord) -> RunRecord:
-        """Return the record of an unfinished run, with its end if the worker reports one that it can't record."""
-        worker = cls._shared
-        if worker is None:
-            return record
-        worker.read_reports()
-        error = worker.ended.get(record.id)
-        if error is None:
-            return record
-        return attrs.evolve(
-            record, transitions=(*record.transitions, Transition(RunState.FAILED, utc_now())), error=redacted(error)
-        )
-
-    def __init__(self, root: Path) -> None:
-        self.ended: dict[str, str] = {}
-        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(library_path())}
-        self._log = root / WORKER_LOG
-        with _opened_log(self._log) as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                module_command(_WORKER),  # the runs get the whole path: see "path" in an order
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=variables,
-                start_new_session=True,
-            )
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        assert self._process.stdout is not None  # noqa: S101 - the same
-        self._stdin = self._process.stdin
-        self._reports = self._process.stdout
-        self._unparsed = b""
-        self._reading = threading.Lock()
-        os.set_blocking(self._reports.fileno(), False)
-        self._sending = threading.Lock()
-        self._is_used = False
-        self.owner = Owner.of(self._process.pid)
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def read_reports(self) -> None:
-        """Read which runs ended without a record of that; also wake the worker, which a job may have stopped."""
-        if self._process.returncode is None:
-            processes.wake(self._process.pid)
-        with self._reading:
-            try:
-                data = os.read(self._reports.fileno(), _MAX_REPORT_BYTES)
-            except (OSError, ValueError):  # nothing has come, or it is closed
-                return
-            *lines, self._unparsed = (self._unparsed + data).split(b"\n")
-            self.ended.update((report["run"], report["error"]) for report in map(json.loads, lines))
-
-    def send(self, **message: object) -> None:
-        """Send an order.
-
-        Raises:
-            StorageError: The worker has gone.
-        """
-        try:
-            with self._sending:
-                self._is_used = True
-                self._stdin.write(json.dumps(message).encode() + b"\n")
-                self._stdin.flush()
-        except OSError as error:
-            raise StorageError(f"The process that runs jobs (pid {self._process.pid}) has ended: {error}.") from error
-
-    def close(self) -> None:
-        """Send no more orders; the worker exits after its last run."""
-        if not self._is_used:  # it may be importing for a while yet
-            self._process.terminate()
-        with contextlib.suppress(OSError):
-            self._stdin.close()
-        processes.wake(self._process.pid)
-        try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
-            return
-        self.read_reports()  # the last ones: none can follow
-        with self._reading:
-            self._reports.close()
-        with contextlib.suppress(OSError):
-            if not self._log.stat().st_size:
-                self._log.unlink()
 
 
 class _Submissions:
@@ -310,7 +183,7 @@ class _Submissions:
         except KeyboardInterrupt:
             self._cancel()
         with contextlib.suppress(KeyboardInterrupt):  # the worker ends by itself
-            _Worker.close_shared()
+            Worker.close_shared()
 
     def _cancel(self) -> None:
         wanted = [(root, run_id) for root, run_id in self._runs if _is_wanted(root, run_id)]
@@ -324,28 +197,20 @@ def _is_wanted(root: Path, run_id: str) -> bool:
     """Return True if the run hasn't finished, and its cancellation wasn't requested."""
     store = RunStore(root)
     try:
-        record = _Worker.completed(store.read(run_id))
+        record = Worker.completed(store.read(run_id))
         return not record.state.is_terminal and not store.is_cancel_requested(run_id)
     except MnistkitError:
         return False
 
 
-def _opened_log(path: Path) -> IO[bytes]:
-    try:
-        return os.fdopen(open_below(path.parent, path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
-    except OSError as error:
-        raise StorageError(
-            f"Can't write to {path}: {error.strerror or error}. Make room or make it writable."
-        ) from error
-
-
-def _forget() -> None:
-    """Forget, in a forked process, what is its parent's."""
-    _submissions.forget()
-    _Worker.forget()
+def _started_worker(store: RunStore) -> Worker:
+    """Return this process's worker, whose runs this process waits for when it exits."""
+    worker = Worker.shared(store.ensured())
+    finish_at_exit(_submissions, _Submissions.finish)
+    return worker
 
 
 _submissions = _Submissions()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_submissions.forget)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageError
-from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
+from mnistkit.jobs.source_code import module_sources
 from mnistkit.jobs.spec import check_classifier
+from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.folder.index import RunIndex
+from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
-from mnistkit.runs.folder.snapshot import snapshot
+from mnistkit.runs.folder.snapshot import read_sources, snapshot, write_sources
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.lines import add_points
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState
+from mnistkit.runs.row import RunRow
 
 __all__ = ["FolderBackend"]
 
@@ -47,6 +53,15 @@ class FolderBackend(ComputeBackend):
         records = self._store.read_all()
         return tuple(r for r in records if r.experiment == experiment) if experiment else records
 
+    def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
+        """Return a row for each run, newest first; see `SupportsRunRows.run_rows`."""
+        rows = RunIndex(self._root, self._store).rows()
+        return tuple(row for row in rows if experiment in {None, row.experiment})
+
+    def sources(self, run_id: str) -> dict[str, str]:
+        """Return the source files that a run keeps; see `SupportsSources.sources`."""
+        return read_sources(self._store.folder(run_id))
+
     def logs(self, run_id: str, *, start: int = 0) -> str:
         """Return the log; see `ComputeBackend.logs`."""
         return self._store.read_log(run_id, start)
@@ -54,6 +69,25 @@ class FolderBackend(ComputeBackend):
     def download(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one file of a run; see `ComputeBackend.download`."""
         return self._store.copy_file(run_id, file, into)
+
+    def annotate_run(
+        self, run_id: str, tags: Mapping[str, str | None], note: str | None = None, *, replace_note: bool = False
+    ) -> None:
+        """Add tags and a note to a run; see `mnistkit.interfaces.SupportsAnnotations.annotate_run`."""
+        append_annotation(self._store.folder(run_id), tags, note, replace_note=replace_note)
+
+    def track(self, job: TrackedJob, data: str) -> RunLifecycle:
+        """Begin a run of this process; see `mnistkit.interfaces.SupportsTracking.track`."""
+        run_id = self._store.create(job, data)
+        try:
+            run = RunLifecycle(self._store, run_id)
+            run.begin()
+            run.enter(RunState.RUNNING)
+        except OSError as error:
+            raise StorageError(
+                f"Can't keep a new run in {self._root}: {error.strerror or error}. Make room."
+            ) from error
+        return run
 
     def delete_run(self, run_id: str) -> None:
         """Remove a finished run and all its files, even if they are damaged.
@@ -65,6 +99,12 @@ class FolderBackend(ComputeBackend):
         if self._store.may_be_running(run_id):
             raise RunStateError(f"Run {run_id} hasn't ended: cancel it, and delete it once it has.")
         self._store.delete(run_id)
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append to the metrics of a finished run; see `mnistkit.runs.SupportsPoints`."""
+        if not self.get(run_id).state.is_terminal:
+            raise RunStateError(f"Run {run_id} hasn't finished: its metrics are its own until then.")
+        add_points(self._store.folder(run_id), points)
 
     def _create(self, jobs: Sequence[Job], data: DataSource, owner: Owner | None = None) -> list[str]:
         """Make the runs of jobs that can run, and return their ids; a script that can't be copied is Failed."""
@@ -80,6 +120,8 @@ class FolderBackend(ComputeBackend):
         try:
             if isinstance(job, ScriptJob):
                 snapshot(job, self._store.folder(run_id))
+            elif isinstance(job, TrainingJob):
+                write_sources(module_sources(job.model.import_paths), self._store.folder(run_id))
         except (MnistkitError, OSError) as error:
             reason = f"{type(error).__name__}: {error}"
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import json
 import logging
 import os
@@ -23,16 +24,20 @@ from mnistkit.runs.context import FolderContext, RunContext, Stopped, using_cont
 from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.scripts import execute_script
+from mnistkit.runs.folder.snapshot import CODE
 from mnistkit.runs.record import RunState
 from mnistkit.utils.redaction import redacted
 
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["Limits", "StatusPipe", "Train", "body"]
+__all__ = ["TRAIN", "Limits", "StatusPipe", "Train", "body", "import_train"]
 
 Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 """Carries out a training job: `mnistkit.training.train`, which stands above this room."""
+
+TRAIN = "mnistkit.training:train"
+"""Where that is, for the processes that call it."""
 
 
 @frozen(kw_only=True)
@@ -109,6 +114,13 @@ def body(
     return run
 
 
+def import_train(path: str) -> Train:
+    """Return the function that carries out training jobs, from its ``"module:function"``."""
+    module, _, function = path.partition(":")
+    train: Train = getattr(importlib.import_module(module), function)
+    return train
+
+
 def _log_to_stderr() -> None:
     faulthandler.enable()
     handler = logging.StreamHandler(sys.stderr)
@@ -125,6 +137,8 @@ def _train(run: RunLifecycle, data: DataFolder, pipe: StatusPipe, path: WarmStar
     if context.should_stop:
         pipe.send(stopped=True)
         return
+    if (code := run.folder / CODE).is_dir():  # the user's modules: for a machine that lacks them
+        sys.path.append(str(code))
     try:
         dataset = read_dataset(data)
         pipe.send(state=RunState.RUNNING.value)

@@ -1,32 +1,25 @@
-"""Carry out run folders that are there already, in a process of their own: for backends that were sent them."""
+"""Carry out run folders that are there already, in processes of their own: for backends that were sent them."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from mnistkit.data.fetching import DataFolder
-from mnistkit.runs.folder import processes
-from mnistkit.runs.folder.child import Limits, Train
+from mnistkit.runs.folder.child import TRAIN, Limits
 from mnistkit.runs.folder.scripts import job_environment
-from mnistkit.runs.folder.store import WORKER_LOG, RunStore
-from mnistkit.runs.folder.supervisor import supervise
+from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.record import RunRecord
-from mnistkit.utils.interpreter import library_path, module_command, search_path
-from mnistkit.utils.regular import open_below
+from mnistkit.utils.interpreter import search_path
 
-__all__ = ["carry_out", "main"]
+__all__ = ["carry_out"]
 
-_PAUSE_SECONDS = 0.2
-_TRAIN = "mnistkit.training:train"
+_MIN_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.01, 0.2
 
 
 def carry_out(
@@ -36,13 +29,16 @@ def carry_out(
     limits: Limits,
     *,
     variables: Mapping[str, str] | None = None,
-    train: str = _TRAIN,
+    train: str = TRAIN,
+    on_poll: Callable[[], object] | None = None,
 ) -> tuple[RunRecord, ...]:
     """Bring existing runs to their ends, one after another; return their records. May be called from any thread.
 
-    A supervisor process takes the runs over, and each gets as many attempts as its job allows, its ``timeout``, and a
-    capped log; see `mnistkit.runs.folder.supervisor.supervise`. `RunStore.request_cancel` cancels one of them.
-    An exception in this thread, such as KeyboardInterrupt, ends them all, and so does the end of this process.
+    A process that this one starts once, and that has imported what training needs, forks a supervisor for them. Each
+    gets as many attempts as its job allows, its ``timeout``, and a capped log; see
+    `mnistkit.runs.folder.supervisor.supervise`. `RunStore.request_cancel` cancels one of them. An exception in this
+    thread, such as KeyboardInterrupt, ends them all, and so does the end of this process. When this returns, nothing
+    that they started is left.
 
     Args:
         store: Holds the run folders, such as those that `mnistkit.runs.folder.packing.unpack` wrote.
@@ -51,6 +47,7 @@ def carry_out(
         limits: What each of them may use.
         variables: Environment variables of the runs; None for those of this process that a job gets.
         train: Carries out a training job, as ``"module:function"``.
+        on_poll: Called several times a second while they run. Whatever it raises ends them, and is raised.
 
     Raises:
         RunNotFoundError: The store has no such run.
@@ -59,44 +56,38 @@ def carry_out(
     root = store.ensured()
     for run_id in run_ids:
         store.folder(run_id)
-    given = job_environment(os.environ) if variables is None else dict(variables)
-    order = {"root": str(root), "runs": list(run_ids), "data": attrs.asdict(data), "limits": attrs.asdict(limits)}
-    order |= {"path": search_path(), "train": train}
-    with os.fdopen(open_below(root, WORKER_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            module_command(__name__),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env={**given, "PYTHONPATH": os.pathsep.join(library_path())},
-            cwd=root,
-            start_new_session=True,  # Ctrl-C in a terminal is for the caller, who ends it
-        )
+    first, worker = run_ids[0], Worker.shared(root)
+    worker.send(
+        submit={
+            "runs": list(run_ids),
+            "root": str(root),
+            "group": uuid.uuid4().hex,
+            "parallel": 1,
+            "detach": False,
+            "grace": limits.grace,
+            "memory": limits.memory,
+            "variables": job_environment(os.environ) if variables is None else dict(variables),
+            "path": search_path(),
+            "train": train,
+            "threads": limits.threads,
+            "reports": True,
+        }
+    )
     try:
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
-            stream.write(json.dumps(order).encode())
-        while process.poll() is None:
-            processes.wake(process.pid)  # the job may have stopped it
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PAUSE_SECONDS)
+        worker.send(data={"run": first, "folder": attrs.asdict(data)})
+        _wait(worker, first, on_poll)
     except BaseException:
-        process.terminate()
-        processes.wake(process.pid)
-        process.wait()
+        worker.send(end={"run": first})
+        _wait(worker, first, None)
         raise
-    return tuple(store.read(run_id) for run_id in run_ids)
+    return tuple(Worker.completed(store.read(run_id)) for run_id in run_ids)
 
 
-def main() -> None:
-    """Carry out what comes on standard input, as `carry_out` sends it."""
-    order = json.load(sys.stdin)
-    sys.path[:] = order["path"]  # from here on the user's modules can be imported, such as an estimator of the job's
-    module, _, function = order["train"].partition(":")
-    train: Train = getattr(importlib.import_module(module), function)
-    store, data = RunStore(Path(order["root"])), DataFolder(**order["data"])
-    supervise(store, order["runs"], data, Limits(**order["limits"]), train)
-
-
-if __name__ == "__main__":
-    main()
+def _wait(worker: Worker, first: str, on_poll: Callable[[], object] | None) -> None:
+    """Wait until nothing is left of an order, or of the process that carries it out."""
+    pause = _MIN_PAUSE_SECONDS
+    while not worker.is_done(first):
+        time.sleep(pause)
+        pause = min(pause * 1.3, _MAX_PAUSE_SECONDS)
+        if on_poll is not None:
+            on_poll()

@@ -35,7 +35,7 @@ class RunLifecycle:
         self.job: Job = store.job(run_id)
         self.folder = store.folder(run_id)
         self.log_file = store.log_file(run_id)
-        self.attempts = 0
+        self.attempts = len(store.read(run_id).attempts)  # those that another machine made
         self.is_over = False
         self._began_at = utc_now()
         store.adopt(run_id)

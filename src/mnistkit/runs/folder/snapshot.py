@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mnistkit.errors import RunFailedError
+from mnistkit.errors import DataFormatError, RunFailedError
 from mnistkit.jobs.job import ScriptJob
 from mnistkit.jobs.source_code import IGNORED, MAX_BYTES
+from mnistkit.utils.documents import read_text
+from mnistkit.utils.folders import regular_files
 
-__all__ = ["CODE", "copy_source", "snapshot"]
+__all__ = ["CODE", "copy_source", "read_sources", "snapshot", "write_sources"]
 
 CODE = "code"
 """The folder of a run that holds the copy of the script's folder."""
 
 
+_MAX_SOURCE_FILES = 200
+_MAX_SOURCE_BYTES = 256 << 10
 _IGNORED = shutil.ignore_patterns(*IGNORED)
+
+
+def write_sources(sources: Mapping[str, bytes], run_folder: Path) -> None:
+    """Write source files into the run, by their names relative to its copy of the source."""
+    for name, source in sources.items():
+        path = run_folder / CODE / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source)
 
 
 def snapshot(job: ScriptJob, run_folder: Path) -> None:
@@ -61,3 +74,17 @@ def copy_source(job: ScriptJob, into: Path, is_excluded: Callable[[Path], bool])
         return str(shutil.copy2(origin, target))
 
     shutil.copytree(source, into, ignore=ignored, copy_function=copy, dirs_exist_ok=True)
+
+
+def read_sources(run_folder: Path) -> dict[str, str]:
+    """Return the text of each source file that a run keeps, by its path: at most 200 files of at most 256 KiB.
+
+    What isn't text is left out, and so is what a job has put in the place of a file.
+    """
+    found: dict[str, str] = {}
+    for name, _ in regular_files(run_folder / CODE):
+        if len(found) == _MAX_SOURCE_FILES:
+            break
+        with contextlib.suppress(OSError, DataFormatError):
+            found[name] = read_text(run_folder / CODE / name, max_bytes=_MAX_SOURCE_BYTES)
+    return found

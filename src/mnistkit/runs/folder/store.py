@@ -6,6 +6,7 @@
               record.json         states, error, owner; replaced atomically, by the owner alone
               metrics.jsonl       appended to
               tags.jsonl          appended to
+              annotations.jsonl   tags and notes that were added afterwards; appended to, by any process
               cancel              there once somebody asked the run to stop
               logs/std_log.txt    what it wrote
               outputs/            what it leaves behind
@@ -20,21 +21,22 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import attrs
-from attrs import field, frozen
-from attrs.validators import min_len
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
+from mnistkit.runs.annotations import read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
-from mnistkit.runs.folder.owner import Owner
+from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
+from mnistkit.runs.folder.status import RECORD, Status, observed_status, read_document, read_status
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
@@ -42,40 +44,23 @@ from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import copy_below, open_below, open_regular
-from mnistkit.utils.serialization import read_json, to_json
+from mnistkit.utils.serialization import to_json
 
-__all__ = ["WORKER_LOG", "RunStore"]
+__all__ = ["RunStore"]
 
 _log = logging.getLogger(__name__)
 
 _JOB = "job.json"
-_RECORD = "record.json"
 _LOG = "logs/std_log.txt"
 _MAX_LOG_BYTES = 65 << 20  # a little more than a `CappedLog` holds; a job may put a sparse file of any size there
-
-WORKER_LOG = ".worker.log"
-"""Beside the run folders: what the process that runs them says of itself, which should be nothing."""
-
-
-@frozen(kw_only=True)
-class _Status:
-    """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
-
-    data: str
-    transitions: tuple[Transition, ...] = field(validator=min_len(1))
-    owner: Owner
-    error: str | None = None
-    traceback: str | None = None
-    attempts: tuple[Attempt, ...] = ()
-    versions: dict[str, str] = field(factory=dict)
-    provenance: Provenance | None = None
 
 
 class RunStore:
     """The run folders below one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, now: Callable[[], datetime] = utc_now) -> None:
         self._root = root
+        self._now = now
         self._marks: dict[str, tuple[int, int]] = {}
         """How many characters of a run's log were read, and in how many bytes: a follower continues there."""
 
@@ -102,7 +87,7 @@ class RunStore:
         self.ensured()
         now = utc_now()
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        status = _Status(
+        status = Status(
             data=data,
             transitions=(Transition(RunState.QUEUED, now),),
             owner=owner or _me(os.getpid()),
@@ -115,7 +100,7 @@ class RunStore:
             (staged / "logs").mkdir(parents=True)
             (staged / "outputs").mkdir()
             (staged / _JOB).write_bytes(job_json)
-            (staged / _RECORD).write_bytes(status_json)
+            (staged / RECORD).write_bytes(status_json)
             staged.rename(self._root / run_id)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -136,7 +121,7 @@ class RunStore:
             folder = self._root / check_name(run_id, "run id")
         except InvalidNameError as error:
             raise RunNotFoundError(str(error)) from error
-        if not (folder / _RECORD).is_file():
+        if not (folder / RECORD).is_file():
             raise RunNotFoundError(f"{self._root} holds no run {run_id!r}: 'mnistkit runs list' shows those it holds.")
         return folder
 
@@ -146,7 +131,7 @@ class RunStore:
         Raises:
             DataFormatError: It can't be understood.
         """
-        job: Job = _read(self.folder(run_id) / _JOB, Job)
+        job: Job = read_document(self.folder(run_id) / _JOB, Job)
         return job
 
     def log_file(self, run_id: str) -> Path:
@@ -156,15 +141,20 @@ class RunStore:
     def adopt(self, run_id: str) -> None:
         """Write that this process owns a run from now on, and what it runs it with. For the owner's child alone."""
         folder, me = self.folder(run_id), _me(os.getpid())
-        status = _read_status(folder)
+        status = read_status(folder)
         changed = attrs.evolve(status, owner=me, versions=library_versions())
         if changed != status:
-            write_atomically(folder / _RECORD, to_json(changed))
+            write_atomically(folder / RECORD, to_json(changed))
 
-    def hand_over(self, run_id: str, owner: Owner) -> None:
-        """Write that ``owner`` owns a run from now on: before it starts to. For the present owner alone."""
+    def hand_over(self, run_id: str, owner: Owner, *, host: str = "") -> None:
+        """Write who owns a run from now on, and the host that is to run it. For the present owner alone."""
         folder = self.folder(run_id)
-        write_atomically(folder / _RECORD, to_json(attrs.evolve(_read_status(folder), owner=owner)))
+        status = read_status(folder)
+        write_atomically(folder / RECORD, to_json(attrs.evolve(status, owner=owner, host=host or status.host)))
+
+    def exported(self, run_id: str) -> bytes:
+        """Return ``record.json`` for a copy on another machine, where no process is its owner."""
+        return to_json(attrs.evolve(read_status(self.folder(run_id)), owner=Owner.elsewhere()))
 
     def advance(
         self,
@@ -175,17 +165,17 @@ class RunStore:
         traceback: str | None = None,
         attempt: Attempt | None = None,
     ) -> None:
-        """Write that a run entered ``state``, and that an attempt at it has ended. For the owner alone."""
+        """Write that a run entered ``state``, not before the last one, and that an attempt has ended. For the owner."""
         if attempt is not None and attempt.error:
             attempt = attrs.evolve(attempt, error=redacted(attempt.error))
         folder = self.folder(run_id)
-        status = _read_status(folder)
+        status = read_status(folder)
         write_atomically(
-            folder / _RECORD,
+            folder / RECORD,
             to_json(
                 attrs.evolve(
                     status,
-                    transitions=(*status.transitions, Transition(state, utc_now())),
+                    transitions=(*status.transitions, Transition(state, max(self._now(), status.transitions[-1].at))),
                     error=error and redacted(error),
                     traceback=traceback and redacted(traceback),
                     attempts=(*status.attempts, *([attempt] if attempt else [])),
@@ -226,13 +216,13 @@ class RunStore:
 
     def wake_owner(self, run_id: str) -> None:
         """Continue the process that owns a run, in case the run's job has stopped it."""
-        owner = _read_status(self.folder(run_id)).owner
+        owner = read_status(self.folder(run_id)).owner
         if owner.pid > 0 and owner.host == socket.gethostname() and not owner.is_gone():
             wake(owner.pid)
 
     def state(self, run_id: str) -> RunState:
         """Return the recorded state. For the owner; others call `read`."""
-        return _read_status(self.folder(run_id)).transitions[-1].state
+        return read_status(self.folder(run_id)).transitions[-1].state
 
     def clear_outputs(self, run_id: str) -> None:
         """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
@@ -244,7 +234,7 @@ class RunStore:
     def may_be_running(self, run_id: str) -> bool:
         """Return True if a run hasn't finished, and False if its record is damaged: no process will finish that."""
         try:
-            return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal
+            return not observed_status(self.folder(run_id)).transitions[-1].state.is_terminal
         except DataFormatError:
             return False
 
@@ -260,8 +250,10 @@ class RunStore:
             DataFormatError: Its files can't be understood.
         """
         folder = self.folder(run_id)
-        status = _observed(folder)
+        status = observed_status(folder)
         job = self.job(run_id)
+        added, note = read_annotations(folder)
+        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
@@ -269,29 +261,38 @@ class RunStore:
             transitions=status.transitions,
             points=read_points(folder),
             files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
-            tags={**job.tags, **read_tags(folder)},
+            tags={key: value for key, value in tags.items() if value is not None},
+            note=note,
             error=status.error,
             traceback=status.traceback,
             attempts=status.attempts,
             url=str(folder),
             versions=status.versions,
             provenance=status.provenance,
+            host=status.host or ("" if status.owner.host == ELSEWHERE else status.owner.host),
         )
+
+    def ids(self) -> list[str]:
+        """Return the names of the folders that should be runs, in no order."""
+        try:
+            return [name for name in os.listdir(self._root) if not name.startswith(".")]  # noqa: PTH208 - names alone
+        except FileNotFoundError:
+            return []
+
+    def read_or_warn(self, run_id: str) -> RunRecord | None:
+        """Return the present record of a run; None, with a warning, if it can't be understood."""
+        try:
+            return self.read(run_id)
+        except RunNotFoundError:
+            _log.warning("Left out %s: it is no run, as it holds no %s.", self._root / run_id, RECORD)
+        except (DataFormatError, OSError) as error:
+            hint = f"If it can't be restored: mnistkit runs delete {run_id}"
+            _log.warning("Left out run %s, which can't be read: %s %s", run_id, error, hint)
+        return None
 
     def read_all(self) -> tuple[RunRecord, ...]:
         """Return all records, newest first; one that can't be understood is left out, with a warning."""
-        records = []
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._root):
-                if entry.name.startswith("."):
-                    continue
-                try:
-                    records.append(self.read(entry.name))
-                except RunNotFoundError:
-                    _log.warning("Left out %s: it is no run, as it holds no %s.", entry.path, _RECORD)
-                except (DataFormatError, OSError) as error:
-                    hint = f"If it can't be restored: mnistkit runs delete {entry.name}"
-                    _log.warning("Left out run %s, which can't be read: %s %s", entry.name, error, hint)
+        records = [record for run_id in self.ids() if (record := self.read_or_warn(run_id)) is not None]
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id), reverse=True))
 
     def read_log(self, run_id: str, start: int) -> str:
@@ -300,22 +301,27 @@ class RunStore:
         What isn't UTF-8 comes as backslash escapes.
         """
         folder = self.folder(run_id)
-        is_whole = _observed(folder).transitions[-1].state.is_terminal  # read first: what comes later may be the end
+        # Read first: what comes later may be the end.
+        is_whole = observed_status(folder).transitions[-1].state.is_terminal
         characters, position = self._marks.get(run_id, (0, 0))
         if characters > start:
             characters = position = 0
-        try:
-            with open_regular(folder / _LOG, within=folder) as stream:
-                stream.seek(position)
-                data = stream.read(_MAX_LOG_BYTES)
-        except FileNotFoundError:
-            return ""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-        # The last bytes may be the beginning of a character that is still being written.
-        text = decoder.decode(data, final=is_whole and len(data) < _MAX_LOG_BYTES)
-        begun = len(decoder.getstate()[0])
-        self._marks[run_id] = (characters + len(text), position + len(data) - begun)
-        return text[start - characters :]
+        while True:
+            try:
+                with open_regular(folder / _LOG, within=folder) as stream:
+                    stream.seek(position)
+                    data = stream.read(_MAX_LOG_BYTES)
+            except FileNotFoundError:
+                return ""
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+            # The last bytes may be the beginning of a character that is still being written, or read.
+            is_last = len(data) < _MAX_LOG_BYTES
+            text = decoder.decode(data, final=is_whole and is_last)
+            wanted = text[max(start - characters, 0) :]
+            characters, position = characters + len(text), position + len(data) - len(decoder.getstate()[0])
+            self._marks[run_id] = (characters, position)
+            if wanted or is_last:
+                return wanted
 
     def copy_file(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one of the run's files into a folder.
@@ -366,50 +372,3 @@ class RunStore:
 @cache
 def _me(pid: int) -> Owner:
     return Owner.of(pid)
-
-
-def _read_status(folder: Path) -> _Status:
-    status: _Status = _read(folder / _RECORD, _Status)
-    return status
-
-
-def _read(path: Path, as_type: Any) -> Any:
-    """Read a file that a job could have replaced by anything.
-
-    Raises:
-        DataFormatError: It isn't what mnistkit wrote.
-    """
-    try:
-        return read_json(path, as_type)
-    except OSError as error:
-        raise DataFormatError(f"{path} can't be read: {error.strerror or error}.") from error
-
-
-def _observed(folder: Path) -> _Status:
-    """Return the status as seen from outside: owners may die, and a cancellation may be requested."""
-    status = _read_status(folder)
-    while True:
-        last = status.transitions[-1]
-        if last.state.is_terminal:
-            return status
-        is_canceled = os.path.lexists(folder / CANCEL_FILE)
-        if not status.owner.is_gone():
-            if not is_canceled:
-                return status
-            request = Transition(RunState.CANCEL_REQUESTED, utc_now())
-            return attrs.evolve(status, transitions=(*status.transitions, request))
-        # The end may have been the last thing that the owner wrote, or it has handed the run over before it ended: it
-        # is the owner of the same status that must be gone.
-        latest = _read_status(folder)
-        if latest == status:
-            break
-        status = latest
-    state = RunState.CANCELED if is_canceled else RunState.FAILED
-    log = folder.parent / WORKER_LOG
-    hint = f" {log} may tell why." if log.exists() and log.stat().st_size else ""
-    error = f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.{hint}"
-    return attrs.evolve(
-        status,
-        transitions=(*status.transitions, Transition(state, last.at)),
-        error=None if is_canceled else error,
-    )

@@ -1,17 +1,20 @@
-"""The program that runs jobs on this machine for `ProcessCompute`: ``python -m mnistkit.local.processes.worker``."""
+"""The program that carries out runs on this machine: ``python -m mnistkit.runs.folder.worker``."""
 
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
+
+from mnistkit.runs.folder.child import TRAIN
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Carry out orders from standard input until it ends; see `mnistkit.local.processes.dispatcher`."""
-    from mnistkit.local.processes.dispatcher import Dispatcher
+    """Carry out orders from standard input until it ends; see `mnistkit.runs.folder.dispatcher`."""
+    from mnistkit.runs.folder.dispatcher import Dispatcher
 
     # Standard output is for reports alone: what anything prints belongs in the log, and jobs don't inherit the pipe.
     reports = os.dup(sys.stdout.fileno())
@@ -35,6 +38,8 @@ def _import_ahead() -> None:
 
     import mnistkit.estimators
     import mnistkit.models.persistence  # noqa: F401
+
+    importlib.import_module(TRAIN.partition(":")[0])
 
 
 if __name__ == "__main__":

@@ -5,14 +5,16 @@ objects, one a line, from its standard input:
 
 - ``{"submit": <Order>}``: runs, whose folders are there, to be started when it is their turn;
 - ``{"data": {"run": ID, "folder": <DataFolder>}}``: the data of the order whose first run that is has come;
-- ``{"fail": {"run": ID, "error": TEXT, "traceback": TEXT}}``: it can't be had.
+- ``{"fail": {"run": ID, "error": TEXT, "traceback": TEXT}}``: it can't be had;
+- ``{"end": {"run": ID}}``: the order whose first run that is belongs to nobody any more: its runs are ended.
 
 The end of its input is the end of the program that submitted the runs: those that weren't detached are ended. A pipe
 says so however that program dies, and it needs no file that a crash would leave behind.
 
 To another pipe it writes ``{"run": ID, "error": TEXT}`` for each run whose end can't be recorded, as on a full disk.
 Such an end is recorded when there is room again, at the latest when the dispatcher exits; if there is none by then, the
-record's owner is gone, which every reader takes for a failure.
+record's owner is gone, which every reader takes for a failure. It also writes ``{"done": ID}`` once nothing is left of
+an order that says ``reports``: its runs have ended, and so have their processes.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ from attrs import define, frozen
 from mnistkit.data.fetching import DataFolder
 from mnistkit.errors import MnistkitError
 from mnistkit.runs.folder import processes
+from mnistkit.runs.folder.child import import_train
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.folder.supervisor import Limits, supervise
 from mnistkit.runs.record import RunState
-from mnistkit.training import train
+from mnistkit.utils.clock import utc_now
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]
@@ -63,6 +66,9 @@ class Order:
         memory: Bytes of address space that its processes may each have; None for no limit.
         variables: The environment variables of its processes.
         path: Where its processes look for modules.
+        train: Carries out a training job, as ``"module:function"``.
+        threads: How many threads each of its processes may have; None for an equal share of the cores.
+        reports: Whether to report when nothing is left of it.
     """
 
     runs: tuple[str, ...]
@@ -74,6 +80,9 @@ class Order:
     memory: int | None
     variables: dict[str, str]
     path: tuple[str, ...]
+    train: str
+    threads: int | None = None
+    reports: bool = False
 
 
 @define
@@ -172,12 +181,16 @@ class Dispatcher:
         ((verb, content),) = message.items()
         if verb == "submit":
             order = from_json(json.dumps(content), Order, "an order")
-            self._tasks[order.runs[0]] = _Task(order, RunStore(Path(order.root)), list(order.runs))
+            self._tasks[order.runs[0]] = _Task(
+                order, RunStore(Path(order.root), lambda: utc_now(order.variables)), list(order.runs)
+            )
             return
         task = self._tasks.get(content["run"])
         if task is None:  # all its runs were canceled before the data came
             return
-        if verb == "data":
+        if verb == "end":
+            self._abandon_task(task)
+        elif verb == "data":
             task.data = DataFolder(**content["folder"])
         elif not task.pid:
             self._end(task, content["error"], content["traceback"])
@@ -219,11 +232,14 @@ class Dispatcher:
             has_all = task.pid is not None or task.data is not None
             if task.order.detach and has_all and not self._is_terminated:
                 continue
-            if task.pid is None:
-                self._end(task, _ABANDONED_ERROR)
-            else:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(task.pid, signal.SIGTERM)
+            self._abandon_task(task)
+
+    def _abandon_task(self, task: _Task) -> None:
+        if task.pid is None:
+            self._end(task, _ABANDONED_ERROR)
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(task.pid, signal.SIGTERM)
 
     def _drop_canceled(self) -> None:
         for task in [task for task in self._tasks.values() if task.pid is None]:
@@ -232,7 +248,7 @@ class Dispatcher:
                     task.store.advance(run_id, RunState.CANCELED)
                     task.runs.remove(run_id)
                 if not task.runs:
-                    del self._tasks[task.order.runs[0]]
+                    self._remove(task)
 
     def _start(self) -> None:
         """Start the tasks that may run now, in the order of submission."""
@@ -246,7 +262,7 @@ class Dispatcher:
                     task.store.advance(task.runs[0], RunState.PREPARING)
                     task.is_preparing = True
                 if task.data is not None:
-                    self._fork(task, threads=_cores() // min(task.order.parallel, len(group)))
+                    self._fork(task, task.order.threads or _cores() // min(task.order.parallel, len(group)))
 
     def _fork(self, task: _Task, threads: int) -> None:
         data = task.data
@@ -258,7 +274,7 @@ class Dispatcher:
             os.environ.clear()
             os.environ.update(task.order.variables)
             sys.path[:] = task.order.path
-            supervise(task.store, task.runs, data, limits, train, wakes_parent=True)
+            supervise(task.store, task.runs, data, limits, import_train(task.order.train), wakes_parent=True)
 
         task.pid = processes.fork_session(watch, outlives=True)
 
@@ -278,13 +294,18 @@ class Dispatcher:
                 ending.record()
             except (OSError, MnistkitError) as problem:
                 self._unrecorded.append(ending)
-                self._report(run_id, f"{error.rstrip('.')}. That can't be recorded: {problem}. Make room.")
-        del self._tasks[task.order.runs[0]]
+                self._report(run=run_id, error=f"{error.rstrip('.')}. That can't be recorded: {problem}. Make room.")
+        self._remove(task)
 
-    def _report(self, run_id: str, error: str) -> None:
-        """Send the program that waits for a run the end that its record doesn't have."""
+    def _remove(self, task: _Task) -> None:
+        del self._tasks[task.order.runs[0]]
+        if task.order.reports:
+            self._report(done=task.order.runs[0])
+
+    def _report(self, **message: str) -> None:
+        """Send the program that waits for runs what their records don't have."""
         with contextlib.suppress(OSError):  # it may have ended
-            os.write(self._reports, json.dumps({"run": run_id, "error": error}).encode() + b"\n")
+            os.write(self._reports, json.dumps(message).encode() + b"\n")
 
     def _retry(self, *, is_last: bool = False) -> None:
         """Record, once there is room again, what couldn't be recorded."""

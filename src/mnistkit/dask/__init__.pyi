@@ -1,0 +1,5 @@
+from mnistkit.dask.compute import DaskCompute as DaskCompute
+
+__all__ = [
+    "DaskCompute",
+]

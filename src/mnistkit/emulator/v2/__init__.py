@@ -1,0 +1,1 @@
+"""The workspace as the SDK's second version (azure-ai-ml) sees it: resources of Azure Resource Manager."""

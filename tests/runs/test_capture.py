@@ -1,0 +1,66 @@
+"""What a thread writes goes to its run's log, and nothing else is disturbed."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import sys
+import warnings
+import weakref
+
+from mnistkit.runs.capture import captured
+
+
+def test_print_and_warnings_of_a_run_are_in_its_log() -> None:
+    """What the thread of a run prints is in its log, up to the end of the block."""
+    log = _Log()
+    with warnings.catch_warnings(), captured(log):
+        warnings.simplefilter("default")
+        print("one")
+        warnings.warn("two", stacklevel=1)
+    print("three")
+    text = log.content.decode()
+    assert "one" in text
+    assert "UserWarning: two" in text
+    assert "three" not in text
+
+
+def test_a_stream_in_use_outlives_its_run() -> None:
+    """Python's print holds sys.stdout without a reference: what stood for it isn't freed when the run ends."""
+    with captured(_Log()):
+        streams = [weakref.ref(sys.stdout), weakref.ref(sys.stderr)]
+    gc.collect()
+    assert all(stream() is not None for stream in streams)
+
+
+def test_a_stream_that_is_put_back_late_is_not_wrapped_again() -> None:
+    """A program that saved the streams or warnings during a run, and restores them after it, disturbs no later run."""
+    before, shown = sys.stdout, warnings.showwarning
+    out = io.StringIO()
+    try:
+        sys.stdout = out
+        for _ in range(sys.getrecursionlimit()):
+            with captured(_Log()):
+                late = contextlib.redirect_stdout(io.StringIO())
+                late.__enter__()
+                during = warnings.showwarning
+            late.__exit__(None, None, None)
+            warnings.showwarning = during
+        print("still there")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.warn("nothing", stacklevel=1)
+    finally:
+        sys.stdout, warnings.showwarning = before, shown
+    assert out.getvalue() == "still there\n"
+
+
+class _Log(io.BytesIO):
+    """Keeps what was written when it is closed."""
+
+    content = b""
+
+    def close(self) -> None:
+        self.content = self.content or self.getvalue()
+        super().close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable, Mapping
 from typing import Literal, SupportsIndex, cast, get_args
 
 from mnistkit.errors import UsageError
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.text import is_encodable
 
@@ -23,6 +25,7 @@ __all__ = [
     "retries",
     "retry_causes",
     "seed",
+    "source_folder",
     "tags",
     "timeout",
 ]
@@ -110,6 +113,7 @@ def tags(values: Mapping[str, str]) -> dict[str, str]:
 
 def retry_causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
     """Return the bad ends that are worth another attempt."""
+    check_type(values, Iterable, "retry_on", f"a tuple of {', '.join(get_args(RetryCause))}")
     causes = tuple(values)
     for cause in causes:
         if cause not in get_args(RetryCause):
@@ -126,7 +130,14 @@ def fit_name(value: str) -> str:
 
 def arguments(values: Iterable[object]) -> tuple[str, ...]:
     """Return the arguments of a script as text."""
+    check_type(values, (list, tuple), "arguments", "a list or a tuple, an argument each")
     return tuple(str(value) for value in values)
+
+
+def source_folder(value: str | os.PathLike[str]) -> str:
+    """Return the path of a script's folder."""
+    check_path(value, "source_directory")
+    return os.fspath(value)
 
 
 def entry_script(value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,7 +99,7 @@ class ScriptJob:
         fingerprint: As in `TrainingJob`.
     """
 
-    source_directory: str = field(converter=os.fspath)
+    source_directory: str = field(converter=checks.source_folder)
     entry_script: str = field(default="train.py", converter=checks.entry_script)
     arguments: tuple[str, ...] = field(default=(), converter=checks.arguments)
     environment: Environment | None = field(default=None, kw_only=True)

@@ -23,6 +23,7 @@ import attrs
 from attrs import frozen
 
 from mnistkit.errors import DataFormatError, RunNotFoundError
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.packing import unpack
 from mnistkit.runs.folder.store import RunStore
@@ -112,6 +113,7 @@ class Mirror:
         seen = None if record.state.is_terminal else self.reported(record.id)
         if seen is None:
             return record
+        added, _ = read_annotations(self._runs / record.id)  # of this machine alone
         transitions = tuple(t for t in seen.transitions if not t.state.is_terminal)
         if record.state is RunState.CANCEL_REQUESTED:
             transitions = (*transitions, record.transitions[-1])
@@ -119,7 +121,7 @@ class Mirror:
             record,
             transitions=transitions,
             points=seen.points,
-            tags=seen.tags,
+            tags=annotated_tags(seen.tags, added),
             attempts=seen.attempts,
             versions=seen.versions,
             host=seen.host,

@@ -1,4 +1,4 @@
-"""A run as the command line prints it as JSON."""
+"""Runs as the command line reads and prints them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "files": record.files,
         "error": record.error,
         "url": record.url,
+        "host": record.host,
+        "waits_for": record.waits_for,
         "phases": [
             {"state": str(p.state), "started_at": p.started_at, "seconds": p.seconds, "attempt": p.attempt}
             for p in record.phases

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 
 from mnistkit.jobs.parameters import Scalar
 from mnistkit.runs.columns import Column, Columns
 from mnistkit.runs.row import RunRow
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.summary import SummaryTable
 from mnistkit.utils.text import duration, local_time, number
 
@@ -116,7 +116,7 @@ def _text(column: Column, value: Scalar) -> str:
     if value is None:
         return "-" if column.kind in _NUMERIC else ""
     if column.kind == "time":
-        return local_time(datetime.fromtimestamp(float(value), timezone.utc))
+        return local_time(utc_time(float(value)))
     if column.kind == "duration":
         return duration(float(value))
     return number(value) if isinstance(value, float) else _cut(" ".join(str(value).split()), _MAX_CELL_CHARS)

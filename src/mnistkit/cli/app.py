@@ -29,6 +29,7 @@ from mnistkit.cli import (
     sweep,
     tags,
     train,
+    ui,
     verify,
 )
 from mnistkit.cli.command import EXIT_CODES, Command, examples
@@ -76,6 +77,7 @@ app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
 app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
+app.command(cls=Command, epilog=ui.EXAMPLES)(ui.ui)
 app.command(cls=Command, epilog=deployments.DEPLOY_EXAMPLES)(deployments.deploy)
 app.add_typer(deployments.app, name="deployments")
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)

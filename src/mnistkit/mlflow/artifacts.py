@@ -15,7 +15,7 @@ from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
 from mnistkit.registry.files import all_or_nothing, check_same_files, walk_regular
 from mnistkit.registry.manifest import MANIFEST, Manifest
-from mnistkit.utils.files import FileInfo, file_info, sha256_hex
+from mnistkit.utils.files import FileInfo, file_info
 from mnistkit.utils.names import check_file
 
 __all__ = ["copied", "hashed", "place_verified", "received", "write_model"]
@@ -81,7 +81,7 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
     if digest:
         files = folder / FILES_FOLDER
         kept = folder / MANIFEST
-        if not kept.is_file() or sha256_hex(kept.read_bytes()) != digest:
+        if not kept.is_file() or file_info(kept).sha256 != digest:
             raise IntegrityError(
                 f"{what}: its {MANIFEST} in MLflow isn't the one in its tags: one of them was altered. Use another "
                 "version."

@@ -8,7 +8,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["copy_below", "open_below", "open_descriptor", "open_regular", "read_regular"]
+__all__ = ["copy_below", "open_below", "open_descriptor", "open_file", "open_regular", "read_regular"]
 
 _CHUNK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
@@ -54,6 +54,15 @@ def _checked(descriptor: int, path: str | os.PathLike[str]) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
     return descriptor
+
+
+def open_file(path: str | Path) -> BufferedReader:
+    """Open for reading a file that the user names, which may be a symbolic link.
+
+    Raises:
+        OSError: It can't be read, or is a pipe, a device or a folder: nothing waits for these.
+    """
+    return os.fdopen(open_descriptor(path, follow=True), "rb")
 
 
 def open_below(root: Path, name: str, flags: int) -> int:

@@ -33,7 +33,7 @@ def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
-        if error.errno == errno.EINVAL:
+        if error.errno in {errno.EINVAL, errno.EISDIR}:
             raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path)) from error
         raise
 
@@ -50,10 +50,13 @@ def open_descriptor(path: str | os.PathLike[str], *, follow: bool = False) -> in
 
 def _checked(descriptor: int, path: str | os.PathLike[str]) -> int:
     """Return a descriptor of a regular file; close that of anything else, and raise an error."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return descriptor
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def open_file(path: str | Path) -> BufferedReader:

@@ -18,7 +18,7 @@ __all__ = ["Pipeline", "Step"]
 
 _WHOLE_PATTERN = re.compile(r"\$\{\{\s*parent\.(?:inputs\.(\w+)|jobs\.(\w+)\.outputs\.(\w+))\s*\}\}")
 _OUTPUT_PATTERN = re.compile(r"\$\{\{\s*parent\.outputs\.(\w+)\s*\}\}")
-_KINDS = ("command", "sweep")
+_KINDS = ("command", "sweep", "pipeline")
 _PLAIN_TYPES = frozenset({"string", "number", "integer", "boolean", "enum"})
 
 Component = Callable[[str, str], Mapping[str, Any]]
@@ -31,7 +31,7 @@ class Step:
 
     Attributes:
         name: Its name.
-        kind: ``command`` or ``sweep``.
+        kind: ``command``, ``sweep`` or ``pipeline``.
         node: What the pipeline says of it.
         spec: The specification of its component.
     """
@@ -182,9 +182,13 @@ def _step(name: str, node: object, component: Component) -> Step:
         raise NotEmulated("jobs", f"Steps of the type {kind!r} aren't emulated ({name!r}), only {_KINDS}.")
     trial = node.get("trial")
     reference = (trial.get("componentId") if isinstance(trial, dict) else trial) or node.get("componentId")
+    reference = reference or node.get("component")  # as the steps of a pipeline's component have it
     if str(reference).startswith("azureml://registries/"):
         raise NotEmulated("services", f"Registries aren't emulated: the component of {name!r} can't be had.")
     spec = component(*parts_of(reference, "components"))
-    if str(spec.get("type") or "command").lower() != "command":
-        raise NotEmulated("jobs", f"Components of the type {spec.get('type')!r} aren't emulated, only commands.")
+    type_name = str(spec.get("type") or "command").lower()
+    if type_name not in {"command", "pipeline"} or (type_name == "pipeline") is not (kind == "pipeline"):
+        raise NotEmulated(
+            "jobs", f"Components of the type {type_name!r} aren't emulated as steps of the type {kind!r}."
+        )
     return Step(name=name, kind=kind, node=node, spec=spec)

@@ -23,6 +23,7 @@ __all__ = ["PipelineJobs"]
 
 _logger = logging.getLogger(__name__)
 _RUN_TYPE = "azureml.PipelineRun"
+_PIPELINE_KEYS = ("displayName", "experimentName", "computeId", "inputs", "outputs")
 _LOG_PATH = "logs/azureml/executionlogs.txt"
 
 
@@ -122,6 +123,9 @@ class PipelineJobs:
             }
             if step.kind == "sweep":
                 sent = sweep_properties(sent, step.node)
+            if step.kind == "pipeline":
+                about = {key: sent[key] for key in _PIPELINE_KEYS}
+                sent = {**about, "jobType": "Pipeline", "jobs": step.spec.get("jobs")}
             self.resources.start(child, sent, name)
         except Refusal as refusal:
             if child not in self._runs:

@@ -147,7 +147,7 @@ def test_a_dead_program_s_run_ends(tmp_path: Path, cluster: DaskCluster, script:
     until(live.exists)
     assert later.get(run_id).state is RunState.RUNNING  # as its program wrote
     assert later.get(run_id).metrics["i"] >= 0
-    workers = [psutil.Process(worker.pid) for worker in cluster.workers]
+    workers = [psutil.Process(worker.pid) for worker in cluster.alive]
     assert any("train.py" in " ".join(child.cmdline()) for w in workers for child in w.children(recursive=True))
     program.kill()
     program.wait()
@@ -272,7 +272,7 @@ def test_workers_are_killed_at_random(tmp_path: Path, script: Path, tiny_mnist: 
             jobs = [ScriptJob(str(script), arguments=(0.3,), retries=n) for n in (0, 1, 2)]
             runs = [Run(backend, backend.submit(job, tiny_mnist)) for job in jobs]
             time.sleep(chosen.uniform(0, 2.5))
-            fragile.kill(chosen.choice([worker for worker in fragile.workers if worker.poll() is None]))
+            fragile.kill(chosen.choice(fragile.alive))
             fragile.add_worker()
             for run in runs:
                 record = run.wait(DEADLINE).record

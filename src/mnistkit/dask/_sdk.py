@@ -16,12 +16,11 @@ from mnistkit.dask.addresses import warn_without_tls
 from mnistkit.errors import MissingExtraError, ServiceError, ServiceTimeoutError, UsageError
 
 try:
+    import dask
     import distributed
     from distributed.comm import inproc
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.utils import sync
-
-    import dask
 except ImportError as error:
     raise MissingExtraError(
         f"DaskCompute needs Dask, and {error.name} can't be imported: python -m pip install 'mnistkit[dask]'."

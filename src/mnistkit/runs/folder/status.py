@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def observed_status(folder: Path) -> Status:
         last = status.transitions[-1]
         if last.state.is_terminal:
             return status
-        is_canceled = (folder / CANCEL_FILE).exists()
+        is_canceled = os.path.lexists(folder / CANCEL_FILE)
         if not status.owner.is_gone():
             if not is_canceled:
                 return status

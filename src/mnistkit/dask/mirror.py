@@ -28,6 +28,7 @@ from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.packing import unpack
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.documents import read_text
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.folders import regular_files
 from mnistkit.utils.serialization import read_json, to_json
@@ -186,4 +187,4 @@ class Mirror:
             with contextlib.suppress(FileExistsError):  # another client was faster: its number counts
                 os.link(mine, path)
             mine.unlink()
-        return int(path.read_text())
+        return int(read_text(path))

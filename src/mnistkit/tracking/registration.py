@@ -109,7 +109,10 @@ def register_file(
     path = Path(path)
     kind = format_of(path.name)
     if kind == "files":
-        raise UsageError(f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}.")
+        raise UsageError(
+            f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}. If it is a "
+            f"run's id, give the run: trainer.run({str(path)!r})."
+        )
     if missing := [part for part in parts(path.name) if not (path.parent / part).is_file()]:
         raise NotFoundError(f"There is no file {path.parent / missing[0]}.")
     beside = [each.name for each in path.parent.iterdir() if each.is_file()]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError, StorageError
+from mnistkit.errors import AuthenticationError, IntegrityError, InvalidNameError, ServiceError, StorageError
 from mnistkit.mlflow._sdk import calls, client, download_artifacts
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
@@ -52,8 +52,9 @@ def received(address: Address, stored: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         try:
             with calls(address):
-                place = client(address).get_model_version_download_uri(stored.name, stored.version)
-                download_artifacts(address, place, Path(folder))
+                download_artifacts(address, _place(address, stored), Path(folder))
+        except AuthenticationError:
+            raise
         except (ServiceError, StorageError) as error:
             with calls(address):  # it raises another error if it is the server that is lost, not the files
                 pass
@@ -103,6 +104,13 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
 def hashed(folder: Path, what: str) -> dict[str, FileInfo]:
     """Return size and sha256 of the received files of a version of others, of which nothing is known yet."""
     return {file: file_info(path) for file, path in _walked(folder, what).items()}
+
+
+def _place(address: Address, stored: Any) -> str:
+    """Return where the files of a version are; versions of others may be references to models that were logged."""
+    if not str(stored.source).startswith(("models:", "runs:")):
+        return str(stored.source)
+    return str(client(address).get_model_version_download_uri(stored.name, stored.version))
 
 
 def _walked(folder: Path, what: str) -> dict[str, Path]:

@@ -14,14 +14,18 @@ from mnistkit.cli import output
 from mnistkit.cli.command import (
     FAILED,
     AllowOtherDataOption,
+    AllowPickleOption,
     Command,
     DataOption,
+    Group,
     JsonOption,
     TagOption,
+    TrustedOption,
     confirm,
     examples,
     parse_tags,
 )
+from mnistkit.cli.completion import complete_alias, complete_model, complete_name
 from mnistkit.cli.model_values import (
     alias_histories,
     assignment_json,
@@ -47,11 +51,16 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List, register, promote, verify and download models.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List, register, promote, verify and download models.", no_args_is_help=True)
 
-RefArgument = Annotated[str, typer.Argument(metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")]
-AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")]
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.", autocompletion=complete_model
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", autocompletion=complete_name)]
+AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.", autocompletion=complete_alias)]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 
 
@@ -145,24 +154,41 @@ def show(
     epilog=examples(
         "mnistkit models register latest sklearn_mnist",
         "mnistkit models register a1b2c3 sklearn_mnist --tag stage=trial --description 'more data'",
+        "mnistkit models register mine/model.skops digits --data digits",
     ),
 )
 def register(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning or end of one, or 'latest'.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="A run's id, the beginning or end of one, or 'latest'; or a .skops, .joblib or .linear.json file.",
+        ),
+    ],
     name: NameArgument,
     *,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Which of the run's files is the model.")] = None,
     tag: TagOption = None,
     description: Annotated[str, typer.Option(metavar="TEXT", help="A description.")] = "",
     allow_other_data: AllowOtherDataOption = False,
+    data: DataOption = None,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
 ) -> None:
-    """Register the model of a completed run as the next version of NAME."""
-    tags = parse_tags(tag)
-    trainer = _trainer()
-    found = find_run(trainer, run)
-    model = trainer.register(
-        found, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
-    )
+    """Register the model of a completed run, or a model file, as the next version of NAME.
+
+    A file is evaluated on the test images of --data; a run's model comes with the metrics of the run.
+    """
+    from mnistkit.models.files import format_of
+
+    common: dict[str, Any] = {"tags": parse_tags(tag), "description": description}
+    common["allow_other_data"] = allow_other_data
+    if format_of(source) == "files":
+        trainer = _trainer()
+        model = trainer.register(find_run(trainer, source), name, file=file, **common)
+    else:
+        trainer = _trainer(data)
+        model = trainer.register(Path(source), name, allow_pickle=allow_pickle, trusted=trusted or (), **common)
     output.say(f"{model.name}\t{model.id}\t{model.version}")
 
 
@@ -320,10 +346,10 @@ def delete(
     output.note(f"Deleted {parsed}.")
 
 
-def _trainer() -> Trainer:
+def _trainer(data: str | None = None) -> Trainer:
     from mnistkit.trainer.trainer import Trainer
 
-    return Trainer.from_config()
+    return Trainer.from_config(data=data)
 
 
 def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:

@@ -36,6 +36,7 @@ from mnistkit.cli.training_options import (
     logistic_regression,
 )
 from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs.job import TrainingJob
@@ -265,12 +266,10 @@ def _print_decision(decision: ReuseDecision, *, as_json: bool) -> None:
 
 
 def _print_metrics(metrics: Mapping[str, float]) -> None:
-    """Print the tutorial's two metrics as the tutorial does, then the others."""
+    """Print the tutorial's two metrics, then the others, a line each."""
     first = [name for name in ("regularization rate", "accuracy") if name in metrics]
-    if first:
-        output.say(str({name: metrics[name] for name in first}))
-    for name in sorted(metrics.keys() - set(first)):
-        output.say(f"{name}: {metrics[name]:g}")
+    for name in (*first, *sorted(metrics.keys() - set(first))):
+        output.say(f"{name}: {number(metrics[name])}")
 
 
 def print_model(model: ModelVersion | None) -> None:

@@ -1,4 +1,4 @@
-"""What clients have seen of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
+"""Copies of what nodes reported of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
 
 A run folder changes once more after it was sent: when the run's end is collected. What nodes report before that goes
 here, so that several clients of one home may write it at any time: a late one never overwrites an end.
@@ -181,7 +181,7 @@ class Mirror:
         if not path.exists():
             mine = path.with_name(f".{uuid.uuid4().hex}")
             mine.write_text(str(self._log_size(run_id)))
-            with contextlib.suppress(FileExistsError):  # another client was faster: its answer holds
+            with contextlib.suppress(FileExistsError):  # another client was faster: its number counts
                 os.link(mine, path)
             mine.unlink()
         return int(path.read_text())

@@ -166,7 +166,8 @@ def compare_runs(runs: Iterable[Run], *, predictions: bool = True) -> RunCompari
 
 
 def _settings(row: RunRow) -> dict[str, str]:
-    settings = {**row.defaults, **row.params, "seed": row.seed, "training images": row.limit or "all"}
+    own = {} if row.seed is None else {"seed": row.seed, "training images": row.limit or "all"}
+    settings = {**own, **row.defaults, **row.params}
     return {name: number(value) if isinstance(value, float) else str(value) for name, value in settings.items()}
 
 

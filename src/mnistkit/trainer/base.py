@@ -13,7 +13,9 @@ from mnistkit.data.fetching import dataset_name, fetch_dataset
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.observers import ObservedCompute, RunObserver
+from mnistkit.utils.markup import render
 from mnistkit.utils.names import check_name, default_model_name
+from mnistkit.utils.summary import Summary
 
 __all__ = ["TrainerBase"]
 
@@ -54,6 +56,23 @@ class TrainerBase:
     def __repr__(self) -> str:
         compute, models = type(self.compute).__name__, type(self.models).__name__
         return f"Trainer({self.data.uri!r}, experiment={self.experiment!r}, compute={compute}, models={models})"
+
+    def describe(self) -> Summary:
+        """Return what it ties together: data, experiment, where code runs, and where models are registered."""
+        return Summary(
+            title="Trainer",
+            facts={
+                "Data": self.data.uri,
+                "Experiment": self.experiment,
+                "Runs on": type(self.compute).__name__,
+                "Models in": type(self.models).__name__,
+                "Home": str(self.home),
+            },
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
     def _dataset_of(self, data: Data | None) -> Dataset:
         """Return a dataset in any of the forms that a trainer takes; None for this trainer's own."""

@@ -18,6 +18,8 @@ from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.loading import load_model
+from mnistkit.registry.search import search_models
+from mnistkit.registry.table import VersionTable
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import register_run
 from mnistkit.runs.run import Run
@@ -75,6 +77,16 @@ class ModelMethods(TrainerBase):
                 self.models, model, name, dataset=dataset, allow_pickle=allow_pickle, trusted=trusted, **common
             )
         return register_classifier(self.models, model, name, dataset=dataset, model_format=model_format, **common)
+
+    def versions(
+        self, name: str | None = None, *, tags: Mapping[str, str] | None = None, metric: str | None = None,
+        min: float | None = None, max: float | None = None,  # noqa: A002 - the words for it
+    ) -> VersionTable:  # fmt: skip
+        """Return the registered versions of a model, or of all models, the newest of each first.
+
+        Takes the arguments of `mnistkit.search_models`, and raises the same errors. A notebook shows them as a table.
+        """
+        return search_models(self.models, name, tags=tags, metric=metric, min=min, max=max)
 
     def load(
         self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),

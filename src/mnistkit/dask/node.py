@@ -24,6 +24,7 @@ from mnistkit.data.packing import unpack_dataset
 from mnistkit.errors import MnistkitError, VersionMismatchError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.plugins import data_source
+from mnistkit.runs.annotations import ANNOTATIONS_FILE
 from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.execution import carry_out
@@ -197,10 +198,10 @@ def _record(store: RunStore, run_id: str) -> dict[str, bytes]:
 
 
 def _packed(store: RunStore, run_id: str) -> bytes:
-    """Return a finished run's folder, packed, without the script that the program has."""
+    """Return a finished run's folder, packed, without the script and the annotations that the program has."""
     folder = store.folder(run_id)
     write_atomically(folder / "record.json", store.exported(run_id))
-    return pack(folder, leave_out=("code", "job.json"))
+    return pack(folder, leave_out=("code", "job.json", ANNOTATIONS_FILE))
 
 
 def _data_folder(order: Order, data: bytes | None, local: Path) -> DataFolder:

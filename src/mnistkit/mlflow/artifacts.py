@@ -14,9 +14,10 @@ from mnistkit.mlflow._sdk import calls, client, download_artifacts
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
 from mnistkit.registry.files import all_or_nothing, check_same_files, walk_regular
-from mnistkit.registry.manifest import MANIFEST, Manifest
+from mnistkit.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex
 from mnistkit.utils.names import check_file
+from mnistkit.utils.regular import read_regular
 
 __all__ = ["copied", "hashed", "place_verified", "received", "write_model"]
 
@@ -82,7 +83,7 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
     if digest:
         files = folder / FILES_FOLDER
         kept = folder / MANIFEST
-        if not kept.is_file() or sha256_hex(kept.read_bytes()) != digest:
+        if not _is_content(kept, digest):
             raise IntegrityError(
                 f"{what}: its {MANIFEST} in MLflow isn't the one in its tags: one of them was altered. Use another "
                 "version."
@@ -111,6 +112,14 @@ def _place(address: Address, stored: Any) -> str:
     if not str(stored.source).startswith(("models:", "runs:")):
         return str(stored.source)
     return str(client(address).get_model_version_download_uri(stored.name, stored.version))
+
+
+def _is_content(path: Path, digest: str) -> bool:
+    """Return True if a file holds the content with this sha256; it may come from anyone who can write to the server."""
+    try:
+        return sha256_hex(read_regular(path, MAX_MANIFEST_BYTES)) == digest
+    except OSError:
+        return False
 
 
 def _walked(folder: Path, what: str) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from mnistkit.plugins import load_dataset
 from mnistkit.registry import ModelInfo, promote, resolve_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs import Run, best_run
+from mnistkit.runs.registration import register_run
 from mnistkit.sweeps import Sweep
 from mnistkit.trainer import Trainer
 
@@ -56,9 +57,8 @@ CALLS: list[tuple[Call, str]] = [
     (lambda g: g.trainer.submit_all(g.sweep), r"jobs is of the type mnistkit Sweep"),
     (lambda g: g.trainer.submit_all([LogisticRegression()]), r"job is of the type"),
     (lambda g: g.trainer.explain_reuse(g.run), r"job is of the type mnistkit Run"),
-    (lambda g: g.trainer.register(g.fitted, "m"), r"run is of the type.*a fitted estimator has no record of its data"),
     (lambda g: g.trainer.register(g.sweep, "m"), r"sweep\.best\('accuracy'\)"),
-    (lambda g: g.trainer.register(g.run.id, "m"), r"trainer\.run\('"),
+    (lambda g: register_run(g.trainer.models, g.run.id, "m"), r"run is of the type str.*trainer\.run\(id\)"),
     (lambda g: g.trainer.register(g.run, "m", file=Path("a")), r"file is of the type"),
     (lambda g: g.trainer.register(g.run, "m", tags=["a"]), r"tags is of the type list"),
     (lambda g: g.trainer.load(g.run), r"The reference is of the type mnistkit Run"),

@@ -16,7 +16,7 @@ from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, program_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.utils.arguments import check_path, check_type
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.summary import Cell, Summary
 from mnistkit.utils.text import duration, is_encodable
@@ -110,7 +110,7 @@ def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
 
 
 def _folder(value: str | os.PathLike[str]) -> str:
-    check_path(value, "source_directory")
+    check_type(value, (str, os.PathLike), "source_directory", "a path, as text or a pathlib.Path")
     return os.fspath(value)
 
 

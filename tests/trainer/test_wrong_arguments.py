@@ -19,7 +19,7 @@ from mnistkit.registry import ModelInfo, promote, resolve_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs import Run, best_run
 from mnistkit.runs.registration import register_run
-from mnistkit.sweeps import Sweep
+from mnistkit.sweeps import Halving, Sweep
 from mnistkit.trainer import Trainer
 
 
@@ -73,6 +73,12 @@ CALLS: list[tuple[Call, str]] = [
     (lambda g: g.trainer.job(LogisticRegression(), retry_on=3), r"retry_on is of the type int"),
     (lambda g: g.trainer.sweep(LogisticRegression(), None), r"grid is of the type NoneType"),
     (lambda g: g.trainer.sweep(LogisticRegression(), {"C": [1]}, parallel="2"), r"parallel is of the type str"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), {"C": [1, 2]}, n=1.5), r"n is of the type float"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), {1: [1]}), r"The parameter 1 is of the type int"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), [{1: 1}]), r"The parameter 1 is of the type int"),
+    (lambda g: Halving(factor="3"), r"factor is of the type str"),
+    (lambda g: Halving(min_limit=0.5), r"min_limit is of the type float"),
+    (lambda g: Halving(metric=None), r"metric is of the type NoneType"),
     (lambda g: g.run.wait(timeout="5"), r"timeout is of the type str"),
     (lambda g: g.run.download("outputs/model.skops", None), r"into is of the type NoneType"),
     (lambda g: g.sweep.best(["accuracy"]), r"metric is of the type list"),

@@ -233,9 +233,10 @@ def check_size(size: int, source: str) -> None:
 
 
 def _type_names(types: Iterable[str | type]) -> list[str]:
-    if isinstance(types, (str, bool)):
-        raise UsageError(f"trusted={types!r}: use a list of types or of their full names, as in the error message.")
-    return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in types]
+    kinds: list[Any] = list(types) if isinstance(types, Iterable) and not isinstance(types, (str, bytes)) else [None]
+    if not all(isinstance(kind, (str, type)) for kind in kinds):
+        raise UsageError(f"trusted={types!r:.80}: use a list of types or of their full names, as in the error message.")
+    return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in kinds]
 
 
 def pickle_refused(source: str) -> UnsafeModelError:

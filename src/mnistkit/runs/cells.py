@@ -77,7 +77,8 @@ def model_texts(rows: Sequence[RunRow]) -> list[str]:
 
 
 def _settings(row: RunRow) -> dict[str, Scalar]:
-    return {**row.defaults, **row.params, "seed": row.seed, "limit": row.limit}
+    own = {"seed": row.seed, "limit": row.limit}  # a script may have options of these names
+    return {**{name: value for name, value in own.items() if value is not None}, **row.defaults, **row.params}
 
 
 def _varying(group: Sequence[RunRow]) -> list[str]:

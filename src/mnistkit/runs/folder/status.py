@@ -1,4 +1,4 @@
-"""The status of a run: what ``record.json`` in its folder holds."""
+"""The status of a run: ``record.json`` in its folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORKER_LOG = ".worker.log"
 
 @frozen(kw_only=True)
 class Status:
-    """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
+    """The content of ``record.json``; the rest of a `RunRecord` is in the files next to it."""
 
     data: str
     transitions: tuple[Transition, ...] = field(validator=min_len(1))

@@ -32,7 +32,7 @@ from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, Ru
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
-from mnistkit.runs.annotations import read_annotations
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
@@ -253,7 +253,6 @@ class RunStore:
         status = observed_status(folder)
         job = self.job(run_id)
         added, note = read_annotations(folder)
-        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
@@ -261,7 +260,7 @@ class RunStore:
             transitions=status.transitions,
             points=read_points(folder),
             files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
-            tags={key: value for key, value in tags.items() if value is not None},
+            tags=annotated_tags({**job.tags, **read_tags(folder)}, added),
             note=note,
             error=status.error,
             traceback=status.traceback,

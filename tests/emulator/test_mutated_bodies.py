@@ -38,7 +38,7 @@ def _check(client: Client, kind: str, tmp_path: Path, count: int) -> None:
         content = _mutated(tmp_path / "body.json", original, rng)
         start = time.monotonic()
         answer = client.ask(method, path, body=head + content + end, headers=headers)
-        if answer.status in {500, 501} or time.monotonic() - start > MAX_SECONDS:
+        if answer.status == 500 or time.monotonic() - start > MAX_SECONDS:
             bugs.append((answer.status, content[:200]))
         assert answer.data.decode()
     assert bugs == []
@@ -48,7 +48,7 @@ def _check(client: Client, kind: str, tmp_path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_mutated_bodies_are_answered(client: Client, tmp_path: Path, kind: str) -> None:
-    """With what a client did wrong, never with a bug of the emulator's; and all can still be listed."""
+    """With what a client did wrong, or isn't emulated, never with a bug of the emulator's; all can be listed."""
     _check(client, kind, tmp_path, 40)
 
 

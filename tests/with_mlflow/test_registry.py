@@ -34,10 +34,15 @@ X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 Y = np.arange(60) % 3
 
 
+def fitted_classifier() -> LogisticRegression:
+    """Return a small classifier."""
+    return LogisticRegression().fit(X, Y)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> LogisticRegression:
     """A small classifier."""
-    return LogisticRegression().fit(X, Y)
+    return fitted_classifier()
 
 
 @pytest.fixture
@@ -135,12 +140,6 @@ def test_foreign_versions(registry: MlflowRegistry, fitted: LogisticRegression, 
     check_foreign(registry, fitted, tmp_path / "model")
 
 
-def test_foreign_versions_on_a_server(session_server: Server, fitted: LogisticRegression, tmp_path: Path) -> None:
-    """The same on a server."""
-    foreign(session_server.uri, fitted, None)
-    check_foreign(MlflowRegistry(session_server.uri), fitted, tmp_path / "model")
-
-
 def test_a_tag_or_a_file_that_was_altered(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
     """A manifest that was altered in its tag, with the digest beside it or without, is found; so is an added file."""
     plain = client(registry._address)
@@ -186,26 +185,6 @@ def test_an_alias_that_mlflow_forbids(
     assert [each.version for each in registry.aliases("digits")[alias]] == [1]
     assert f"digits@{alias} holds in mnistkit alone" in caplog.text
     assert client(registry._address).get_registered_model("digits").aliases == {}
-
-
-def test_a_request_that_was_sent_twice(session_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registration whose answer was lost, so that MLflow's client sent it again, is one version."""
-    registry, plain = MlflowRegistry(session_server.uri), client(Address.parse(session_server.uri))
-    (tmp_path / "notes.txt").write_text("x")
-    create = type(plain).create_model_version
-
-    def twice(self: Any, *arguments: Any, **options: Any) -> Any:
-        create(self, *arguments, **options)
-        return create(self, *arguments, **options)
-
-    registry.register("twice", tmp_path, ModelInfo(format="files"))
-    with monkeypatch.context() as patched:
-        patched.setattr(type(plain), "create_model_version", twice)
-        assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 2
-        registry.assign("twice", "champion", 2)
-    assert registry.numbers("twice") == (2, 1)
-    assert len(registry.aliases("twice")["champion"]) == 1
-    assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 4
 
 
 def test_looking_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_the_accurate_classifier_is_trained_and_loaded(mnistkit: Program) -> Non
     assert found["metrics"]["accuracy"] > 0.98
     model = trainer.load(found["model"]["id"])
     assert model.random_state == 7
-    assert mnistkit(*DIGITS, "--solver", "accurate").out.startswith("{'accuracy': 0.9")
+    assert mnistkit(*DIGITS, "--solver", "accurate").out.startswith("accuracy: 0.9")
 
 
 def test_a_sweep_of_the_accurate_classifier_is_refused(mnistkit: Program) -> None:

@@ -1,4 +1,4 @@
-"""What differs between runs: parameters, code, data, libraries, seed, metrics and times."""
+"""Differences between runs: parameters, code, data, libraries, seed, metrics and times."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SourceDiff:
 
 @frozen(kw_only=True)
 class RunComparison:
-    """How some runs differ. The first is the one that the others are compared with.
+    """The differences between some runs. The first is the one that the others are compared with.
 
     Attributes:
         runs: The runs.

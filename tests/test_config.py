@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from mnistkit.config import Config, find_config, read_config
+from mnistkit.config import Config, cache_folder, find_config, home_folder, open_datasets_pins, read_config
 from mnistkit.errors import ConfigError
+from mnistkit.plugins import load_dataset
 
 
 def write(folder: Path, text: str, name: str = "mnistkit.toml") -> Path:
@@ -65,3 +67,36 @@ def test_a_broken_file_names_file_line_and_key(tmp_path: Path, text: str, words:
     with pytest.raises(ConfigError, match=words) as raised:
         read_config(path)
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+@pytest.mark.skipif(os.name == "nt", reason="Windows asks the system")
+def test_a_user_without_a_home_has_a_cache(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without HOME and without an entry among the users, as in a container, datasets lie beside the runs."""
+    import pwd
+
+    def unknown(number: int) -> object:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for variable in ("HOME", "XDG_CACHE_HOME", "MNISTKIT_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("MNISTKIT_HOME", str(tmp_path / "home"))
+    expected = tmp_path / "home" / "cache"
+    assert [cache_folder(), cache_folder()] == [expected, expected]
+    said = [record.message for record in caplog.records if "no home folder" in record.message]
+    assert len(said) == 1
+    assert f"datasets are kept in {expected}. Set MNISTKIT_CACHE" in said[0]
+    assert load_dataset("digits").name == "digits"
+
+
+@pytest.mark.parametrize("variable", ["MNISTKIT_CACHE", "MNISTKIT_HOME", "MNISTKIT_OPEN_DATASETS_PINS"])
+def test_a_home_that_is_unknown_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable with the home of a user that doesn't exist is an error that names it, not the system's."""
+    monkeypatch.setenv(variable, "~no-such-user-here/x")
+    with pytest.raises(ConfigError, match=r"~no-such-user-here/x.*Write the folder without '~'"):
+        {"MNISTKIT_CACHE": cache_folder, "MNISTKIT_HOME": home_folder}.get(variable, open_datasets_pins)()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ from mnistkit.evaluation.scores import ClassScore, Evaluation
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute
+from mnistkit.registry.table import VersionTable
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
 from mnistkit.runs.run import Run
+from mnistkit.trainer.trainer import Trainer
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import FileInfo
 from mnistkit.utils.markup import render, state
-from mnistkit.utils.summary import Text
+from mnistkit.utils.summary import Summary, SummaryTable, Text
 from mnistkit.utils.text import safe
 from support.pages import HOSTILE, Page
 
@@ -207,3 +210,46 @@ def test_notebook_and_terminal_show_the_same(capsys: pytest.CaptureFixture[str])
             assert all(value in shown for value in values)
             positions = [shown.index(word) for word in words if word not in {"Class", "Run", "Data"}]
             assert positions == sorted(positions)
+
+
+def test_views_of_splits_trainers_and_lists_of_versions(tmp_path: Path) -> None:
+    """A notebook shows a split with an image of each label, a trainer's parts, and versions as a table."""
+    images = np.zeros((5, 4, 6), dtype=np.uint8)
+    split = Split(images=images, labels=np.array([0, 2, 2, 7, 7], dtype=np.uint8))
+    page = Page(split._repr_html_())
+    page.check()
+    assert "4 × 6 pixels" in page.text  # noqa: RUF001 - the sign for sizes
+    assert [caption for caption in ("0 (1)", "2 (2)", "7 (2)") if caption not in page.text] == []
+    trainer = Trainer.local(data="digits", home=tmp_path)
+    page = Page(trainer._repr_html_())
+    page.check()
+    assert "InProcessCompute" in page.text
+    assert isinstance(trainer.versions(), VersionTable)
+    versions = VersionTable(
+        ModelVersion(
+            name="m",
+            version=i,
+            created_at=NOW,
+            format="skops",
+            files={},
+            digest="0" * 64,
+            metrics={"accuracy": 0.5 + i / 10},
+        )
+        for i in (2, 1)
+    )
+    page = Page(versions._repr_html_())
+    page.check()
+    assert [name for name in ("m:2", "m:1", "0.7", "0.6") if name not in page.text] == []
+    assert versions[0].version == 2
+    assert Page(VersionTable()._repr_html_()).tags
+
+
+def test_words_of_tables_are_not_broken() -> None:
+    """Ids, states and short settings stay in one line, also in a narrow notebook; long texts may be broken."""
+    run_id, long = "20261128-200255-a1b2c3", "word " * 30
+    rows = [(run_id, "LogisticRegression(C=0.1)", long)]
+    table = SummaryTable(title="Runs", columns=("run", "estimator", "note"), rows=rows)
+    html = render(Summary(title="Runs", tables=(table,)))
+    for text, is_kept in ((run_id, True), ("LogisticRegression(C=0.1)", True), (long.strip(), False)):
+        cell = html[: html.index(text)].rpartition("<t")[2]
+        assert ("white-space:nowrap" in cell) == is_kept, text

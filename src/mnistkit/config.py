@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ import platformdirs
 from attrs import field, fields, frozen
 
 from mnistkit.errors import ConfigError, DataFormatError
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.documents import parse_toml, read_text
 from mnistkit.utils.files import ensure_folder
 from mnistkit.utils.regular import read_regular
@@ -34,6 +37,7 @@ PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
 """The environment variable that names a ``dataset.json`` with other pins than MNIST's for Azure's Open Dataset."""
 
 
+_log = logging.getLogger(__name__)
 _MAX_FILE_BYTES = 1 << 20
 _NOT_IN_FILES = frozenset({"file", "data_options"})
 
@@ -47,9 +51,10 @@ class Config:
         data_options: Options of the data source, such as the workspace that it is in; not in files.
         experiment: The experiment that groups the runs.
         home: The folder for runs and models; None for ``MNISTKIT_HOME``, else ``./.mnistkit``.
-        model: The name to register models under.
+        model: The name to register models under; None to name them after the dataset, such as ``sklearn_mnist``.
         compute: ``backend`` and its options; the default is ``MNISTKIT_COMPUTE``, else ``"process"``.
         models: ``backend`` and its options.
+        track: The address of an MLflow server or database file that runs are mirrored to; None for none.
         file: Where this was read from; None for the built-in defaults.
     """
 
@@ -57,9 +62,10 @@ class Config:
     data_options: Mapping[str, Any] = field(factory=dict)
     experiment: str = "sklearn-mnist"
     home: str | None = None
-    model: str = "sklearn_mnist"
+    model: str | None = None
     compute: Mapping[str, Any] = field(factory=lambda: {"backend": default_compute()})
     models: Mapping[str, Any] = field(factory=lambda: {"backend": "folder"})
+    track: str | None = None
     file: Path | None = None
 
     @classmethod
@@ -211,19 +217,43 @@ def _place(file: Path, text: str, key: str) -> str:
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder for runs and models: ``home``, ``MNISTKIT_HOME`` or ``./.mnistkit``. Absolute; not created."""
-    return _expanded(home or os.environ.get("MNISTKIT_HOME") or ".mnistkit", "The home of mnistkit").absolute()
+    if home is not None:
+        check_path(home, "home")
+    given = None if home is None else os.fspath(home)
+    return _expanded(given or os.environ.get("MNISTKIT_HOME") or ".mnistkit", "The home of mnistkit").absolute()
 
 
 def cache_folder() -> Path:
     """Return the folder for downloads: ``MNISTKIT_CACHE``, else the user's cache folder. Created if need be.
 
-    It may be read-only: a complete cache works on read-only storage too.
+    A user without a home folder, such as a service's, has it in `home_folder`, and a warning in the log says so. It may
+    be read-only: a complete cache works on read-only storage too.
 
     Raises:
         StorageError: It can't be created.
     """
-    folder = os.environ.get("MNISTKIT_CACHE") or platformdirs.user_cache_dir("mnistkit", appauthor=False)
-    return ensure_folder(_expanded(folder, "MNISTKIT_CACHE").absolute(), "MNISTKIT_CACHE", writable=False)
+    folder = os.environ.get("MNISTKIT_CACHE")
+    path = _expanded(folder, "MNISTKIT_CACHE").absolute() if folder else _default_cache()
+    return ensure_folder(path, "MNISTKIT_CACHE", writable=False)
+
+
+def _default_cache() -> Path:
+    """Return the user's cache folder."""
+    try:
+        folder = Path(platformdirs.user_cache_dir("mnistkit", appauthor=False))
+    except RuntimeError:  # neither HOME nor an entry among the system's users
+        folder = Path("~")
+    if folder.is_absolute():  # some releases of platformdirs return ~/.cache as it is
+        return folder
+    instead = home_folder() / "cache"
+    _warn_of_no_home(instead)
+    return instead
+
+
+@functools.cache
+def _warn_of_no_home(folder: Path) -> None:
+    """Say once where datasets are kept."""
+    _log.warning("The user has no home folder: datasets are kept in %s. Set MNISTKIT_CACHE to move them.", folder)
 
 
 def default_compute() -> str:
@@ -264,7 +294,7 @@ def mirror() -> str | None:
 def open_datasets_pins() -> Path | None:
     """Return the file that ``MNISTKIT_OPEN_DATASETS_PINS`` names, None if it is unset or empty."""
     value = os.environ.get(PINS_VARIABLE, "").strip()
-    return Path(value).expanduser().absolute() if value else None
+    return _expanded(value, PINS_VARIABLE).absolute() if value else None
 
 
 def verify_keys() -> tuple[Path, ...]:

@@ -26,6 +26,8 @@ from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.observers import RunObserver
+from mnistkit.utils.arguments import check_type
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
@@ -41,6 +43,7 @@ __all__ = [
     "load_dataset",
     "model_registry",
     "names",
+    "run_tracking",
 ]
 
 _WEB = "mnistkit.data.web:WebSource.from_uri"
@@ -72,6 +75,7 @@ COMPUTE_BACKENDS: Mapping[str, str] = {
 MODEL_REGISTRIES: Mapping[str, str] = {
     "folder": "mnistkit.local.registry.registry:FolderRegistry",
     "azureml": "mnistkit.azureml.backends:model_registry",
+    "mlflow": "mnistkit.mlflow.registry:MlflowRegistry.from_home",
 }
 """Model registries by name, as ``module:callable``."""
 DEPLOYMENT_TARGETS: Mapping[str, str] = {
@@ -79,6 +83,8 @@ DEPLOYMENT_TARGETS: Mapping[str, str] = {
     "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
 }
 """Deployment targets by name, as ``module:callable``."""
+
+_TRACKING = "mnistkit.mlflow.observer:MlflowRuns.from_home"
 
 _GROUPS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "dataset": ("mnistkit.data_sources", DATA_SOURCES),
@@ -96,6 +102,8 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
             folder that can be imported, the message has the command that does it.
         MissingExtraError: It needs a package that isn't installed.
     """
+    use = "a uri such as 'mnist' or 'idx:FOLDER'; Dataset.from_arrays(X, y) makes a dataset of arrays"
+    check_type(uri, str, "The dataset", use)
     name = re.split("[:?]", uri, maxsplit=1)[0]
     try:
         return cast("DataSource", _make("dataset", name, uri, options or {}))
@@ -149,6 +157,18 @@ def deployment_target(name: str, home: Path, options: Mapping[str, Any] | None =
         MissingExtraError: It needs a package that isn't installed.
     """
     return cast("DeploymentTarget", _make("deployment target", name, home, options or {}))
+
+
+def run_tracking(uri: str, home: Path) -> RunObserver:
+    """Return the observer that mirrors runs to an address, as ``track`` in a configuration file has it.
+
+    Raises:
+        UsageError: It isn't the address of an MLflow server or database file.
+        MissingExtraError: MLflow isn't installed.
+    """
+    module, _, path = _TRACKING.partition(":")
+    observer: RunObserver = attrgetter(path)(importlib.import_module(module))(home, uri=uri)
+    return observer
 
 
 def names(kind: str) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mnistkit.azureml.models.events import Event, EventLog, read_events, write_event
+from mnistkit.azureml.models.events import read_events, write_event
 from mnistkit.azureml.properties import pack_text
 from mnistkit.errors import IntegrityError
+from mnistkit.registry.events import Event, EventLog
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.version import Assignment
 from mnistkit.utils.clock import utc_now

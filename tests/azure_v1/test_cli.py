@@ -63,7 +63,7 @@ def mnistkit(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_train_to_promote(mnistkit: Program, project: Path, tmp_path: Path) -> None:
     """Train, look at run and model, promote, verify, download and delete: all on the workspace, nothing kept here."""
-    trained = json.loads(mnistkit("train", "--max-iter", 20, "--json"))
+    trained = json.loads(mnistkit("train", "--name", "sklearn_mnist", "--max-iter", 20, "--json"))
     run_id = trained["run"]["id"]
     assert trained["run"]["state"] == "Completed"
     assert trained["metrics"]["accuracy"] > 0.5

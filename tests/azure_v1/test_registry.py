@@ -16,7 +16,6 @@ from attrs import evolve
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit.azureml import WorkspaceRegistry
-from mnistkit.azureml.models.events import log_name
 from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.emulator import Fault
 from mnistkit.emulator.services.models import Models
@@ -33,6 +32,7 @@ from mnistkit.errors import (
     UnsafeModelError,
     UsageError,
 )
+from mnistkit.registry.events import log_name
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import promote, resolve_model, rollback

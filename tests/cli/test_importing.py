@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.importing.conftest import write_csv
 from mnistkit import load_dataset
 from mnistkit.data import Dataset
 from mnistkit.data.dataset import Split
+from support.tables import write_csv
 
 Program = Callable[..., Any]
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminal
 def test_a_terminal_sees_the_run_go_on(start: Start) -> None:
     """On a terminal the state of the run is drawn over and over, and the cursor is back at the end."""
     out, shown = _with_terminal(start, TERM="xterm-256color")
-    assert "sklearn_mnist\tsklearn_mnist:1\t1\n" in out
+    assert "sklearn_digits\tsklearn_digits:1\t1\n" in out
     assert "Submitted run" in shown
     assert "Running" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")

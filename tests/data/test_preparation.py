@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.digit import extract_digit
@@ -148,6 +149,34 @@ def test_what_is_no_digit_is_refused(image: NDArray[np.int64], words: str) -> No
     """Ink everywhere, spots and shadows are refused rather than answered."""
     with pytest.raises(DataFormatError, match=words):
         extract_digit(image.astype(np.uint8), SHAPE)
+
+
+RNG = np.random.default_rng(0)
+CROWDS: dict[str, NDArray[np.integer]] = {
+    "a code of squares": np.pad(np.kron(RNG.integers(0, 2, (25, 25)), np.full((10, 10), 200)), 15),
+    "rings": np.max(
+        [200 * (abs(np.hypot(ROWS - y, COLUMNS - x) - 30) < 5) for y, x in RNG.integers(50, 230, (9, 2))], 0
+    ),
+    "many dots": 200 * ndimage.binary_dilation(RNG.random((SIDE, SIDE)) < 0.01, iterations=2),
+    "a line of text": np.pad(np.kron(RNG.integers(0, 2, (7, 80)), np.full((3, 3), 200)), ((120, 139), (20, 20))),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_a_crowd_is_refused(crowd: str) -> None:
+    """More strokes, holes or width than one digit has aren't taken for a digit."""
+    image = CROWDS[crowd].astype(np.uint8)
+    for each in (image, 235 - image):
+        with pytest.raises(DataFormatError):
+            extract_digit(each, SHAPE)
+
+
+@pytest.mark.parametrize("inside", ["box", "stripes", "noise"])
+def test_a_crowd_of_the_models_own_size_is_refused(inside: str) -> None:
+    """An image that is placed like a digit is checked, too, before it is taken as it is."""
+    drawn = {"box": np.full((20, 20), 1), "stripes": ROWS[:20, :20] // 2 % 2, "noise": RNG.integers(0, 2, (20, 20))}
+    with pytest.raises(DataFormatError, match=r"spot|several digits"):
+        prepared(np.pad(drawn[inside] * 255, 4).astype(np.uint8), SHAPE, inverted=True, centred=True)
 
 
 def test_a_prepared_digit_stays_as_it_is() -> None:

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from mnistkit.data.dataset import Split
-from mnistkit.errors import DataFormatError, ModelError, NotFoundError
+from mnistkit.errors import DataFormatError, ModelError, NotFoundError, UsageError
 from mnistkit.evaluation.images import read_images
-from mnistkit.evaluation.predictions import Predictor, predict_images
+from mnistkit.evaluation.predictions import Predictor, predict_images, predictor_of
 from mnistkit.evaluation.predictions import _predictor as predictor
+from mnistkit.evaluation.results import classifier_of
+from mnistkit.local.registry.registry import FolderRegistry
 from mnistkit.models.input import InputSpec
+from mnistkit.models.raw import raw_pipeline
+
+pd = pytest.importorskip("pandas", reason="pandas isn't installed")
+Image = pytest.importorskip("PIL.Image", reason="the extra 'cli' isn't installed")
 
 WIDE = InputSpec(height=7, width=28, inverted=False, centred=False, class_names=("left", "middle", "right"))
 
@@ -60,6 +65,9 @@ def test_files_are_prepared_as_the_training_data_was(wide: Predictor, tmp_path: 
         lambda images: images.tolist(),
         lambda images: [Image.fromarray(image) for image in images],
         lambda images: __import__("pandas").DataFrame(images.reshape(3, -1)),
+        list,
+        iter,
+        lambda images: (Image.fromarray(image) for image in images),
     ],
 )
 def test_arrays_of_any_usual_form_give_the_same(wide: Predictor, form: Any) -> None:
@@ -163,3 +171,47 @@ def test_many_images_are_one_value(wide: Predictor, tmp_path: Path) -> None:
     assert found.probabilities.shape == (600, 3)
     assert len(found.sources) == len(found.images) == len(found.truth) == 600
     assert [each.source for each in found.failures] == [str(tmp_path / "b.png")]
+
+
+def test_paths_in_any_container(wide: Predictor, tmp_path: Path) -> None:
+    """Lists of Pillow images and paths, columns and arrays of paths, generators and sets name image files."""
+    path = tmp_path / "a.png"
+    Image.fromarray(bar(1)).save(path)
+    for form in (
+        str(path),
+        [Image.fromarray(bar(1)), path],
+        np.array([str(path)]),
+        pd.Series([str(path)]),
+        iter([path]),
+        {path},
+    ):
+        assert set(predict_images(wide, read_images(form, WIDE)).names) == {"middle"}
+    with pytest.raises(UsageError, match="a list holds arrays alone, or Pillow images and paths"):
+        list(read_images([Image.fromarray(bar(1)), bar(1)], WIDE))
+    for nothing in ("", [], iter([])):
+        with pytest.raises(UsageError, match="no image to predict"):
+            list(read_images(nothing, WIDE))
+
+
+def test_one_row_is_one_image(wide: Predictor) -> None:
+    """A single image, and a single row, are predicted."""
+    for form in (bar(2), bar(2).ravel(), [bar(2).ravel()], pd.Series(bar(2).ravel())):
+        assert predict_images(wide, read_images(form, WIDE)).names == ("right",)
+
+
+def test_a_pipeline_of_raw_pixels_is_not_scaled_twice(wide: Predictor, tmp_path: Path) -> None:
+    """What `load` returned with ``raw=True`` predicts and is evaluated as its classifier; regressors are refused."""
+    raw = raw_pipeline(wide.classifier, WIDE)
+    registry = FolderRegistry(tmp_path)
+    assert predictor_of(raw, registry).classifier is wide.classifier is classifier_of(raw, registry)
+    assert classifier_of(wide.classifier, registry) is wide.classifier
+    images = np.stack([bar(2), bar(0)])
+    assert raw.predict(images).tolist() == wide.classifier.predict(images.reshape(2, -1) / 255).tolist() == [2, 0]
+    with pytest.raises(ModelError, match="is a Ridge, which predicts numbers"):
+        predictor_of(Ridge().fit(images.reshape(2, -1), [0, 1]), registry)
+
+
+def test_dark_images_are_noted(wide: Predictor, caplog: pytest.LogCaptureFixture) -> None:
+    """Images of another range, such as 0 to 16, are predicted with a warning."""
+    predict_images(wide, read_images(bar(1) // 16, WIDE))
+    assert "the brightest pixel of images is 14 of 255" in caplog.text

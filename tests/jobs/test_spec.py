@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from mnistkit.errors import SpecError
-from mnistkit.jobs.spec import ModelSpec
+from mnistkit.jobs.spec import ModelSpec, check_classifier
 
 
 class Anything(ClassifierMixin, BaseEstimator):
@@ -156,3 +156,20 @@ def test_specs_read_like_code() -> None:
     assert str(ModelSpec.from_estimator(pipeline)) == (
         "Pipeline(steps=[('standardscaler', StandardScaler()), ('logisticregression', LogisticRegression(C=2.0))])"
     )
+
+
+def test_a_class_without_a_base_of_scikit_learn_is_refused() -> None:
+    """What has the methods of a classifier, but is none for scikit-learn, is a `SpecError` that says what to write."""
+
+    class Duck:
+        def fit(self, X: object, y: object) -> Duck:
+            return self
+
+        def predict(self, X: object) -> list[int]:
+            return []
+
+        def get_params(self, deep: bool = True) -> dict[str, object]:
+            return {}
+
+    with pytest.raises(SpecError, match=r"class Duck\(ClassifierMixin, BaseEstimator\)"):
+        check_classifier(Duck())

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -15,13 +16,14 @@ from attrs import frozen
 from mnistkit.data.folders import DigitsSource
 from mnistkit.data.source import DataSource
 from mnistkit.errors import StorageError
-from mnistkit.jobs.job import ScriptJob
-from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.jobs.job import ScriptJob, TrainingJob
+from mnistkit.jobs.spec import ModelSpec
+from mnistkit.local.processes.compute import ProcessCompute, _Worker
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.run import Run
-from support.small_disks import FILL, fill, small_disk
+from support.small_disks import FILL, fill, make_read_only, small_disk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
 
@@ -35,6 +37,9 @@ STEPS = {
     "outputs": "os.makedirs('outputs')\nfill('outputs')\n",
     "end": "fill(home)\nraise SystemExit(3)\n",
     "killed": "fill(home)\nos.kill(os.getpid(), 9)\n",
+    "tag": "fill(home)\nfrom mnistkit import get_context\nget_context().tag('a', 'b' * 5000)\n",
+    "image": "fill(home)\nimport numpy as np\nfrom mnistkit import get_context\n"
+    "get_context().log_confusion_matrix('x', np.eye(2), ['a', 'b'])\n",
 }
 
 
@@ -43,13 +48,14 @@ class _FillingSource(DataSource):
     """Fills the disk of the runs while the data is fetched: in the state Preparing."""
 
     home: Path
+    left: int = 0
 
     @property
     def uri(self) -> str:
         return "filling"
 
     def fetch(self, into: Path) -> Path:
-        fill(self.home)
+        fill(self.home, self.left)
         return DigitsSource().fetch(into)
 
 
@@ -67,18 +73,18 @@ def backend(request: pytest.FixtureRequest, home: Path) -> FolderBackend:
     return made
 
 
-def _job(tmp_path: Path, home: Path, code: str) -> ScriptJob:
-    (tmp_path / "code").mkdir()
+def _job(tmp_path: Path, home: Path, code: str, **options: Any) -> ScriptJob:
+    (tmp_path / "code").mkdir(parents=True)
     (tmp_path / "code" / "main.py").write_text(f"{FILL}home = {str(home)!r}\n{code}")
-    return ScriptJob(source_directory=str(tmp_path / "code"), entry_script="main.py")
+    return ScriptJob(source_directory=str(tmp_path / "code"), entry_script="main.py", **options)
 
 
 def _check_end(backend: FolderBackend, run: Run, home: Path) -> None:
     """The waiting program sees the end with its reason; with room again the record can be read, ended, and deleted."""
     run = run.wait(DEADLINE_SECONDS)
     assert run.state.is_terminal
-    assert run.record.error or str(run.state) == "Completed"
-    for path in home.rglob("fill"):
+    assert run.record.error or str(run.state) in {"Completed", "Canceled"}
+    for path in home.rglob("fill*"):
         path.unlink()
     end = time.monotonic() + DEADLINE_SECONDS
     store = RunStore(home / "runs")
@@ -103,6 +109,65 @@ def test_the_disk_fills_while_the_data_comes(backend: FolderBackend, tmp_path: P
     """Before anything of the run has started."""
     job = _job(tmp_path, home, "pass\n")
     _check_end(backend, Run(backend, backend.submit(job, _FillingSource(home))), home)
+
+
+@pytest.mark.parametrize("left", [0, 4096, 8192, 16384, 65536])
+def test_the_disk_fills_while_a_model_is_trained(backend: FolderBackend, home: Path, left: int) -> None:
+    """At whatever step the rest of the disk is used up: a state, the log, a metric, the evaluation, the model."""
+    job = TrainingJob(model=ModelSpec("sklearn.linear_model.SGDClassifier", {"max_iter": 2, "tol": None}))
+    run = Run(backend, backend.submit(job, _FillingSource(home, left)))
+    _check_end(backend, run, home)
+
+
+def test_the_disk_fills_between_attempts(backend: FolderBackend, tmp_path: Path, home: Path) -> None:
+    """A run that would be tried again ends."""
+    job = _job(tmp_path, home, "fill(home)\nraise SystemExit(3)\n", retries=2)
+    _check_end(backend, Run(backend, backend.submit(job, DigitsSource())), home)
+
+
+def test_a_canceled_run_ends_on_a_full_disk(backend: FolderBackend, tmp_path: Path, home: Path) -> None:
+    """The request takes no room, or the call raises and can be repeated."""
+    code = "import time\nif not os.path.exists(home + '/begun'):\n    fill(home)\n"
+    job = _job(tmp_path, home, f"{code}    open(home + '/begun', 'w').close()\n    time.sleep(60)\n")
+    run = Run(backend, backend.submit(job, DigitsSource()))
+    while not (home / "begun").exists():
+        time.sleep(0.02)
+    try:
+        run.cancel()
+    except StorageError:
+        (home / "fill").unlink()
+        run.cancel()
+    _check_end(backend, run, home)
+
+
+@pytest.mark.parametrize("kind", [ProcessCompute, InProcessCompute])
+def test_no_room_for_another_file(kind: type[FolderBackend], tmp_path: Path) -> None:
+    """A quota of files that is used up in mid-run, with bytes to spare."""
+    with small_disk(tmp_path / "few", 2 << 20, files=60) as home:
+        backend = kind(home)  # type: ignore[call-arg]
+        job = _job(tmp_path, home, "for n in range(100): open(f'{home}/fill{n}', 'w').close()\n")
+        _check_end(backend, Run(backend, backend.submit(job, DigitsSource())), home)
+
+
+def test_a_home_that_can_only_be_read(backend: FolderBackend, tmp_path: Path, home: Path) -> None:
+    """What is there is listed and shown; submitting and deleting raise an error that says so."""
+    run = Run(backend, backend.submit(_job(tmp_path, home, "print(1)\n"), DigitsSource())).wait(DEADLINE_SECONDS)
+    log = run.logs()
+    _Worker.close_shared()  # its own log lies there, open for writing
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            make_read_only(home)
+            break
+        except subprocess.CalledProcessError:  # it is ending
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert [record.id for record in backend.runs()] == [run.id]
+    assert backend.logs(run.id) == log
+    for change in (lambda: backend.submit(run.record.job, DigitsSource()), lambda: backend.delete_run(run.id)):
+        with pytest.raises(StorageError, match=r"[Rr]ead-only|Permission denied"):
+            change()
+    assert backend.get(run.id).state.is_terminal
 
 
 def test_the_disk_is_full_at_submission(backend: FolderBackend, tmp_path: Path, home: Path) -> None:

@@ -50,6 +50,7 @@ DRAWINGS: dict[str, Callable[[], Any]] = {
     "weights": lambda: _asked(plots.weights),
     "sweep_curve": lambda: plots.sweep_curve(subjects.regularization()),
     "learning_curve": lambda: plots.learning_curve(subjects.halved()),
+    "series": lambda: plots.series([subjects.logged(i) for i in range(3)], "objective", log=True),
     "timeline": lambda: plots.timeline(subjects.run()),
 }
 

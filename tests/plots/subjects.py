@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -53,6 +54,13 @@ def run(
     job = TrainingJob(model=ModelSpec("sklearn.svm.SVC"), limit=limit)
     values = {"id": "run-1", "job": job, "data": "digits", "transitions": transitions, "points": points, **more}
     return Run(InProcessCompute("there is no such folder"), RunRecord(**values))
+
+
+def logged(number: int = 0, n: int = 12, **more: Any) -> Run:
+    """A run that logged a falling objective over some steps, a constant one a single time, and NaN in between."""
+    values = [math.nan if step == 5 else 100 / (step + 1 + number) for step in range(n)]
+    points = tuple(MetricPoint("objective", value, 10 * step, START) for step, value in enumerate(values))
+    return run(points=(*points, MetricPoint("accuracy", 0.9, None, START)), id=f"run-{number:06d}", **more)
 
 
 def sweep(

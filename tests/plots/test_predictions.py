@@ -108,7 +108,7 @@ def test_misclassified_are_the_wrong_ones(dataset: Dataset, model: Any) -> None:
     for index, axes in zip(order, figure.axes, strict=False):
         assert np.array_equal(axes.images[0].get_array(), dataset.test.images[index])
         taken, truth = predictions.predicted[index], dataset.test.labels[index]
-        assert axes.get_title() == f"{taken} not {truth}\n{predictions.confidence[index]:.0%}"
+        assert axes.get_title() == f"{truth} read as {taken}\n{predictions.confidence[index]:.0%}"
         assert axes.images[0].get_cmap().name == "gray"
         assert to_hex(axes.title.get_color()) == RED
     assert figure.get_suptitle() == f"digits: {len(wrong)} of 300 test images misclassified, the 12 most confident"
@@ -141,7 +141,7 @@ def test_sure_is_never_certain() -> None:
 
     sure = SplitPredictions(truth=np.array([1, 1]), predicted=np.array([1, 0]), confidence=np.array([0.9999, 0.994]))
     assert caption("ab", sure, 0) == "b\n>99%"
-    assert caption("ab", sure, 1) == "a not b\n99%"
+    assert caption("ab", sure, 1) == "b read as a\n99%"
 
 
 def test_predictions_mix_right_and_wrong(dataset: Dataset, model: Any) -> None:
@@ -154,7 +154,7 @@ def test_predictions_mix_right_and_wrong(dataset: Dataset, model: Any) -> None:
         assert np.array_equal(axes.images[0].get_array(), dataset.test.images[index])
         assert axes.images[0].get_cmap().name == ("Greys" if is_right else "gray")
         assert (to_hex(axes.title.get_color()) == RED) == (not is_right)
-        assert ("not" in axes.get_title()) == (not is_right)
+        assert ("read as" in axes.get_title()) == (not is_right)
     assert figure.get_suptitle() == f"digits: {predictions.right[chosen].sum()} of 30 test images right"
 
 

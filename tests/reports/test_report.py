@@ -102,7 +102,7 @@ def test_misclassified_images_are_those_of_the_model(run: Run) -> None:
     surest = wrong[np.argmax(predictions.confidence[wrong])]
     assert f"Test image {surest}," in alts[0]
     assert f"{len(wrong)} of the 360 test images are misclassified" in page.text
-    assert f"{predictions.predicted[surest]} not {predictions.truth[surest]}" in page.text
+    assert f"{predictions.truth[surest]} read as {predictions.predicted[surest]}" in page.text
 
 
 def test_samples_say_what_they_show(run: Run) -> None:

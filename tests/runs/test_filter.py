@@ -127,8 +127,8 @@ def test_an_ambiguous_name_must_say_which() -> None:
 PIECES = (
     "accuracy", "params.C", "metrics.`log loss`", "`", "data", "state", "created", "tags.fold", "unknown", "and", "or",
     "not", "in", "is", "none", "contains", "true", "==", "=", "!=", "<", "<=", ">", ">=", "(", ")", ",", "0.92",
-    "-1e3", "1e999", "9" * 400, "'mnist'", '"x"', "'", '"', ".", "..", "\\", "\x00", "\n", "\u202e", "\ud800", "é", "§",
-    "{}", ";", "lambda: 1", "__class__", "%s", "'2026-11-28'", "'9999-12-31T23:59:59+14:00'", "'0001-01-01'", " ",
+    "-1e3", "1e999", "9" * 400, "'mnist'", '"x"', "'", '"', ".", "..", "\\", "\x00", "\n", "\u202e", "\ud800", "é",
+    ";", "lambda: 1", "__class__", "'2026-11-28'", "'9999-12-31T23:59:59+14:00'", "'0001-01-01'", " ",
 )  # fmt: skip
 GOOD = "accuracy > 0.92 and data == 'mnist' and not (params.C in (1, 2) or created > '2026-11-01') or fold is not none"
 

@@ -13,6 +13,7 @@ import pytest
 
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
+from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.folder import index as module
 from mnistkit.runs.folder.index import INDEX_FILE, RunIndex
 from mnistkit.runs.folder.owner import Owner
@@ -86,7 +87,7 @@ def test_runs_are_read_once(root: Path) -> None:
     assert listed(root) == (truth(root), 0)
 
 
-@pytest.mark.parametrize("change", ["record", "tags", "metrics", "job", "deleted", "new"])
+@pytest.mark.parametrize("change", ["record", "tags", "note", "metrics", "job", "deleted", "new"])
 def test_a_change_is_seen(root: Path, change: str) -> None:
     """Whatever changes in a folder after it was indexed, the next list shows it, and reads that run alone."""
     listed(root)
@@ -97,6 +98,8 @@ def test_a_change_is_seen(root: Path, change: str) -> None:
         store.advance(run_id, RunState.FAILED, error="late")
     elif change == "tags":
         (folder / "tags.jsonl").write_text('{"key": "note", "value": "good"}\n')
+    elif change == "note":
+        append_annotation(folder, {}, "looks odd")
     elif change == "metrics":
         with (folder / "metrics.jsonl").open("a") as stream:
             stream.write('{"name": "accuracy", "value": 0.1, "step": null, "time": "2026-11-28T12:00:00+00:00"}\n')
@@ -147,7 +150,7 @@ BAD = {
     "torn": lambda text: text[: len(text) // 2],
     "empty": lambda _: "",
     "garbage": lambda _: "\x00\xff" * 100,
-    "another format": lambda text: text.replace('{"format":1', '{"format":999'),
+    "another format": lambda text: text.replace('{"format":', '{"format":9'),
     "no header": lambda text: text.partition("\n")[2],
     "deep": lambda text: text + '{"stamp":' + "[" * 100_000 + "\n",
     "wrong types": lambda text: text.replace('"metrics":{"accuracy":0.9}', '"metrics":{"accuracy":[1]}'),

@@ -7,15 +7,20 @@ import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import pytest
 
+from mnistkit.errors import RunStateError
 from mnistkit.interfaces import (
+    ComputeBackend,
     DataSource,
     SupportsAnnotations,
     SupportsDelete,
     SupportsGroups,
+    SupportsPoints,
+    SupportsRunRows,
+    SupportsSources,
     SupportsStart,
-    SupportsTracking,
 )
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
@@ -93,12 +98,18 @@ class TestObserved(GroupBackendSuite):
         return ObservedCompute(InProcessCompute(tmp_path / "home"), [Troubled(), Recorder()])
 
 
+PROTOCOLS = (
+    SupportsAnnotations, SupportsDelete, SupportsGroups, SupportsPoints, SupportsRunRows, SupportsSources,
+    SupportsStart,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("wrap", [DelegatingCompute, Shouting, lambda backend: ObservedCompute(backend, [])])
 def test_a_wrapper_supports_what_its_backend_supports(wrap: type[DelegatingCompute], tmp_path: Path) -> None:
     """The protocols hold for a wrapper exactly if they hold for the backend in it, also for a wrapper of a wrapper."""
     for backend in (Paper(), InProcessCompute(tmp_path), ProcessCompute(tmp_path)):
         for wrapper in (wrap(backend), wrap(wrap(backend)), copy.copy(wrap(backend))):
-            for protocol in (SupportsGroups, SupportsAnnotations, SupportsDelete, SupportsStart, SupportsTracking):
+            for protocol in PROTOCOLS:
                 assert isinstance(wrapper, protocol) == isinstance(backend, protocol), (backend, protocol)
 
 
@@ -161,3 +172,61 @@ def test_runs_of_others_arent_observed() -> None:
     recorder = Recorder()
     ObservedCompute(Paper(), [recorder]).get("run")
     assert recorder.events == []
+
+
+class Preparing(Recorder):
+    """Adds a tag to each job, and has metrics of each finished run."""
+
+    def observing(self, backend: ComputeBackend) -> None:
+        self.events.append(("observing", type(backend).__name__))
+
+    def prepared(self, job: Job) -> Job:
+        return attrs.evolve(job, tags={**job.tags, "prepared": "yes"})
+
+    def logged_elsewhere(self, record: RunRecord) -> Sequence[MetricPoint]:
+        assert record.state.is_terminal
+        return [MetricPoint("elsewhere", float("nan"), 7, record.created_at)]
+
+
+class Stubborn(RunObserver):
+    """Fails at what comes before the run, and at its end."""
+
+    def prepared(self, job: Job) -> Job:
+        raise OSError("planted by the test")
+
+    def logged_elsewhere(self, record: RunRecord) -> Sequence[MetricPoint]:
+        raise OSError("planted by the test")
+
+
+def test_observers_prepare_jobs_and_add_metrics(tmp_path: Path, tiny_mnist: DataSource) -> None:
+    """The prepared job is submitted, and metrics from elsewhere are the run's own once it has finished, for all."""
+    observer, inner = Preparing(), InProcessCompute(tmp_path / "home")
+    backend = ObservedCompute(inner, [Stubborn(), observer])
+    job = TrainingJob(model=ModelSpec("sklearn.naive_bayes.GaussianNB"))
+    run = Run(backend, backend.submit(job, tiny_mnist)).wait(DEADLINE)
+    assert run.state is RunState.COMPLETED
+    assert observer.events[0] == ("observing", "InProcessCompute")
+    assert run.record.job.tags == {"prepared": "yes"}
+    [point] = run.series("elsewhere")
+    assert (str(point.value), point.step, point.time) == ("nan", 7, run.record.created_at)
+    assert inner.get(run.id).points[-1].name == "elsewhere"
+    assert len(backend.get(run.id).points) == len(run.record.points)
+    names = [name for kind, logged in observer.events if kind == "metrics" for name, _ in logged]  # type: ignore[attr-defined]
+    assert names.count("elsewhere") == 1
+
+
+def test_metrics_are_added_to_finished_runs_alone(tmp_path: Path, tiny_mnist: DataSource) -> None:
+    """Metrics can't be added to a run that hasn't finished; a wrapper of a backend that keeps none adds none."""
+    backend = InProcessCompute(tmp_path / "home", parallel=1)
+    (tmp_path / "train.py").write_text("import time; time.sleep(60)")
+    run_id = backend.submit(ScriptJob(str(tmp_path), "train.py"), tiny_mnist).id
+    with pytest.raises(RunStateError):
+        backend.add_points(run_id, [])
+    backend.cancel(run_id)
+    assert isinstance(DelegatingCompute(backend), SupportsPoints)
+    assert not isinstance(DelegatingCompute(Paper()), SupportsPoints)
+    stub = Submitting()
+    observed = ObservedCompute(stub, [Preparing()])
+    observed.submit(ScriptJob("folder"), tiny_mnist)
+    stub.states = [RunState.QUEUED, RunState.COMPLETED]
+    assert observed.get("run").points == ()

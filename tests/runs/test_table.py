@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("MNISTKIT_COMPUTE", "in-process")
         trainer = Trainer.local(data="digits", experiment="demo", home=folder)
         for C in C_VALUES:
-            trainer.train(LogisticRegression(C=C, tol=0.1), limit=200, tags={"fold": str(C), "note": "it's odd"})
+            trainer.train(LogisticRegression(C=C, tol=0.1), limit=200, tags={"fold": str(C)}).note("it's\nodd")
         other = Trainer.local(data="digits", experiment="other", home=folder)
         other.submit(other.job(LogisticRegression(C=-1.0))).wait()
     return folder
@@ -143,7 +143,7 @@ def test_exports_have_all_figures(trainer: Trainer, tmp_path: Path) -> None:
     """CSV, dicts and pandas have each run's parameters, metrics and tags under the names that filters take."""
     runs = trainer.runs(sort="C")
     (first, *_) = runs.table()
-    assert (first["run"], first["params.C"], first["tags.note"]) == (runs[0].id, 0.01, "it's odd")
+    assert (first["run"], first["params.C"], first["note"]) == (runs[0].id, 0.01, "it's\nodd")
     with runs.to_csv(tmp_path / "runs.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["metrics.accuracy"]) for row in rows] == [run.metrics["accuracy"] for run in runs]

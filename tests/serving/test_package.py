@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -135,3 +136,35 @@ def test_a_pickle_is_packaged_only_on_request(
     assert "allow_pickle=True" in (folder / "score.py").read_text(encoding="utf-8")
     with pytest.raises(UnsafeModelError):
         PackagedModel(folder)
+
+
+@pytest.mark.parametrize("name", ["../../stolen", "{absolute}", "model/../../secret", "a//b", "", "x\x00y", "C:/x"])
+def test_a_package_reads_and_writes_within_its_folder(package: Path, tmp_path: Path, name: str) -> None:
+    """A forged record lists files elsewhere, with their sizes and sha256s: nothing is copied from or to there."""
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    record = json.loads((package / "version.json").read_text(encoding="utf-8"))
+    stolen = {"size": 6, "sha256": hashlib.sha256(b"canary").hexdigest()}
+    record["files"][name.format(absolute=secret)] = stolen
+    (package / "version.json").chmod(0o644)
+    (package / "version.json").write_text(json.dumps(record), encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(IntegrityError, match="damaged or forged"):
+        PackagedModel(package)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert secret.read_text() == "canary"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links and pipes")
+@pytest.mark.parametrize("file", ["version.json", "model/model.skops"])
+@pytest.mark.parametrize("what", ["pipe", "sparse", "device"])
+def test_a_package_of_strange_files_is_refused(package: Path, file: str, what: str) -> None:
+    """At once: a pipe would wait, and a sparse file of 100 GB fill the memory."""
+    path = package / file
+    if what == "sparse":
+        os.truncate(path, 100 << 30)
+    else:
+        path.unlink()
+        os.mkfifo(path) if what == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises((IntegrityError, ModelNotFoundError)):
+        PackagedModel(package)

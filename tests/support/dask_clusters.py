@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil
+
 from support.subprocesses import python_path
 
 START_SECONDS = 60.0
@@ -38,6 +40,11 @@ class DaskCluster:
             time.sleep(0.05)
         self.address: str = json.loads(self._file.read_text())["address"]
 
+    @property
+    def alive(self) -> list[subprocess.Popen[bytes]]:
+        """The workers that weren't killed."""
+        return [worker for worker in self.workers if worker.poll() is None]
+
     def add_worker(self, variables: Mapping[str, str] | None = None, *, threads: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker, without a nanny that would start it again; it joins a moment later."""
         worker = self._start(
@@ -46,6 +53,19 @@ class DaskCluster:
         )  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def worker_of(self, host: str) -> subprocess.Popen[bytes]:
+        """The worker that a run's record names."""
+        (found,) = [
+            worker
+            for worker in self.alive
+            if any(
+                f":{connection.laddr.port})" in host
+                for connection in psutil.Process(worker.pid).net_connections()
+                if connection.status == "LISTEN"
+            )
+        ]
+        return found
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a worker or the scheduler, which can do nothing about it."""

@@ -25,10 +25,16 @@ def fill(folder, left=0):
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """Yield a folder with a file system of ``size`` bytes of its own; skip the test without the right to mount one."""
+def small_disk(folder: Path, size: int, *, files: int = 0) -> Iterator[Path]:
+    """Yield a folder with a file system of ``size`` bytes of its own; skip the test without the right to mount one.
+
+    Args:
+        folder: Is made.
+        size: Of the file system.
+        files: How many files it has room for; 0 for no limit.
+    """
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={files}", "none", str(folder)]
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     if not is_root or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a small file system")
@@ -36,6 +42,11 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+def make_read_only(folder: Path) -> None:
+    """Make the file system that `small_disk` mounted one that can only be read; nothing may be open for writing."""
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True, capture_output=True)
 
 
 def fill(folder: Path, left: int = 0) -> None:

@@ -99,6 +99,7 @@ def test_a_program_that_is_killed_leaves_a_failed_run(program: Path, home: Train
     assert f"pid {process.pid}) ended before the run did" in (run.error or "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C can't be sent to one process there")
 def test_control_c_cancels(program: Path, home: Trainer) -> None:
     """Ctrl-C in the block leaves a Canceled run, and ends the program as ever."""
     process = _begun(program, "wait")

@@ -150,7 +150,7 @@ def test_what_is_no_model_is_refused(trainer: Trainer, fitted: LogisticRegressio
         (LogisticRegression(), UsageError, "isn't fitted"),
         (unfitted, UsageError, "isn't fitted"),
         (LogisticRegression, SpecError, "isn't a scikit-learn estimator"),
-        (StandardScaler().fit([[1.0]]), SpecError, "can't predict classes"),
+        (StandardScaler().fit([[1.0]]), SpecError, "has no predict"),
         (np.zeros(3), SpecError, "isn't a scikit-learn estimator"),
         (tmp_path / "notes.txt", UsageError, "isn't a model file by its name"),
         ("digits@champion", UsageError, "isn't a model file by its name"),

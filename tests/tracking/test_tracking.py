@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from sklearn.svm import LinearSVC
 
 from mnistkit import get_context
 from mnistkit.data.dataset import Dataset
-from mnistkit.errors import MnistkitError, RunNotFoundError, RunStateError, SpecError, UsageError
+from mnistkit.errors import MnistkitError, RunNotFoundError, RunStateError, SpecError, StorageError, UsageError
 from mnistkit.evaluation.results import run_evaluation, run_model
 from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.registry.registry import FolderRegistry
@@ -253,6 +256,37 @@ def test_a_model_of_other_rows_is_kept_without_input(
             run.evaluate(model)
     assert set(run.files) == {"logs/std_log.txt", "outputs/model.skops"}
     assert "takes rows of 20 numbers" in caplog.text
+
+
+def test_a_later_model_replaces_the_first(trainer: Trainer, digits: Dataset, fitted: GaussianNB) -> None:
+    """The run has one model, the last one, whatever the formats: no file of an earlier one stays, no probe either."""
+    part = LinearSVC(max_iter=10).fit(digits.train.X()[:100, :20], digits.train.y[:100])
+    logistic = LogisticRegression(tol=0.1).fit(digits.train.X(), digits.train.y)
+    with trainer.start_run() as run:
+        run.save_model(logistic, model_format="linear")
+        run.save_model(part)
+    assert {file for file in run.files if file.startswith("outputs/")} == {"outputs/model.skops"}
+    with trainer.start_run() as run:
+        run.save_model(fitted, model_format="joblib")
+        run.save_model(logistic, model_format="linear")
+    assert trainer.register(run, "digits").format == "linear"
+
+
+def test_an_end_that_can_not_be_recorded(trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the run's folder has gone, the block's own error is what the caller gets; else it is a storage error."""
+    with pytest.raises(ValueError, match="mine"), trainer.start_run() as run:  # noqa: PT012 - the block is the subject
+        shutil.rmtree(run.record.url)
+        raise ValueError("mine")
+    assert f"The end of run {run.id} can't be recorded" in caplog.text
+    with pytest.raises(StorageError, match="can't be recorded"), trainer.start_run() as run:
+        shutil.rmtree(run.record.url)
+
+
+def test_programs_that_the_block_starts_may_print(trainer: Trainer, capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output has the descriptor that it has outside: programs can be started with it."""
+    with trainer.start_run():
+        subprocess.run([sys.executable, "-c", "print('from outside')"], stdout=sys.stdout, check=True)
+    assert capfd.readouterr().out == "from outside\n"
 
 
 def test_nothing_is_tracked_where_it_can_not_be(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ from mnistkit.plots import (
     timeline,
     weights,
 )
-from mnistkit.registry import ModelInfo
+from mnistkit.registry import ModelInfo, VersionTable
 from mnistkit.registry.export import export_version
 from mnistkit.registry.loading import load_probe
 from mnistkit.registry.signing import Signature, check_signature, make_keys, sign
@@ -125,7 +125,7 @@ def registry() -> None:
     assert_type(verification, Verification)
     assert_type([(problem.model, problem.file) for problem in verification.problems], list[tuple[str, str]])
     assert_type(version_numbers(models, "sklearn_mnist"), tuple[int, ...])
-    assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), tuple[ModelVersion, ...])
+    assert_type(search_models(models, tags={"a": "b"}, metric="accuracy", min=0.9), VersionTable)
     models.assign("sklearn_mnist", "champion", 3, seen=models.aliases("sklearn_mnist").get("champion", ()))
 
 

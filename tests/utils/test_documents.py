@@ -29,16 +29,26 @@ ALLOWED = {
     "azureml/v1/models.py": "files that are sent, not parsed",
     "azureml/v2/storage.py": "files that are sent, not parsed",
     "cli/__init__.py": "standard streams that were closed",
+    "dask/mirror.py": "the log of a run, and what was received of it",
+    "dask/tracker.py": "a record that this program has written",
     "data/decompressed.py": "a file that it makes",
     "data/folders.py": "IDX files, whose size was checked",
     "data/image_folder/reading.py": "images: regular files, of which Pillow may decode so many pixels",
+    "data/importing/array_files.py": "arrays that the user names, read in pieces, never unpickled",
+    "data/importing/csv_rows.py": "lines of bounded length",
+    "data/importing/parquet.py": "a file that the user names, read in pieces by pyarrow",
+    "data/importing/spool.py": "a file of its own",
+    "data/packing.py": "files that were verified, and an archive of them",
     "data/web/package_index.py": "a wheel whose sha256 is pinned",
     "data/web/recipes.py": "downloads whose sha256 is pinned",
     "estimators/rows.py": "a temporary file of its own",
     "evaluation/images.py": "arrays: regular files, mapped",
     "evaluation/results.py": "model files, whose size was checked",
+    "jobs/named.py": "an option of the command line",
     "jobs/source_code.py": "the user's own modules, which were imported",
     "runs/folder/dispatcher.py": "orders of the program that started it",
+    "local/deployments.py": "the response of a server of its own",
+    "mlflow/flavor.py": "files that are being registered, and those that MLflow hands over",
     "models/archives.py": "archives within bounded bytes: the module checks them",
     "models/persistence.py": "a pickle that the caller allowed, in bounded bytes",
     "models/skops_schema.py": "JSON in an archive, of which size and nesting were bounded before",
@@ -46,14 +56,18 @@ ALLOWED = {
     "registry/manifest.py": "bytes that the registry read, checked value by value",
     "reports/data.py": "pictures of bounded size",
     "reports/drawing.py": "pictures that were drawn here",
+    "reports/overview.py": "files of the package",
     "reports/page.py": "a file of the package",
     "runs/folder/child.py": "messages of the supervisor's own child",
-    "runs/folder/execution.py": "orders of the program that started it",
+    "runs/folder/index.py": "rows that are left out unless they are of the types that it wrote",
+    "runs/folder/owner.py": "the system's id of its boot",
     "runs/folder/packing.py": "an archive in bounded bytes; regular files to pack",
     "runs/folder/processes.py": "standard streams",
+    "serving/calling.py": "a response of bounded size",
     "serving/packaging.py": "files of the package",
     "serving/schema.py": "requests, bounded and strict in their own way",
     "serving/smoke.py": "responses of the program's own application",
+    "tracking/registration.py": "model files, whose size was checked, or pickles that the caller allowed",
     "utils/documents.py": "the one place",
     "utils/files.py": "a folder or a file of its own that is flushed",
     "utils/regular.py": "the one place",
@@ -74,7 +88,7 @@ def reads(source: str) -> list[int]:
         texts = [each for each in [*node.args, *(key.value for key in node.keywords)] if isinstance(each, ast.Constant)]
         writes = any(isinstance(each.value, str) and each.value[:1] in {"w", "a", "x"} for each in texts)
         writes = writes or any(flag in ast.unparse(node) for flag in ("O_WRONLY", "_CREATE_FLAGS", "O_DIRECTORY"))
-        is_parser = name in {"load", "loads"} and owner in _PARSERS
+        is_parser = name == "JSONDecoder" or (name in {"load", "loads"} and owner in _PARSERS)
         is_reader = name == "read_bytes" or (name == "read_text" and owner)  # without one it is that of `documents`
         if is_parser or is_reader or (name in _OPENERS and not writes):
             found.append(node.lineno)
@@ -102,9 +116,12 @@ def test_nothing_else_reads_documents() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["json.load(stream)", "tomllib.loads(text)", "path.read_bytes()", "(a / b).read_text()", "open(path)",
-     "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)", "os.open(path, os.O_RDONLY)",
-     "np.load(path)", "numpy.load(path)", "gzip.open(path)", "zipfile.ZipFile(path)", "FileIO(path)", "np.memmap(path)"]
+    [
+        "json.load(stream)", "json.JSONDecoder()", "tomllib.loads(text)", "path.read_bytes()", "(a / b).read_text()",
+        "open(path)", "open(path, 'rb')", "path.open()", "path.open(mode='r')", "io.open(path)",
+        "os.open(path, os.O_RDONLY)", "np.load(path)", "numpy.load(path)", "gzip.open(path)",
+        "zipfile.ZipFile(path)", "FileIO(path)", "np.memmap(path)",
+    ],
 )  # fmt: skip
 def test_each_way_of_reading_is_found(line: str) -> None:
     """The test above would find it."""

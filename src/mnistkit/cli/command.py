@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from mnistkit.cli import output
+from mnistkit.cli.completion import complete_data
 from mnistkit.errors import MnistkitError, UsageError
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "AllowPickleOption",
     "Command",
     "DataOption",
+    "Group",
     "JsonOption",
     "TagOption",
     "TrustedOption",
@@ -37,13 +41,31 @@ EXIT_CODES = "Exit codes: 0 done; 1 it failed; 2 the command line or a setting i
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
+_SENTENCE_PATTERN = re.compile(r"(?<=[.]) (?=[A-Z])")
+_PLAIN_WORDS = (
+    (r"Value error, ", ""),
+    (r"Input should be a valid integer.*", "it must be a whole number."),
+    (r"Input should be a valid number.*", "it must be a number."),
+    (r"Input should be greater than or equal to (\S+)", r"it must be at least \1."),
+    (r"Input should be less than or equal to (\S+)", r"it must be at most \1."),
+    (r"Input should be greater than (\S+)", r"it must be above \1."),
+    (r"Input should be less than (\S+)", r"it must be below \1."),
+    (r"Input should be ", "it must be "),
+)
+"""What pydantic, which some releases of typer read options with, says of a wrong one, and what is said instead."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TagOption = Annotated[
     list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Free text by key; repeatable.")
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", metavar="URI", help="The dataset: mnist, digits, idx:FOLDER... ('mnistkit data list')."),
+    typer.Option(
+        "--data",
+        metavar="URI",
+        help="The dataset: mnist, digits, idx:FOLDER... ('mnistkit data list').",
+        autocompletion=complete_data,
+    ),
 ]
 AllowPickleOption = Annotated[
     bool, typer.Option("--allow-pickle", help="Load joblib models, which can run any code: only if you trust them.")
@@ -62,8 +84,34 @@ AllowOtherDataOption = Annotated[
 ]
 
 
+class Group(TyperGroup):
+    """A noun with its verbs, whose help isn't cut."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - there is no limit
+        """Return the first sentence of its help, whole: the list of a program's commands breaks it at words."""
+        return _first_sentence(self.help)
+
+
 class Command(TyperCommand):
-    """A command whose errors are one paragraph on standard error, and an exit code."""
+    """A command whose errors are one paragraph on standard error, and an exit code; it takes ``--quiet`` as well."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not any({"-q", "--quiet"} & set(parameter.opts) for parameter in self.params):
+            self.params.append(_quiet_option())
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - there is no limit
+        """Return the first sentence of its help, whole: the list of a group's commands breaks it at words."""
+        return _first_sentence(self.help)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; what the library below says of a wrong one is put in plain words."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if isinstance(getattr(error, "message", None), str):
+                error.message = _in_plain_words(error.message)  # type: ignore[attr-defined]  # a usage error
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
@@ -107,6 +155,40 @@ def parse_tags(tags: Iterable[str] | None, *, option: str = "--tag ") -> dict[st
         if not key or not equals:
             raise UsageError(f"{option}{tag!r}: write KEY=VALUE, such as {option}purpose=demo.")
     return {key: value for _, key, _, value in pairs}
+
+
+def _be_quiet(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if value:
+        output.be_quiet()
+
+
+def _takes_quiet(
+    *,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", callback=_be_quiet, help="No notes and no progress on standard error.")
+    ] = False,
+) -> None:
+    del quiet
+
+
+def _quiet_option() -> Any:
+    """Return the option --quiet as typer makes it, whose own classes differ from release to release."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_takes_quiet)
+    (option,) = (each for each in typer.main.get_command(app).params if each.name == "quiet")
+    option.expose_value = False  # the command's own function doesn't take it
+    return option
+
+
+def _first_sentence(text: str | None) -> str:
+    paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
+    return _SENTENCE_PATTERN.split(paragraph)[0]
+
+
+def _in_plain_words(message: str) -> str:
+    for pattern, words in _PLAIN_WORDS:
+        message = re.sub(pattern, words, message)
+    return message
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
+from mnistkit.cli.completion import complete_run
 from mnistkit.cli.runs import find_run
 
 if TYPE_CHECKING:  # loads numpy
@@ -24,7 +25,10 @@ _PARTS = ("parameters", "data", "code", "libraries", "metrics", "times")
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN OTHER...", help="Ids, the beginning or end of one, or 'latest'.")
+        list[str],
+        typer.Argument(
+            metavar="RUN OTHER...", help="Ids, the beginning or end of one, or 'latest'.", autocompletion=complete_run
+        ),
     ],
     *,
     no_predictions: Annotated[

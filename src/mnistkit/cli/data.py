@@ -10,7 +10,7 @@ import typer
 from attrs import evolve
 
 from mnistkit.cli import output
-from mnistkit.cli.command import Command, JsonOption, examples
+from mnistkit.cli.command import Command, Group, JsonOption, examples
 from mnistkit.cli.plotting import DataPlot, NumberOption, OutOption, check_out, plot_data
 from mnistkit.errors import MissingExtraError, UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["app", "cached_datasets"]
 
-app = typer.Typer(help="Fetch, show, import and export datasets.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Fetch, show, import and export datasets.", no_args_is_help=True)
 
 _MAX_SIDE_PX = 16  # larger images are shown at half their size
 _MORE = (

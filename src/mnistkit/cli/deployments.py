@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import AllowPickleOption, Command, JsonOption, TrustedOption, confirm, examples
+from mnistkit.cli.command import AllowPickleOption, Command, Group, JsonOption, TrustedOption, confirm, examples
 
 if TYPE_CHECKING:
     from mnistkit.registry.deployment import DeploymentRecord
@@ -20,7 +20,7 @@ DEPLOY_EXAMPLES = examples(
     "mnistkit deploy sklearn_mnist@champion digits", "mnistkit deploy sklearn_mnist:3 digits --target aci"
 )
 
-app = typer.Typer(help="List deployments, show their logs and keys, delete them.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List deployments, show their logs and keys, delete them.", no_args_is_help=True)
 
 TargetOption = Annotated[
     str, typer.Option("--target", metavar="TARGET", help="local: a process of this machine; aci: a container in Azure.")

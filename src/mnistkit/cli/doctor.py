@@ -30,6 +30,7 @@ _EXTRAS = {  # what each imports; azure and azure-v1 have checks of their own
     "plot": ("matplotlib",),
     "fast": ("isal", "blake3"),
     "optuna": ("optuna",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic", "pandas"),
     "parquet": ("pyarrow",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "serve": ("flask", "waitress"),
@@ -113,7 +114,7 @@ def _extra(name: str, modules: tuple[str, ...]) -> Finding:
     if missing:
         detail = f"not installed ({', '.join(missing)}): python -m pip install 'mnistkit[{name}]'"
         return Finding(f"extra {name}", ok=True, detail=detail)
-    packages = [{"PIL": "pillow", "jwt": "pyjwt"}.get(module, module) for module in modules]
+    packages = [{"PIL": "pillow", "jwt": "pyjwt", "mlflow": "mlflow-skinny"}.get(module, module) for module in modules]
     return Finding(f"extra {name}", ok=True, detail=", ".join(f"{each} {metadata.version(each)}" for each in packages))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import Command, JsonOption, examples
+from mnistkit.cli.command import Command, Group, JsonOption, examples
 from mnistkit.errors import ConfigError
 
 if TYPE_CHECKING:  # needs the extra 'emulator'
@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # needs the extra 'emulator'
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Run Azure ML code (SDK v1) against a workspace on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Run Azure ML code (SDK v1) against a workspace on this machine.", no_args_is_help=True
+)
 
 _CONFIGS = ("config.json", ".azureml/config.json", "aml_config/config.json")  # where the SDK looks, here and above
 _GRACE_SECONDS = 10.0

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
-from mnistkit.cli.run_values import note_experiments, run_json
+from mnistkit.cli.completion import complete_data, complete_experiment
+from mnistkit.cli.run_values import note_experiments, run_json, run_table
 from mnistkit.errors import DataFormatError, RunNotFoundError, UsageError
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads scikit-learn
@@ -33,12 +34,11 @@ __all__ = [
     "experiments",
     "list_runs",
     "query_of",
-    "run_table",
 ]
 
 _MAX_ROWS = 20
 _COLUMN_GAP_CHARS = 2
-_DROPPED_FIRST = ("experiment", "created", "note", "tags", "data", "duration")
+_DROPPED_FIRST = ("experiment", "created", "note", "tags", "data", "host", "duration")
 """The columns to leave out, one by one, where a terminal is too narrow for all of them."""
 
 LIST_EXAMPLES = examples(
@@ -59,8 +59,13 @@ WhereOption = Annotated[
 SortOption = Annotated[
     str | None, typer.Option(metavar="NAMES", help="Sort by these, descending with a hyphen: -accuracy,created.")
 ]
-ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="Only this experiment's.")]
-OnDataOption = Annotated[str | None, typer.Option("--data", metavar="URI", help="Only runs on this dataset.")]
+ExperimentOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Only this experiment's.", autocompletion=complete_experiment)
+]
+OnDataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="URI", help="Only runs on this dataset.", autocompletion=complete_data),
+]
 StateOption = Annotated[
     list[str] | None, typer.Option("--state", metavar="STATE", help="Only in this state; repeatable.")
 ]
@@ -80,7 +85,7 @@ def list_runs(
     columns: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Show these columns, separated by commas: state,C,accuracy.")
     ] = None,
-    n: Annotated[int | None, typer.Option("-n", min=1, help=f"How many to show.  [default: {_MAX_ROWS}]")] = None,
+    n: Annotated[int | None, typer.Option("-n", metavar="N", min=1, help=f"How many.  [default: {_MAX_ROWS}]")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Show all of them.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     as_json: JsonOption = False,
@@ -118,9 +123,7 @@ def experiments(*, as_json: JsonOption = False) -> None:
 
     found = summarize_experiments(run_table().rows)
     if as_json:
-        output.print_json(
-            [{**asdict(each), "last_at": datetime.fromtimestamp(each.last_at, timezone.utc)} for each in found]
-        )
+        output.print_json([{**asdict(each), "last_at": utc_time(each.last_at)} for each in found])
         return
     if not found:
         output.note("There are no runs yet: 'mnistkit train' makes one.")
@@ -133,7 +136,7 @@ def experiments(*, as_json: JsonOption = False) -> None:
             ", ".join(each.data),
             "-" if each.best is None else f"{each.metric} {number(each.best)}",
             each.best_run or "-",
-            output.short_time(datetime.fromtimestamp(each.last_at, timezone.utc)),
+            output.short_time(utc_time(each.last_at)),
         )
         for each in found
     ]
@@ -165,14 +168,6 @@ def query_of(
         states=state or (),
         since=None if since is None else parse_age(since),
     )
-
-
-def run_table() -> RunTable:
-    """Return all runs of the configured backend."""
-    from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
-
-    return RunTable.of(Trainer.from_config().compute)
 
 
 def _documents(table: RunTable) -> list[dict[str, object]]:

@@ -146,7 +146,7 @@ def _phases(record: RunRecord) -> str:
 def _metric(record: RunRecord) -> str:
     """Return the last metric, as ``objective 12345.6 (step 7)``; of a finished run its accuracy, if it has one."""
     if record.state.is_terminal and "accuracy" in record.metrics:
-        return f"accuracy {record.metrics['accuracy']:.4f}"
+        return f"accuracy {number(record.metrics['accuracy'])}"
     if not record.points:
         return ""
     last = record.points[-1]

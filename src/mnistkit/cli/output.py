@@ -22,6 +22,7 @@ from mnistkit.utils.text import json_safe, safe, shown
 
 __all__ = [
     "STATE_STYLES",
+    "be_quiet",
     "complain",
     "configure",
     "console",
@@ -62,6 +63,12 @@ def configure(*, debug: bool, quiet: bool) -> None:
     logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _NoteHandler)]
     logger.addHandler(_NoteHandler())
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+
+
+def be_quiet() -> None:
+    """Apply the option --quiet of a command."""
+    global _quiet  # noqa: PLW0603 - as `configure` does
+    _quiet = True
 
 
 def is_debug() -> bool:
@@ -192,8 +199,8 @@ def duration(start: datetime | None, end: datetime | None) -> str:
 
 
 def metric(metrics: Mapping[str, float], name: str) -> str:
-    """Return a metric as a cell: four digits, ``-`` if it is missing."""
-    return f"{metrics[name]:.4f}" if name in metrics else "-"
+    """Return a metric as a cell: four significant digits, ``-`` if it is missing."""
+    return words.number(metrics[name]) if name in metrics else "-"
 
 
 def _one_line(text: str) -> str:

@@ -59,6 +59,7 @@ class RunPlot(str, enum.Enum):
     """The figures of a run."""
 
     TIMELINE = "timeline"
+    SERIES = "series"
     CONFUSION = "confusion"
     ERRORS = "errors"
     MISCLASSIFIED = "misclassified"
@@ -74,13 +75,21 @@ class Subject:
         name: Of the run or the model version.
         run: The run, if it is one.
         n: The number of images to draw.
+        metric: The metric to draw a series of; None for the first that was logged over several steps.
     """
 
     def __init__(
-        self, name: str, load: Callable[[], Any], fetch: Callable[[], Dataset], *, run: Run | None = None, n: int = 30
+        self,
+        name: str,
+        load: Callable[[], Any],
+        fetch: Callable[[], Dataset],
+        *,
+        run: Run | None = None,
+        n: int = 30,
+        metric: str | None = None,
     ) -> None:
         self._load, self._fetch = load, fetch
-        self.name, self.run, self.n = name, run, n
+        self.name, self.run, self.n, self.metric = name, run, n, metric
 
     @cached_property
     def model(self) -> Any:
@@ -163,4 +172,6 @@ def _figure(kind: str, subject: Subject) -> Figure:
         "reliability": lambda: plots.reliability(subject.model, subject.dataset),
         "weights": lambda: plots.weights(subject.model, subject.dataset),
     }
-    return plots.timeline(run) if kind == "timeline" and run is not None else draw[kind]()
+    if run is not None:
+        draw |= {"timeline": lambda: plots.timeline(run), "series": lambda: plots.series(run, subject.metric)}
+    return draw[kind]()

@@ -47,7 +47,7 @@ def predict(
     index: Annotated[list[int] | None, typer.Option(metavar="N", min=0, help="Test image N; repeatable.")] = None,
     data: DataOption = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="NAME, NAME:3 or NAME@ALIAS.  [default: sklearn_mnist]")
+        str | None, typer.Option(metavar="MODEL", help="NAME, NAME:3 or NAME@ALIAS.  [default: that of the data]")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="The number of classes with their probabilities.")] = 3,
     show: Annotated[bool, typer.Option("--show", help="Print what the model sees, as characters.")] = False,
@@ -69,7 +69,6 @@ def predict(
 
     Files that can't be read are listed and don't stop the others; then the exit code is 1.
     """
-    from mnistkit.config import find_config
     from mnistkit.evaluation.predictions import predictor_of
     from mnistkit.registry.promotion import resolve_model
     from mnistkit.trainer.trainer import Trainer
@@ -79,7 +78,7 @@ def predict(
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out {out}: a PNG file is written, so name it .png.")
     trainer = Trainer.from_config(data=data)
-    version = resolve_model(trainer.models, find_config().model if model is None else model)
+    version = resolve_model(trainer.models, trainer.default_model() if model is None else model)
     loading = {"allow_pickle": allow_pickle, "trusted": trusted or (), "allow_version_mismatch": allow_version_mismatch}
     predictor = predictor_of(version, trainer.models, **loading)
     if index and data is None:

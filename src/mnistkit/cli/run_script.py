@@ -11,7 +11,7 @@ from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
 from mnistkit.cli.train import (
     check_completed,
-    model_name,
+    checked_name,
     prepared,
     print_detached,
     print_result,
@@ -39,8 +39,8 @@ def run(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- ARGUMENT]...",
-            help="Its command line. '${DATA_FOLDER}' stands for the folder with the data: quote it.",
+            metavar="ARGUMENT",
+            help="Its command line, after '--'. '${DATA_FOLDER}' stands for the folder with the data: quote it.",
         ),
     ] = None,
     *,
@@ -63,7 +63,7 @@ def run(
     """
     from mnistkit.jobs.job import ScriptJob
 
-    name, tags = None if register is None else model_name(register), parse_tags(tag)
+    name, tags = None if register is None else checked_name(register), parse_tags(tag)
     job = ScriptJob(
         str(script.parent), script.name, tuple(arguments or ()), tags=tags, timeout=timeout, retries=retries
     )

@@ -12,7 +12,8 @@ import typer
 from attrs import asdict
 
 from mnistkit.cli import output
-from mnistkit.cli.command import INTERRUPTED, Command, JsonOption, confirm, examples
+from mnistkit.cli.command import INTERRUPTED, Command, Group, JsonOption, confirm, examples
+from mnistkit.cli.completion import complete_run
 from mnistkit.cli.plotting import NumberOption, OutOption, RunPlot, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.run_values import digests, run_json
@@ -25,10 +26,15 @@ if TYPE_CHECKING:  # loads numpy
 
 __all__ = ["RunArgument", "app", "find_run"]
 
-app = typer.Typer(help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="List and show runs, cancel them, copy their files.", no_args_is_help=True)
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the beginning or the end of one, or 'latest'.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, the beginning or the end of one, or 'latest'.",
+        autocompletion=complete_run,
+    ),
 ]
 
 
@@ -46,13 +52,16 @@ def show(
     plot: Annotated[RunPlot | None, typer.Option(help="Draw this figure instead.", show_default=False)] = None,
     out: OutOption = None,
     n: NumberOption = 30,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="For --plot series: which metric.  [default: the first]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run: its state, times, metrics, files and error; or draw a figure of it or of its model."""
     check_out(plot, out)
     found = find_run(_trainer(), run)
     if plot is not None:
-        draw(plot, _subject(found, n), out)
+        draw(plot, _subject(found, n, metric), out)
         return
     record = found.record
     if as_json:
@@ -68,18 +77,26 @@ def show(
     output.print_summary(record.describe())
 
 
-@app.command(cls=Command, epilog=examples("mnistkit runs logs latest", "mnistkit runs logs latest --follow"))
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "mnistkit runs logs latest", "mnistkit runs logs latest --follow", "mnistkit runs logs latest --tail 20"
+    ),
+)
 def logs(
     run: RunArgument,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until the run has finished.")] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Begin with the last N lines.  [default: all]")
+    ] = None,
 ) -> None:
     """Print the log of a run, control characters written out. Ctrl-C while following doesn't stop the run.
 
     The bytes as they are: mnistkit runs download RUN logs/std_log.txt
     """
     found = find_run(_trainer(), run)
-    position = 0
+    position = 0 if tail is None else _print_tail(found, tail)
     with _detaching(found.id):
         for _ in found.poll() if follow else (found,):
             while text := found.logs(start=position):  # a long log comes in pieces
@@ -88,25 +105,6 @@ def logs(
                 sys.stdout.flush()
                 if not found.state.is_terminal:
                     break
-
-
-@app.command(
-    cls=Command, epilog=examples("mnistkit runs report latest", "mnistkit runs report a1b2c3 --out report.html")
-)
-def report(
-    run: RunArgument,
-    *,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="The file to write.  [default: report-ID.html]")
-    ] = None,
-) -> None:
-    """Write a run as one HTML file to share or print; it loads nothing."""
-    from mnistkit.cli.watch import showing_progress
-
-    trainer = _trainer()
-    with showing_progress("Fetching"):
-        path = trainer.report(find_run(trainer, run), out)
-    output.say(str(path))
 
 
 @app.command(cls=Command, epilog=examples("mnistkit runs wait latest", "mnistkit runs wait a1b2c3 --timeout 600"))
@@ -220,6 +218,18 @@ def find_run(trainer: Trainer, text: str) -> Run:
     return trainer.run(matches[0])
 
 
+def _print_tail(run: Run, n: int) -> int:
+    """Print the last lines of a log, and return how many characters it has so far."""
+    position, kept = 0, ""
+    while text := run.logs(start=position):
+        position += len(text)
+        lines = (kept + text).splitlines(keepends=True)
+        kept = "".join(lines[max(len(lines) - n, 0) :])
+    sys.stdout.write(output.safe(kept))
+    sys.stdout.flush()
+    return position
+
+
 @contextmanager
 def _detaching(run_id: str) -> Iterator[None]:
     """On Ctrl-C, end the program but not the run, and print how to cancel the run."""
@@ -238,7 +248,7 @@ def _trainer() -> Trainer:
     return Trainer.from_config()
 
 
-def _subject(run: Run, n: int) -> Subject:
+def _subject(run: Run, n: int, metric: str | None) -> Subject:
     def load() -> Any:
         from mnistkit.evaluation.results import run_model
 
@@ -250,4 +260,4 @@ def _subject(run: Run, n: int) -> Subject:
 
         return fetched(Trainer.from_config(data=run.record.data))
 
-    return Subject(run.id, load, fetch, run=run, n=n)
+    return Subject(run.id, load, fetch, run=run, n=n, metric=metric)

@@ -15,7 +15,7 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, JsonOption, TrustedOption, examples
 
-__all__ = ["EXAMPLES", "PACKAGE_EXAMPLES", "package", "serve"]
+__all__ = ["EXAMPLES", "PACKAGE_EXAMPLES", "ended_by_signals", "package", "serve"]
 
 EXAMPLES = examples(
     "mnistkit serve",
@@ -42,7 +42,7 @@ VerifyKeyOption = Annotated[
 
 def serve(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="NAME, NAME:3 or NAME@ALIAS.  [default: sklearn_mnist]")
+        str | None, typer.Argument(metavar="[MODEL]", help="NAME, NAME:3 or NAME@ALIAS.  [default: that of the data]")
     ] = None,
     *,
     host: Annotated[
@@ -78,7 +78,6 @@ def serve(
     NAME and NAME@ALIAS are followed: a new version takes over when it is loaded, verified and predicts what was
     recorded with it. Every answer names the version that gave it.
     """
-    from mnistkit.config import find_config
     from mnistkit.serving.limits import ServerLimits
     from mnistkit.serving.server import ModelServer
     from mnistkit.trainer.trainer import Trainer
@@ -87,13 +86,14 @@ def serve(
         workers=workers, max_queue=max_queue, max_body_bytes=max_body, max_rows=max_rows, max_pixels=max_pixels,
         request_seconds=request_seconds, queue_seconds=queue_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
+    trainer = Trainer.from_config()
     server = ModelServer(
-        Trainer.from_config().models, find_config().model if model is None else model, host=host, port=port,
+        trainer.models, trainer.default_model() if model is None else model, host=host, port=port,
         token=token, limits=limits, poll_seconds=poll_seconds, allow_pickle=allow_pickle, trusted=trusted or (),
         verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
     )  # fmt: skip
     stopped = threading.Event()
-    with _ended_by_signals(stopped), server.start():
+    with ended_by_signals(stopped), server.start():
         if as_json:
             output.print_json({"url": server.url, "model": server.version.id, "digest": server.version.digest})
         else:
@@ -123,7 +123,7 @@ def package(
 
 
 @contextlib.contextmanager
-def _ended_by_signals(stopped: threading.Event) -> Iterator[None]:
+def ended_by_signals(stopped: threading.Event) -> Iterator[None]:
     """Have SIGINT and SIGTERM set an event, until the block is left."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}

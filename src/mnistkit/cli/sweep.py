@@ -15,7 +15,7 @@ from mnistkit.cli.estimator_options import EstimatorOption, GridOption, SetOptio
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
-    model_name,
+    checked_name,
     named,
     note_convergence,
     prepared,
@@ -95,7 +95,7 @@ def sweep(
     _check_file("--report", report)
     trials = _trials(context, regularization, grid)
     classifier = named(context, estimator, settings) or logistic_regression(1.0, solver, max_iter, tol)
-    name, tags = model_name(name), parse_tags(tag)
+    name, tags = checked_name(name), parse_tags(tag)
     trainer, counts = prepared(data, experiment)
     with watching("The same command with --resume runs what is missing.") as on_update:
         runs = trainer.sweep(
@@ -116,6 +116,7 @@ def sweep(
         raise
     for run in runs:
         note_convergence(run, max_iter if estimator is None else None)
+    name = name or trainer.model_name
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
     model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:

@@ -36,6 +36,7 @@ from mnistkit.cli.training_options import (
     logistic_regression,
 )
 from mnistkit.errors import RunFailedError, UsageError
+from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.jobs.job import TrainingJob
@@ -47,7 +48,7 @@ if TYPE_CHECKING:  # loads numpy
 __all__ = [
     "TRAIN_EXAMPLES",
     "check_completed",
-    "model_name",
+    "checked_name",
     "named",
     "note_convergence",
     "prepared",
@@ -102,10 +103,11 @@ def train(
     """
     c = inverse_rate(regularization)
     classifier = named(context, estimator, settings)
-    name, tags = model_name(name), parse_tags(tag)
+    name, tags = checked_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
+    name = name or trainer.model_name
     if classifier is None and solver is Solver.ACCURATE:
         classifier = accurate_classifier(trainer.data.uri)
     elif classifier is None:
@@ -161,12 +163,11 @@ def print_detached(run: Run, name: str | None, *, as_json: bool) -> None:
     )
 
 
-def model_name(name: str | None) -> str:
-    """Return the name to register under, checked before training."""
-    from mnistkit.config import find_config
+def checked_name(name: str | None) -> str | None:
+    """Return the name to register under, checked before training; None for the default."""
     from mnistkit.utils.names import check_name
 
-    return check_name(find_config().model if name is None else name, "model name")
+    return None if name is None else check_name(name, "model name")
 
 
 def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[str, object]]:
@@ -265,12 +266,10 @@ def _print_decision(decision: ReuseDecision, *, as_json: bool) -> None:
 
 
 def _print_metrics(metrics: Mapping[str, float]) -> None:
-    """Print the tutorial's two metrics as the tutorial does, then the others."""
+    """Print the tutorial's two metrics, then the others, a line each."""
     first = [name for name in ("regularization rate", "accuracy") if name in metrics]
-    if first:
-        output.say(str({name: metrics[name] for name in first}))
-    for name in sorted(metrics.keys() - set(first)):
-        output.say(f"{name}: {metrics[name]:g}")
+    for name in (*first, *sorted(metrics.keys() - set(first))):
+        output.say(f"{name}: {number(metrics[name])}")
 
 
 def print_model(model: ModelVersion | None) -> None:

@@ -67,7 +67,8 @@ SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed for ev
 LimitOption = Annotated[int | None, typer.Option(min=1, help="Number of training images, each class in proportion.")]
 ExperimentOption = Annotated[str | None, typer.Option(metavar="NAME", help="The experiment that groups the runs.")]
 NameOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The name to register the model under.  [default: sklearn_mnist]")
+    str | None,
+    typer.Option(metavar="NAME", help="The name to register the model under.  [default: sklearn_ and the data's]"),
 ]
 RegisterOption = Annotated[bool, typer.Option(help="Register the model, or keep it in its run only.")]
 FormatOption = Annotated[

@@ -1,4 +1,4 @@
-"""What clients have seen of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
+"""Copies of what nodes reported of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
 
 A run folder changes once more after it was sent: when the run's end is collected. What nodes report before that goes
 here, so that several clients of one home may write it at any time: a late one never overwrites an end.
@@ -23,10 +23,12 @@ import attrs
 from attrs import frozen
 
 from mnistkit.errors import DataFormatError, RunNotFoundError
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.packing import unpack
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.documents import read_text
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.folders import regular_files
 from mnistkit.utils.serialization import read_json, to_json
@@ -82,8 +84,11 @@ class Mirror:
         return info
 
     def drop(self, run_id: str) -> None:
-        """Remove what was kept of a run."""
-        shutil.rmtree(self._root / run_id, ignore_errors=True)
+        """Remove what was kept of a run: all at once for other clients, whose work on it then comes to nothing."""
+        removed = self._root / f".{run_id}-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):  # another client has removed it
+            (self._root / run_id).rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def update(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Keep what a node reported of a run."""
@@ -108,6 +113,7 @@ class Mirror:
         seen = None if record.state.is_terminal else self.reported(record.id)
         if seen is None:
             return record
+        added, _ = read_annotations(self._runs / record.id)  # of this machine alone
         transitions = tuple(t for t in seen.transitions if not t.state.is_terminal)
         if record.state is RunState.CANCEL_REQUESTED:
             transitions = (*transitions, record.transitions[-1])
@@ -115,7 +121,7 @@ class Mirror:
             record,
             transitions=transitions,
             points=seen.points,
-            tags=seen.tags,
+            tags=annotated_tags(seen.tags, added),
             attempts=seen.attempts,
             versions=seen.versions,
             host=seen.host,
@@ -126,23 +132,31 @@ class Mirror:
         return self._log_size(run_id) - self._log_base(run_id, node)
 
     def add_log(self, run_id: str, node: str, position: int, data: bytes) -> None:
-        """Write a piece of a node's log to its place: writing it again changes nothing."""
+        """Write a piece of a node's log to its place: writing it again changes nothing.
+
+        Raises:
+            FileNotFoundError: The run has been collected.
+        """
         path = self._runs / run_id / "logs" / "std_log.txt"
+        start = self._log_base(run_id, node) + position
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb") as stream:
-            stream.seek(self._log_base(run_id, node) + position)
+            stream.seek(start)
             stream.write(data)
 
     def collect(self, run_id: str, node: str, packed: bytes) -> None:
         """Write a finished run's files into its folder, each as a whole, and its record at the end.
 
+        Several clients may do that at once: they write the same bytes.
+
         Raises:
             DataFormatError: It isn't a packed run folder.
+            FileNotFoundError: Another client has collected it, and what was kept of it is gone.
             OSError: As the system says.
         """
-        target, staged = self._runs / run_id, self._root / run_id / f"collected-{uuid.uuid4().hex}"
+        target, staged = self._runs / run_id, self._root / f".collected-{uuid.uuid4().hex}"
         try:
-            unpack(packed, staged)
             base = self._log_base(run_id, node)
+            unpack(packed, staged)
             if base:
                 log = staged / "logs" / "std_log.txt"
                 before = (target / "logs" / "std_log.txt").read_bytes()[:base]
@@ -161,13 +175,16 @@ class Mirror:
             return 0
 
     def _log_base(self, run_id: str, node: str) -> int:
-        """Return where a node's log begins: behind what had been read when the first client saw the node."""
+        """Return where a node's log begins: behind what had been read when the first client saw the node.
+
+        Raises:
+            FileNotFoundError: The run has been collected.
+        """
         path = self._root / run_id / f"log-{node}"
         if not path.exists():
             mine = path.with_name(f".{uuid.uuid4().hex}")
-            path.parent.mkdir(parents=True, exist_ok=True)
             mine.write_text(str(self._log_size(run_id)))
-            with contextlib.suppress(FileExistsError):  # another client was faster: its answer holds
+            with contextlib.suppress(FileExistsError):  # another client was faster: its number counts
                 os.link(mine, path)
             mine.unlink()
-        return int(path.read_text())
+        return int(read_text(path))

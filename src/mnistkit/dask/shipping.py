@@ -1,4 +1,4 @@
-"""How the data of runs reaches the workers: as bytes, over a shared folder, or fetched by each of them."""
+"""The ways of data to the workers: as bytes, over a shared folder, or fetched by each of them."""
 
 from __future__ import annotations
 
@@ -74,9 +74,8 @@ class Shipping:
                 raise UsageError(
                     f"Workers can't fetch {source.uri} by themselves ({error}): use data='ship' or data='shared'."
                 ) from error
-        elif self._mode == "shared" and not self._is_visible:
+        elif self._mode == "shared" and not self._connection.is_ours and not self._is_visible:
             self._check_home()
-            self._is_visible = True
 
     def shipment(self, source: DataSource) -> Shipment:
         """Return what a task gets of the data, fetched and sent if need be.
@@ -106,9 +105,8 @@ class Shipping:
     def _shared(self, source: DataSource) -> Shipment:
         name = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.uri)[:64].strip(".")
         path = str(source.fetch(self._home / _SHARED_FOLDER / name).absolute())
-        missing = [] if self._connection.is_ours else self._connection.paths_missing(path)
-        if missing:
-            raise UsageError(f"Workers don't see {path} ({', '.join(missing)}): put the data below the shared home.")
+        if not self._connection.is_ours and not all(self._connection.visibility(path).values()):
+            raise UsageError(f"Workers don't see {path}: put the data below the shared home.")
         return Shipment(path=path)
 
     def _check_size(self, size: int, source: DataSource) -> None:
@@ -120,12 +118,12 @@ class Shipping:
 
     def _check_home(self) -> None:
         """Refuse a home that a worker doesn't see."""
-        if self._connection.is_ours:
-            return
         self._home.mkdir(parents=True, exist_ok=True)
-        missing = self._connection.paths_missing(str(self._home))
+        sees = self._connection.visibility(str(self._home))
+        missing = sorted(worker for worker, is_there in sees.items() if not is_there)
         if missing:
             raise UsageError(
                 f"data='shared' needs a home that every worker sees, and {', '.join(missing)} can't see {self._home}: "
                 "use a folder of a shared file system, or data='ship'."
             )
+        self._is_visible = bool(sees)

@@ -41,7 +41,7 @@ def as_images(values: Any, shape: tuple[int, int] | None = None, *, name: str = 
             pandas table. uint8 stays as it is; other whole numbers are 0 to 255; bools are black and white; floats are
             scaled by 255 if none is above 1, else they are 0 to 255, and rounded.
         shape: ``(h, w)``; None for that of the images, or for squares if rows are flat. With it, a single image
-            ``(h, w)`` will do.
+            ``(h, w)`` or row ``(h*w,)`` will do.
         name: Of the argument, for messages.
 
     Returns:
@@ -74,7 +74,8 @@ def image_shape(found: tuple[int, ...], shape: tuple[int, int] | None, name: str
     """Return the ``(h, w)`` of images in an array of a shape.
 
     Args:
-        found: ``(n, h, w)``, ``(n, h, w, 1)``, ``(n, 1, h, w)`` or ``(n, h*w)``; with ``shape`` also that itself.
+        found: ``(n, h, w)``, ``(n, h, w, 1)``, ``(n, 1, h, w)`` or ``(n, h*w)``; with ``shape`` also that of one image
+            or row.
         shape: What is expected; None for what is found, or for squares if rows are flat.
         name: Of the array, for messages.
 
@@ -82,7 +83,7 @@ def image_shape(found: tuple[int, ...], shape: tuple[int, int] | None, name: str
         DataFormatError: It is another shape.
     """
     size = found[1:]
-    if shape is not None and found == shape:
+    if shape is not None and found in {shape, (shape[0] * shape[1],)}:
         size = shape
     elif len(found) == 4 and 1 in {found[1], found[3]}:  # noqa: PLR2004 - a channel of one, last or first
         size = found[1:3] if found[3] == 1 else found[2:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mnistkit.data.manifest import DatasetManifest, read_manifest
 from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
 from mnistkit.errors import DataFormatError, UsageError
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.markup import render
 from mnistkit.utils.serialization import to_json
@@ -87,6 +89,27 @@ class Split:
         flat = self.images.reshape(len(self.images), -1)
         scaled: NDArray[np.floating] = np.divide(flat, kind.type(255), dtype=kind)
         return scaled
+
+    def describe(self) -> Summary:
+        """Return its size, how many images each label has, and an image of each of the first labels."""
+        height, width = self.images.shape[1:]
+        counts = np.bincount(self.labels).tolist()
+        first = [(label, int(np.argmax(self.labels == label))) for label, n in enumerate(counts) if n]
+        return Summary(
+            title="Split",
+            facts={
+                "Images": f"{len(self.images):,}",
+                "Size": f"{height} × {width} pixels, 8 bit grey",  # noqa: RUF001 - the sign for sizes
+                "Labels": str(len(first)),
+            },
+            images=tuple(
+                _small(self.images[i], f"{label} ({counts[label]:,})") for label, i in first[:_MAX_THUMBNAILS]
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return render(self.describe())
 
     @property
     def y(self) -> NDArray[np.int64]:
@@ -166,6 +189,8 @@ class Dataset:
             ChecksumError: A file isn't one that ``dataset.json`` speaks of.
             DataFormatError: A file is missing, ambiguous, malformed, or doesn't fit the others.
         """
+        check_path(folder, "folder")
+        folder = Path(folder)
         paths = find_idx_files(folder)
         manifest = manifest or read_manifest(folder)
         arrays = read_arrays(paths, folder, manifest, max_bytes, owned=owned)
@@ -260,8 +285,10 @@ class Dataset:
         Deterministic for a seed; a larger subset of the same seed contains the smaller one.
 
         Raises:
-            UsageError: ``limit`` is below 1.
+            UsageError: ``limit`` or ``seed`` isn't a whole number, or ``limit`` is below 1.
         """
+        check_type(limit, Integral, "limit", "a whole number of training images")
+        check_type(seed, Integral, "seed", "a whole number from 0")
         if limit < 1:
             raise UsageError(f"limit={limit}: use at least 1 training image.")
         if limit >= len(self.train):
@@ -350,10 +377,14 @@ def _halves(split: Split, test_fraction: float, seed: int) -> list[Split]:
 
 
 def _thumbnail(dataset: Dataset, label: int, count: int) -> Thumbnail:
-    """Return the first training image of a class, dark on white; of a large one every so many pixels."""
+    """Return the first training image of a class."""
     image = dataset.train.images[int((dataset.train.labels == label).argmax())]
+    return _small(image, f"{dataset.class_names[label]} ({count:,})")
+
+
+def _small(image: NDArray[np.uint8], caption: str) -> Thumbnail:
+    """Return an image dark on white; of a large one every so many pixels."""
     step = max(-(-max(image.shape) // _MAX_THUMBNAIL_PX), 1)
     small = 255 - image[::step, ::step]
     height, width = small.shape
-    caption = f"{dataset.class_names[label]} ({count:,})"
     return Thumbnail(caption=caption, pixels=small.tobytes(), width=width, height=height)

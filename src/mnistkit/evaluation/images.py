@@ -12,9 +12,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.conversion import as_images
+from mnistkit.data.conversion import as_images, check_brightness
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.image_folder.fitting import resized
+from mnistkit.data.image_folder.listing import is_litter
 from mnistkit.data.image_folder.preparation import prepared
 from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
@@ -67,14 +68,22 @@ def read_images(images: Any, spec: InputSpec, *, resize: bool = False) -> Iterat
     """
     if isinstance(images, (Split, Dataset)):
         return _from_split(images, spec, resize=resize)
-    items = list(images) if isinstance(images, (list, tuple)) else [images]
-    if not items:
+    if isinstance(images, (Iterator, set, frozenset)):
+        images = list(images)
+    items = list(images) if isinstance(images, (list, tuple)) or _holds_texts(images) else [images]
+    if not items or (len(items) == 1 and isinstance(items[0], str) and not items[0]):
         raise UsageError("There is no image to predict: give an array, a path or a folder.")
     if all(isinstance(item, (str, os.PathLike)) for item in items):
         return _from_files([file for item in items for file in _files(item)], spec, resize=resize)
-    if all(is_pillow(item) for item in items):
-        return _from_pillow(items, spec)
+    if any(is_pillow(item) for item in items):
+        return _from_pillow(items, spec, resize=resize)
     return _from_array(images, spec, resize=resize)
+
+
+def _holds_texts(images: Any) -> bool:
+    """Return True for arrays and columns of paths."""
+    kind = getattr(getattr(images, "dtype", None), "kind", "")
+    return kind in {"U", "O"} and len(np.shape(images)) == 1 and all(isinstance(each, str) for each in images)
 
 
 def _from_split(data: Split | Dataset, spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
@@ -93,30 +102,41 @@ def _of_size(values: Any, spec: InputSpec, name: str, *, resize: bool) -> Iterab
     """Return images of the model's size; those of another size are refused, or scaled."""
     shape = (spec.height, spec.width)
     try:
-        return as_images(values, shape, name=name)
+        found = as_images(values, shape, name=name)
     except DataFormatError as error:
         others = _of_another_size(values, name)
         if others is None:
             raise
         if not resize:
             raise DataFormatError(f"{error} Images of another size are scaled with resize=True (--resize).") from None
+        check_brightness(others, name)
         return (resized(image, shape) for image in others)
+    check_brightness(found, name)
+    return found
 
 
 def _of_another_size(values: Any, name: str) -> NDArray[np.uint8] | None:
     """Return images of any one size; None if the values are no images. An array with two equal sides is one image."""
-    found = np.shape(values)
     try:
+        found = np.shape(values)
         if len(found) == 2 and found[0] == found[1]:  # noqa: PLR2004 - height and width
             return as_images(values, found, name=name)
         return as_images(values, name=name)
-    except DataFormatError:
+    except (DataFormatError, ValueError, TypeError):
         return None
 
 
-def _from_pillow(items: list[Any], spec: InputSpec) -> Iterator[InputImage]:
+def _from_pillow(items: list[Any], spec: InputSpec, *, resize: bool) -> Iterator[InputImage]:
+    """Yield Pillow images, and the files that paths among them name."""
     for i, item in enumerate(items):
         source = f"image {i}"
+        if isinstance(item, (str, os.PathLike)):
+            yield from _from_files(_files(item), spec, resize=resize)
+            continue
+        if not is_pillow(item):
+            raise UsageError(
+                f"{source} is a {type(item).__name__}: a list holds arrays alone, or Pillow images and paths."
+            )
         try:
             yield InputImage(source, _prepared(grey_pixels(item, source), spec, source))
         except DataFormatError as error:
@@ -138,12 +158,12 @@ def _files(item: str | os.PathLike[str]) -> list[Path]:
 
 
 def _prune(folders: list[str]) -> bool:
-    folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+    folders[:] = [name for name in folders if not is_litter(name)]
     return True
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in {*IMAGE_SUFFIXES, _ARRAY_SUFFIX} and not file.name.startswith(".")
+    return file.suffix.lower() in {*IMAGE_SUFFIXES, _ARRAY_SUFFIX} and not is_litter(file.name)
 
 
 _USE = f"use image files ({', '.join(IMAGE_SUFFIXES)}) or {_ARRAY_SUFFIX} files"

@@ -15,6 +15,7 @@ from mnistkit.evaluation.images import InputImage
 from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
 from mnistkit.evaluation.results import run_model
 from mnistkit.models.input import InputSpec
+from mnistkit.models.raw import classifier_of_rows
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.registry import ModelRegistry
@@ -140,7 +141,7 @@ class Predictions:
     def __repr__(self) -> str:
         """Return what a prompt shows: the classes, not the pixels."""
         shown = ", ".join(map(repr, self.names[:10])) + (", ..." if len(self) > 10 else "")  # noqa: PLR2004
-        return f"Predictions({self.model!r}, {len(self)} images: {shown})"
+        return f"Predictions({self.model!r}, {len(self)} image{'' if len(self) == 1 else 's'}: {shown})"
 
 
 @frozen(kw_only=True, eq=False)
@@ -211,7 +212,8 @@ def predictor_of(model: Run | str | ModelVersion | Any, models: ModelRegistry, *
         version = resolve_model(models, model) if isinstance(model, str) else model
         name, classifier, spec = version.id, load_model(models, version, **loading), version.input
     else:
-        name, classifier, spec = type(model).__name__, model, None
+        classifier = classifier_of_rows(model)
+        name, spec = type(classifier).__name__, None
     return _predictor(name, classifier, spec)
 
 
@@ -257,9 +259,13 @@ def _joined(batches: Sequence[Predictions]) -> Predictions:
 
 
 def _predictor(name: str, classifier: Any, spec: InputSpec | None) -> Predictor:
+    from sklearn.base import is_regressor
+
     n_features = getattr(classifier, "n_features_in_", None if spec is None else spec.n_features)
     if n_features is None or not hasattr(classifier, "predict"):
         raise ModelError(f"{name} is a {type(classifier).__name__}, which isn't a fitted classifier of images.")
+    if hasattr(classifier, "__sklearn_tags__") and is_regressor(classifier):  # our linear models have none
+        raise ModelError(f"{name} is a {type(classifier).__name__}, which predicts numbers: give a classifier.")
     if spec is not None:
         if n_features != spec.n_features:
             raise ModelError(

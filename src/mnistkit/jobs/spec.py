@@ -12,6 +12,7 @@ from attrs import field, frozen
 from mnistkit.errors import SpecError
 from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
+from mnistkit.utils.arguments import check_type
 
 __all__ = ["JsonValue", "ModelSpec", "check_classifier", "spec_text"]
 
@@ -59,6 +60,7 @@ class ModelSpec:
         cls = imported(self.type, self.type)
         if not inspect.isclass(cls) or not hasattr(cls, "get_params"):
             raise SpecError(f"{self.type} isn't a scikit-learn estimator: it has no get_params.")
+        check_type(self.params, Mapping, f"The params of {self.type}", "values by name")
         params = {name: _decode(value, f"{self.type}.{name}") for name, value in self.params.items()}
         try:
             return cls(**params)
@@ -283,7 +285,14 @@ def check_classifier(estimator: Any) -> None:
     for each in inner:
         if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):
             raise SpecError(f"{type(each).__name__}(refit=False) finds parameters but fits no model: leave refit out.")
-    if not is_classifier(estimator):
+    try:
+        is_one = is_classifier(estimator)
+    except AttributeError as error:  # scikit-learn's, for a class without its tags
+        raise SpecError(
+            f"{name} isn't an estimator for this version of scikit-learn: write class {name}(ClassifierMixin, "
+            "BaseEstimator)."
+        ) from error
+    if not is_one:
         for cls in dict.fromkeys(type(each) for each in inner if hasattr(each, "fit") and not is_classifier(each)):
             if issubclass(cls, ClassifierMixin):
                 raise SpecError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mnistkit.errors import DataFormatError
 from mnistkit.models.input import InputSpec
 
-__all__ = ["pixel_rows", "raw_pipeline"]
+__all__ = ["classifier_of_rows", "pixel_rows", "raw_pipeline"]
 
 
 def pixel_rows(images: Any, scale: float, n_features: int) -> NDArray[np.float32]:
@@ -49,3 +49,10 @@ def raw_pipeline(model: Any, spec: InputSpec | None) -> Any:
     scale, n_features = (255.0, model.n_features_in_) if spec is None else (spec.scale, spec.n_features)
     scaling = FunctionTransformer(pixel_rows, kw_args={"scale": scale, "n_features": n_features})
     return Pipeline([("pixels", scaling), ("classifier", model)])
+
+
+def classifier_of_rows(model: Any) -> Any:
+    """Return the classifier within a `raw_pipeline`, which would scale rows twice; any other model as it is."""
+    steps = getattr(model, "steps", None) or [("", None)]
+    is_raw = isinstance(steps, list) and getattr(steps[0][-1], "func", None) is pixel_rows
+    return steps[-1][-1] if is_raw else model

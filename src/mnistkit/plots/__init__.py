@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data": ["class_balance", "mean_images", "sample_grid"],
         "predictions": ["misclassified", "prediction_grid", "reliability"],
         "runs": ["learning_curve", "sweep_curve", "timeline"],
+        "series": ["series"],
         "weights": ["weights"],
     },
 )

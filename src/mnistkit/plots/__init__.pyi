@@ -8,6 +8,7 @@ from mnistkit.plots.predictions import reliability as reliability
 from mnistkit.plots.runs import learning_curve as learning_curve
 from mnistkit.plots.runs import sweep_curve as sweep_curve
 from mnistkit.plots.runs import timeline as timeline
+from mnistkit.plots.series import series as series
 from mnistkit.plots.weights import weights as weights
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "prediction_grid",
     "reliability",
     "sample_grid",
+    "series",
     "sweep_curve",
     "timeline",
     "weights",

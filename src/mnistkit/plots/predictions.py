@@ -155,11 +155,11 @@ def wrong_first(predictions: SplitPredictions) -> NDArray[np.int64]:
 
 
 def caption(names: Sequence[str], predictions: SplitPredictions, index: int) -> str:
-    """Return the text above an image: its class or ``5 not 6``, and the confidence in a line below: ``97%``."""
+    """Return the text above an image: its class or ``6 read as 5``, and the confidence in a line below: ``97%``."""
     predicted, is_right = int(predictions.predicted[index]), predictions.right[index]
     text = names[predicted] if 0 <= predicted < len(names) else str(predicted)
     if not is_right:
-        text += f" not {names[predictions.truth[index]]}"
+        text = f"{names[predictions.truth[index]]} read as {text}"
     if predictions.confidence is None:
         return text
     percent = f"{predictions.confidence[index]:.0%}"

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "registry": ["ModelRegistry", "SupportsRunFiles"],
         "search": ["search_models"],
         "signing": ["SupportsSignatures"],
+        "table": ["VersionTable"],
         "verification": [
             "Problem",
             "SupportsInspect",

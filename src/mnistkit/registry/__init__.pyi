@@ -11,6 +11,7 @@ from mnistkit.registry.registry import ModelRegistry as ModelRegistry
 from mnistkit.registry.registry import SupportsRunFiles as SupportsRunFiles
 from mnistkit.registry.search import search_models as search_models
 from mnistkit.registry.signing import SupportsSignatures as SupportsSignatures
+from mnistkit.registry.table import VersionTable as VersionTable
 from mnistkit.registry.verification import Problem as Problem
 from mnistkit.registry.verification import SupportsInspect as SupportsInspect
 from mnistkit.registry.verification import SupportsNumbers as SupportsNumbers
@@ -36,6 +37,7 @@ __all__ = [
     "SupportsRunFiles",
     "SupportsSignatures",
     "Verification",
+    "VersionTable",
     "export_model",
     "load_model",
     "promote",

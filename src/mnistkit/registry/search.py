@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from mnistkit.errors import UsageError
 from mnistkit.registry.registry import ModelRegistry
+from mnistkit.registry.table import VersionTable
 from mnistkit.registry.version import ModelVersion
 
 __all__ = ["search_models"]
@@ -20,7 +21,7 @@ def search_models(
     metric: str | None = None,
     min: float | None = None,  # noqa: A002 - the word for it
     max: float | None = None,  # noqa: A002 - the word for it
-) -> tuple[ModelVersion, ...]:
+) -> VersionTable:
     """Return the versions that have all of these tags and whose metric is within the bounds.
 
     Args:
@@ -32,7 +33,8 @@ def search_models(
         max: The metric is at most this.
 
     Returns:
-        By name, the newest version of each first. Deleted versions and those that can't be read aren't among them.
+        A tuple, by name, the newest version of each first, which a notebook shows as a table. Deleted versions and
+        those that can't be read aren't among them.
 
     Raises:
         InvalidNameError: ``name`` breaks the naming rule.
@@ -44,7 +46,7 @@ def search_models(
     if not low <= high:
         raise UsageError(f"min={min} and max={max}: no number is within these bounds.")
     wanted = set((tags or {}).items())
-    return tuple(
+    return VersionTable(
         model
         for model in _all(registry, name)
         if wanted <= model.tags.items() and (metric is None or low <= model.metrics.get(metric, math.nan) <= high)

@@ -1,7 +1,7 @@
 """The pages of reports: Jinja templates that escape whatever they are given.
 
-A page stands alone: its style and its images are in it, there is no script, and a content security policy forbids
-whatever else there might be.
+A page stands alone: its style and its images are in it, there is no script but that of the page of many runs, and a
+content security policy forbids whatever else there might be.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mnistkit.utils.text import local_time, shown
 if TYPE_CHECKING:  # an optional dependency
     import jinja2
 
-__all__ = ["Figure", "PageImage", "Section", "Tile", "render_page"]
+__all__ = ["Figure", "PageImage", "Section", "Tile", "render_page", "render_template"]
 
 _STYLE = "style.css"
 _PACKAGE = "mnistkit.reports"
@@ -111,29 +111,34 @@ def render_page(title: str, lead: str, sections: Sequence[Section], values: Mapp
     Raises:
         MissingExtraError: Jinja isn't installed.
     """
+    style = Markup(files(_PACKAGE).joinpath(_STYLE).read_text(encoding="utf-8"))  # noqa: S704 - a file of ours
+    return render_template("page.html", title=title, lead=lead, v=values, sections=sections, style=style)
+
+
+def render_template(template: str, package: str = _PACKAGE, **values: Any) -> str:
+    """Return a page of another template, which escapes all values that aren't markup.
+
+    Args:
+        template: The file in ``templates``.
+        package: Whose templates they are; they may include those of the reports.
+        values: What the template calls by these names; ``footer`` is given besides.
+
+    Raises:
+        MissingExtraError: Jinja isn't installed.
+    """
     version = library_versions().get("mnistkit", "")
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            title=title,
-            lead=lead,
-            v=values,
-            sections=sections,
-            style=Markup(files(_PACKAGE).joinpath(_STYLE).read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
-            footer=f"Written by mnistkit {version} on {local_time(utc_now())}. It loads nothing.",
-        )
-    )
+    footer = f"Written by mnistkit {version} on {local_time(utc_now())}. It loads nothing."
+    return _environment(package).get_template(template).render(footer=footer, **values)
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(package: str) -> jinja2.Environment:
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("Reports need Jinja: python -m pip install 'mnistkit[plot]'.") from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(_PACKAGE),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=escape,  # besides what Jinja escapes, control characters and those that reorder text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
 from mnistkit import plots
 from mnistkit.evaluation.scores import Evaluation
+from mnistkit.plots.series import series_names
 from mnistkit.reports.data import Missing, RunData
 from mnistkit.reports.drawing import drawn
 from mnistkit.reports.images import has_long_names, misclassified_images
@@ -20,6 +22,7 @@ __all__ = ["misclassified_section", "n_wrong", "results_section"]
 
 _MAX_MISTAKES = 40
 _MAX_MATRIX_CLASSES = 16
+_MAX_CURVES = 4
 _MAX_PICTURE_PX = 900
 _SAYS_WORST = 3
 
@@ -31,6 +34,7 @@ def results_section(data: RunData) -> Section:
         "metrics": _metrics(data.record, evaluation),
         "pictures": [_picture(name, png) for name, png in data.pictures.items()],
         "evaluation": evaluation,
+        "curves": _curves(data.record),
     }
     if isinstance(evaluation, Evaluation):
         summary = evaluation.describe()
@@ -60,7 +64,7 @@ def misclassified_section(data: RunData) -> Section:
         confidence = "" if predictions.confidence is None else " The percentage is the confidence of the prediction."
         values["text"] = (
             f"{count:,} of the {n:,} test images are misclassified ({count / n:.2%}). {shown}, {order}. "
-            f"Red: the predicted class. After it: the true class.{confidence}"
+            f"The true class comes first; red is the predicted one.{confidence}"
         )
     if isinstance(evaluation, Evaluation) and (evaluation.n, n_wrong(evaluation)) != (n, count):
         values["warning"] = (
@@ -73,6 +77,16 @@ def misclassified_section(data: RunData) -> Section:
 def n_wrong(evaluation: Evaluation) -> int:
     """Return the number of wrong predictions."""
     return evaluation.n - round(evaluation.accuracy * evaluation.n)
+
+
+def _curves(record: RunRecord) -> list[Figure | Missing]:
+    """Return a figure of each metric that was logged over several steps: at most four."""
+    found = []
+    for name in series_names(record)[:_MAX_CURVES]:
+        points = [point.value for point in record.points if point.name == name]
+        subject = f"{name} over {len(points):,} values: first {number(points[0])}, last {number(points[-1])}"
+        found.append(drawn(partial(plots.series, record, name), alt=f"A curve. {subject}", caption=subject))
+    return found
 
 
 def _metrics(record: RunRecord, evaluation: Evaluation | Missing) -> SummaryTable:

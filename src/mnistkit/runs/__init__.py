@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "SupportsAnnotations",
             "SupportsDelete",
             "SupportsGroups",
+            "SupportsPoints",
             "SupportsRunRows",
             "SupportsSources",
             "SupportsStart",

@@ -2,6 +2,7 @@ from mnistkit.runs.backend import ComputeBackend as ComputeBackend
 from mnistkit.runs.backend import SupportsAnnotations as SupportsAnnotations
 from mnistkit.runs.backend import SupportsDelete as SupportsDelete
 from mnistkit.runs.backend import SupportsGroups as SupportsGroups
+from mnistkit.runs.backend import SupportsPoints as SupportsPoints
 from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
 from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
@@ -52,6 +53,7 @@ __all__ = [
     "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsPoints",
     "SupportsRunRows",
     "SupportsSources",
     "SupportsStart",

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.folder.lifecycle import RunLifecycle
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 from mnistkit.runs.row import RunRow
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SupportsAnnotations",
     "SupportsDelete",
     "SupportsGroups",
+    "SupportsPoints",
     "SupportsRunRows",
     "SupportsSources",
     "SupportsStart",
@@ -205,6 +206,20 @@ class SupportsStart(Protocol):
 
         Raises:
             StorageError: The backend can't keep records.
+        """
+
+
+@runtime_checkable
+class SupportsPoints(Protocol):
+    """A backend that adds metrics to finished runs, such as those that a script logged elsewhere."""
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append metrics to those of a run.
+
+        Raises:
+            RunNotFoundError: No run has that id.
+            RunStateError: It hasn't finished.
+            UsageError: The run would have more metrics than are read.
         """
 
 

@@ -47,13 +47,20 @@ class _ByThread(io.TextIOBase):
             target.flush()
 
     def isatty(self) -> bool:
+        return (stream := self._shown()) is not None and stream.isatty()
+
+    def fileno(self) -> int:
+        stream = self._shown()
+        return super().fileno() if stream is None else stream.fileno()
+
+    def _shown(self) -> TextIO | None:
+        """Return the stream, if what this thread writes comes there."""
         sink = _sink.get()
-        return (sink is None or sink.echoes) and self.stream is not None and self.stream.isatty()
+        return self.stream if sink is None or sink.echoes else None
 
     def _targets(self) -> list[TextIO]:
-        sink = _sink.get()
-        shown = [self.stream] if self.stream is not None and (sink is None or sink.echoes) else []
-        return shown if sink is None else [sink.log, *shown]
+        sink, stream = _sink.get(), self._shown()
+        return [*([] if sink is None else [sink.log]), *([] if stream is None else [stream])]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

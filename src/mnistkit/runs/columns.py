@@ -49,6 +49,7 @@ FIXED_COLUMNS: Final[Mapping[str, Column]] = {
         Column("estimator", "text", lambda row: row.model),
         Column("seed", "number", lambda row: row.seed),
         Column("limit", "number", lambda row: row.limit),
+        Column("host", "text", lambda row: row.host or None),
         Column("error", "text", lambda row: row.error or None),
         Column("note", "text", lambda row: row.note or None),
     )

@@ -18,14 +18,15 @@ from mnistkit.runs.lines import (
     MAX_TAGS_BYTES,
     METRICS_FILE,
     TAGS_FILE,
+    add_points,
     append_line,
     checked_point,
     checked_tag,
     read_points,
     read_tags,
 )
+from mnistkit.runs.record import MetricPoint
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.documents import MAX_LINES_BYTES
 from mnistkit.utils.names import check_file
 
 __all__ = [
@@ -147,14 +148,12 @@ class FolderContext(RunContext):
     @property
     def should_stop(self) -> bool:
         """True if the end of the run was requested."""
-        return (self._folder / CANCEL_FILE).exists()
+        return os.path.lexists(self._folder / CANCEL_FILE)  # also a link that leads nowhere
 
     def log(self, name: str, value: float, *, step: int | None = None) -> None:
         """Append to the run's metrics."""
         name, number, step = checked_point(name, value, step)
-        shown = number if math.isfinite(number) else str(number)
-        point: dict[str, object] = {"name": name, "value": shown, "step": step, "time": utc_now().isoformat()}
-        append_line(self._folder / METRICS_FILE, point, MAX_LINES_BYTES, "log values less often")
+        add_points(self._folder, [MetricPoint(name, number, step, utc_now())])
 
     def tag(self, key: str, value: str) -> None:
         """Append to the run's tags."""

@@ -11,12 +11,21 @@ from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import Job, TrackedJob
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.lifecycle import RunLifecycle
-from mnistkit.runs.record import RunRecord
+from mnistkit.runs.record import MetricPoint, RunRecord
 from mnistkit.runs.row import RunRow
 
 __all__ = ["DelegatingCompute"]
 
-_OPTIONAL_METHODS = ("submit_group", "annotate_run", "delete_run", "run_rows", "start", "track", "sources")
+_OPTIONAL_METHODS = (
+    "submit_group",
+    "annotate_run",
+    "delete_run",
+    "run_rows",
+    "start",
+    "track",
+    "sources",
+    "add_points",
+)
 
 
 class DelegatingCompute(ComputeBackend):
@@ -97,6 +106,11 @@ class DelegatingCompute(ComputeBackend):
         """Delete there; see `SupportsDelete.delete_run`."""
         backend: Any = self.backend
         backend.delete_run(run_id)
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Add them there; see `SupportsPoints.add_points`."""
+        backend: Any = self.backend
+        backend.add_points(run_id, points)
 
     def run_rows(self, experiment: str | None = None) -> tuple[RunRow, ...]:
         """Return the rows from there; see `SupportsRunRows.run_rows`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_TAGS_BYTES",
     "METRICS_FILE",
     "TAGS_FILE",
+    "add_points",
     "append_line",
     "checked_point",
     "checked_tag",
@@ -76,6 +78,22 @@ def read_tags(folder: Path) -> dict[str, str]:
     items = read_lines(folder / TAGS_FILE, MAX_TAGS_BYTES)
     pairs = ((item.get("key"), item.get("value")) for item in items)
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
+
+
+def add_points(folder: Path, points: Iterable[MetricPoint]) -> None:
+    """Append metrics to those of a run folder, as `RunContext.log` writes them.
+
+    Raises:
+        UsageError: The file would become larger than is read.
+    """
+    for point in points:
+        append_line(folder / METRICS_FILE, point_json(point), MAX_LINES_BYTES, "log values less often")
+
+
+def point_json(point: MetricPoint) -> dict[str, object]:
+    """Return a metric as it is written; JSON has no number for NaN and infinity."""
+    value = point.value if math.isfinite(point.value) else str(point.value)
+    return {"name": point.name, "value": value, "step": point.step, "time": point.time.isoformat()}
 
 
 def checked_point(name: Any, value: Any, step: Any) -> tuple[str, float, int | None]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mnistkit.data.source import DataSource
+from mnistkit.errors import MnistkitError
 from mnistkit.jobs.job import Job, TrackedJob
-from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsPoints
 from mnistkit.runs.delegation import DelegatingCompute
 from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
@@ -26,6 +27,27 @@ class RunObserver:
     thread that submits a run or reads its record, so they should return soon. What they raise is logged as a warning:
     an observer's trouble never fails a run.
     """
+
+    def observing(self, backend: ComputeBackend) -> None:
+        """Handle the backend whose runs will be observed; called once, before any other method.
+
+        Read records and files from it as needed, from any thread: that calls no observer.
+        """
+
+    def prepared(self, job: Job) -> Job:
+        """Return the job to submit in place of ``job``, such as one with more environment variables.
+
+        What it raises is logged, and ``job`` is submitted as it is.
+        """
+        return job
+
+    def logged_elsewhere(self, record: RunRecord) -> Sequence[MetricPoint]:  # noqa: ARG002 - for those that override it
+        """Return metric points that the code of a finished run logged elsewhere than to its context.
+
+        Called once, before the other methods are called for the end of the run. They become part of its record if the
+        backend is a `SupportsPoints`.
+        """
+        return ()
 
     def submitted(self, record: RunRecord) -> None:
         """Handle a run that was just submitted."""
@@ -57,6 +79,7 @@ class ObservedCompute(DelegatingCompute):
         self._observers = tuple(observers)
         self._seen: dict[str, RunRecord] = {}
         self._lock = threading.RLock()  # an observer may read a record itself
+        self._call(lambda observer: observer.observing(backend))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_lock": None}
@@ -66,13 +89,13 @@ class ObservedCompute(DelegatingCompute):
 
     def submit(self, job: Job, data: DataSource, *, detach: bool = False) -> RunRecord:
         """Submit, and call `RunObserver.submitted`."""
-        record = super().submit(job, data, detach=detach)
+        record = super().submit(self._prepared(job), data, detach=detach)
         self._begin(record)
         return record
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Submit, and call `RunObserver.submitted` for each run."""
-        records = super().submit_group(jobs, data, detach=detach)
+        records = super().submit_group([self._prepared(job) for job in jobs], data, detach=detach)
         for record in records:
             self._begin(record)
         return records
@@ -85,16 +108,19 @@ class ObservedCompute(DelegatingCompute):
 
     def get(self, run_id: str) -> RunRecord:
         """Return the record, and call the observers for what is new in it."""
-        record = super().get(run_id)
-        self._update(record)
-        return record
+        return self._update(super().get(run_id))
 
     def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
         """Return the records, and call the observers for what is new in them."""
-        records = super().runs(experiment)
-        for record in records:
-            self._update(record)
-        return records
+        return tuple(self._update(record) for record in super().runs(experiment))
+
+    def _prepared(self, job: Job) -> Job:
+        for observer in self._observers:
+            try:
+                job = observer.prepared(job)
+            except Exception:  # noqa: BLE001 - a run isn't the observer's
+                _log.warning("%s failed, and the job is submitted as it was.", type(observer).__name__, exc_info=True)
+        return job
 
     def _begin(self, record: RunRecord) -> None:
         with self._lock:
@@ -103,13 +129,16 @@ class ObservedCompute(DelegatingCompute):
             self._call(lambda observer: observer.submitted(record))
         self._update(record)
 
-    def _update(self, record: RunRecord) -> None:
+    def _update(self, record: RunRecord) -> RunRecord:
+        """Call the observers for what is new in a record; return it with what was logged elsewhere."""
         with self._lock:
             seen = self._seen.get(record.id)
             # A thread may have read its record before another one that was here first: what is older is no news.
             is_older = seen is not None and len(record.transitions) < len(seen.transitions)
             if seen is None or (is_older and not record.state.is_terminal):
-                return
+                return record
+            if record.state.is_terminal:
+                record = self._with_points(record)
             self._seen[record.id] = record
             if record.state.is_terminal:
                 del self._seen[record.id]
@@ -119,6 +148,20 @@ class ObservedCompute(DelegatingCompute):
                 self._call(lambda observer: observer.state_changed(record))
             if record.state.is_terminal:
                 self._call(lambda observer: observer.finished(record))
+            return record
+
+    def _with_points(self, record: RunRecord) -> RunRecord:
+        """Return the record of a finished run with the metrics that were logged elsewhere, which the backend keeps."""
+        points: list[MetricPoint] = []
+        self._call(lambda observer: points.extend(observer.logged_elsewhere(record)))
+        if not points or not isinstance(self.backend, SupportsPoints):
+            return record
+        try:
+            self.backend.add_points(record.id, points)
+            return self.backend.get(record.id)
+        except (MnistkitError, OSError) as error:
+            _log.warning("The metrics that run %s logged elsewhere aren't kept: %s", record.id, error)
+            return record
 
     def _call(self, tell: Callable[[RunObserver], None]) -> None:
         for observer in self._observers:

@@ -15,12 +15,9 @@ from mnistkit.jobs.parameters import Scalar, job_parameters
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.documents import parse_json
 
-__all__ = ["NOTE_TAG", "RunRow"]
+__all__ = ["RunRow"]
 
-NOTE_TAG = "note"
-"""The key under which a row's tags hold the note of a run."""
-
-_TEXTS = ("id", "experiment", "state", "data", "model", "error", "note")
+_TEXTS = ("id", "experiment", "state", "data", "model", "error", "note", "host")
 _TIMES = ("started_at", "finished_at")
 _MAX_TIME_SECONDS = 250_000_000_000  # in the year 9892
 _STATES = frozenset(state.value for state in RunState)
@@ -47,6 +44,7 @@ class RunRow:
         limit: The number of training images that it was limited to; None for all.
         error: One line, if it failed.
         note: Text that a person added.
+        host: The machine that runs it, as its backend names it; empty if that isn't known.
     """
 
     id: str
@@ -65,6 +63,7 @@ class RunRow:
     limit: int | None = None
     error: str = ""
     note: str = ""
+    host: str = ""
 
     @classmethod
     def of(cls, record: RunRecord) -> RunRow:
@@ -83,11 +82,12 @@ class RunRow:
             params=job_parameters(job),
             defaults=_defaults(record),
             metrics=record.metrics,
-            tags={**record.tags, **({NOTE_TAG: record.note} if record.note else {})},
+            tags=dict(record.tags),
             seed=job.seed if isinstance(job, TrainingJob) else None,
             limit=job.limit if isinstance(job, TrainingJob) else None,
             error=record.error or "",
-            note=record.tags.get(NOTE_TAG, ""),
+            note=record.note,
+            host=record.host,
         )
 
     @property

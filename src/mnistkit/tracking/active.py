@@ -12,8 +12,10 @@ from mnistkit.errors import MnistkitError, RunStateError, SpecError
 from mnistkit.evaluation.scores import Evaluation
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.jobs.spec import ModelSpec
+from mnistkit.models.files import MODEL_FILES, parts
 from mnistkit.models.fitted import check_fitted
 from mnistkit.models.input import INPUT_FILE
+from mnistkit.models.probe import PROBE_FILE
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.context import FolderContext
 from mnistkit.runs.record import RunRecord
@@ -93,7 +95,7 @@ class ActiveRun(Run, FolderContext):
 
         Args:
             classifier: Any fitted scikit-learn classifier, or a Pipeline that ends in one, which takes ``(n, h*w)``
-                pixels from 0 to 1, as `Split.X` returns them. A later one replaces it.
+                pixels from 0 to 1, as `Split.X` returns them. It replaces one that was saved before.
             model_format: As in `Trainer.job`.
 
         Returns:
@@ -106,10 +108,15 @@ class ActiveRun(Run, FolderContext):
         """
         self._check_active()
         check_fitted(classifier)
-        dataset = self._fitting_dataset(classifier)
+        dataset, outputs = self._fitting_dataset(classifier), self.outputs
+        for name in (INPUT_FILE, PROBE_FILE):  # of the model that is replaced
+            (outputs / name).unlink(missing_ok=True)
+        path = write_model(classifier, outputs, model_format, dataset)
+        for other in {*MODEL_FILES.values()} - {path.name}:
+            for part in parts(other):
+                (outputs / part).unlink(missing_ok=True)
         if dataset is not None:
-            (self.outputs / INPUT_FILE).write_bytes(to_json(input_spec(dataset)))
-        path = write_model(classifier, self.outputs, model_format, dataset)
+            (outputs / INPUT_FILE).write_bytes(to_json(input_spec(dataset)))
         try:
             text = str(ModelSpec.from_estimator(classifier))
         except SpecError:  # it can't travel in a job; it need not

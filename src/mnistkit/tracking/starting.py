@@ -24,6 +24,7 @@ from mnistkit.runs.folder.snapshot import write_sources
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import fingerprint
 from mnistkit.tracking.active import ActiveRun
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.redaction import redacted
 
 __all__ = ["PARENT_TAG", "start_run"]
@@ -66,6 +67,7 @@ def start_run(
             "that keeps its runs in a folder, such as Trainer.local(), or submit a ScriptJob."
         )
     if parent is not None:
+        check_type(parent, (Run, str), "parent", "the run that this one is part of, or its id")
         parent_id = parent.id if isinstance(parent, Run) else compute.get(parent).id
         job = evolve(job, tags={**job.tags, PARENT_TAG: parent_id})
     program = program_sources()
@@ -74,10 +76,7 @@ def start_run(
     error: BaseException | None = None
     try:
         with ExitStack() as stack:
-            write_sources(program.files, lifecycle.folder)
-            if capture:
-                log = appending_to_log(lifecycle.folder, lifecycle.log_file)
-                stack.enter_context(captured(log, echo=True))
+            _prepare(lifecycle, program, stack if capture else None)
             stack.enter_context(using_context(run))
             yield run
     except BaseException as raised:
@@ -114,6 +113,17 @@ def _described(job: TrackedJob, program: Program, source: DataSource) -> Tracked
         return job
 
 
+def _prepare(lifecycle: RunLifecycle, program: Program, stack: ExitStack | None) -> None:
+    """Keep the program's source with the run and, until a stack is closed, what this thread prints."""
+    try:
+        write_sources(program.files, lifecycle.folder)
+        if stack is not None:
+            log = appending_to_log(lifecycle.folder, lifecycle.log_file)
+            stack.enter_context(captured(log, echo=True))
+    except OSError as error:
+        raise StorageError(f"Can't write to {lifecycle.folder}: {error.strerror or error}. Make room.") from error
+
+
 def _finish(run: ActiveRun, lifecycle: RunLifecycle, error: BaseException | None) -> None:
     """Record the end; an error of the block stays the one that the caller gets."""
     noticed_cancel = run.close()
@@ -124,8 +134,8 @@ def _finish(run: ActiveRun, lifecycle: RunLifecycle, error: BaseException | None
             lifecycle.complete()
         else:
             _fail(lifecycle, error)
-    except OSError as problem:
-        message = f"Run {lifecycle.id} has ended, which {lifecycle.folder} can't record: {problem}. Make room."
+    except (OSError, MnistkitError) as problem:
+        message = f"The end of run {lifecycle.id} can't be recorded in {lifecycle.folder}: {problem}"
         if error is None:
             raise StorageError(message) from problem
         _log.warning(message)

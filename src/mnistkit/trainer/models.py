@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from mnistkit import plugins
-from mnistkit.config import find_config
 from mnistkit.data.arrays import Data
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import UsageError
 from mnistkit.evaluation.comparison import Comparison, compare
 from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
@@ -19,11 +19,14 @@ from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.loading import load_model
+from mnistkit.registry.search import search_models
+from mnistkit.registry.table import VersionTable
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import register_run
 from mnistkit.runs.run import Run
 from mnistkit.serving.deployment import Deployment, deploy_model
 from mnistkit.serving.server import ModelServer
+from mnistkit.sweeps.sweep import Sweep
 from mnistkit.tracking.registration import register_classifier, register_file
 from mnistkit.trainer.base import TrainerBase
 
@@ -34,7 +37,7 @@ class ModelMethods(TrainerBase):
     """The methods of a `Trainer` about models."""
 
     def register(
-        self, model: Run | str | os.PathLike[str] | Any, name: str, *, file: str | None = None,
+        self, model: Run | str | os.PathLike[str] | Any, name: str | None = None, *, file: str | None = None,
         data: Data | None = None, evaluate: bool = True, model_format: ModelFormat = "skops",
         tags: Mapping[str, str] | None = None, description: str = "", allow_other_data: bool = False,
         allow_pickle: bool = False, trusted: Iterable[str | type] = (),
@@ -47,7 +50,7 @@ class ModelMethods(TrainerBase):
         Args:
             model: A run; a fitted scikit-learn classifier, or a Pipeline that ends in one; or the path of a ``.skops``,
                 ``.joblib`` or ``.linear.json`` file.
-            name: The model's name.
+            name: The model's name; None for `model_name`, such as ``sklearn_mnist``.
             file: For a run that left several models: ``"outputs/model.skops"``.
             data: What a classifier or file was fitted on, as in `Trainer.local`; None for this trainer's data.
             evaluate: False registers a classifier or file without touching data: without scores and input.
@@ -66,15 +69,28 @@ class ModelMethods(TrainerBase):
             NotFoundError: The run left no model, or several, and lists its files; or there is no such file.
             UnsafeModelError: Loading the file could run code.
         """
+        name = self.model_name if name is None else name
         common: Any = {"tags": tags, "description": description, "allow_other_data": allow_other_data}
         if isinstance(model, Run):
             return register_run(self.models, model, name, file=file, **common)
+        if isinstance(model, Sweep):
+            raise UsageError("A sweep has several models: give one of its runs, such as sweep.best('accuracy').")
         dataset = partial(self._dataset_of, data) if evaluate else None
         if isinstance(model, (str, os.PathLike)):
             return register_file(
                 self.models, model, name, dataset=dataset, allow_pickle=allow_pickle, trusted=trusted, **common
             )
         return register_classifier(self.models, model, name, dataset=dataset, model_format=model_format, **common)
+
+    def versions(
+        self, name: str | None = None, *, tags: Mapping[str, str] | None = None, metric: str | None = None,
+        min: float | None = None, max: float | None = None,  # noqa: A002 - the words for it
+    ) -> VersionTable:  # fmt: skip
+        """Return the registered versions of a model, or of all models, the newest of each first.
+
+        Takes the arguments of `mnistkit.search_models`, and raises the same errors. A notebook shows them as a table.
+        """
+        return search_models(self.models, name, tags=tags, metric=metric, min=min, max=max)
 
     def load(
         self, ref: str | ModelVersion, *, allow_pickle: bool = False, trusted: Iterable[str | type] = (),
@@ -97,7 +113,7 @@ class ModelMethods(TrainerBase):
 
         ``images`` are arrays, tables or lists of pixels (0 to 255, or 0 to 1), paths of image files, ``.npy`` files or
         folders, patterns, Pillow images, a split or a dataset; ``model`` is as in `evaluate`, by default the newest
-        version of the configured name. Arrays of another size than the model's images are refused, or with ``resize``
+        version of `default_model`. Arrays of another size than the model's images are refused, or with ``resize``
         scaled.
 
         Raises:
@@ -105,16 +121,17 @@ class ModelMethods(TrainerBase):
             NotFoundError: There is no such model or file.
             UnsafeModelError: Loading the model could run code: give what `load` returned.
         """
-        predictor = predictor_of(find_config().model if model is None else model, self.models)
+        predictor = predictor_of(self.default_model() if model is None else model, self.models)
         return predict_images(predictor, read_images(images, predictor.spec, resize=resize), proba=proba)
 
-    def serve(self, ref: str, **options: Any) -> ModelServer:
+    def serve(self, ref: str | None = None, **options: Any) -> ModelServer:
         """Serve a registered model over HTTP, and return the running server; needs the extra ``serve``.
 
-        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. Takes the
-        options of `mnistkit.serving.ModelServer`, and raises the same errors.
+        ``with trainer.serve("sklearn_mnist@champion", port=0) as server:`` closes it at the end of the block. The model
+        is `default_model` if none is named. Takes the options of `mnistkit.serving.ModelServer`, and raises the same
+        errors.
         """
-        return ModelServer(self.models, ref, **options).start()
+        return ModelServer(self.models, self.default_model() if ref is None else ref, **options).start()
 
     def deploy(
         self, ref: str | ModelVersion, name: str, *, target: str | DeploymentTarget = "local",

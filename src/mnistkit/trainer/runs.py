@@ -72,7 +72,7 @@ class RunMethods(TrainerBase):
             RunNotFoundError: There is no run ``parent``.
             StorageError: The run's folder can't be written.
         """
-        job = TrackedJob(name=name, experiment=self.experiment, tags=dict(tags or {}))
+        job = TrackedJob(name=name, experiment=self.experiment, tags={} if tags is None else tags)
         return start_run(self.compute, self.data, job, self.dataset, parent=parent, capture=capture)
 
     def explain_reuse(self, job: Job) -> ReuseDecision:
@@ -126,10 +126,11 @@ class RunMethods(TrainerBase):
         """
         return compare_runs([self.run(run) if isinstance(run, str) else run for run in runs], predictions=predictions)
 
-    def report(self, of: Run | Sweep, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write everything known about a run or a sweep as one HTML file, and return its path.
+    def report(self, of: Run | Sweep | RunTable, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write everything known about a run or a sweep, or one page of many runs, as HTML, and return its path.
 
-        It loads nothing and names what is missing. It is ``report-ID.html`` by default; an existing one is replaced.
+        The file loads nothing and names what is missing. It is ``report-ID.html``, or ``report-runs.html`` of a table
+        of runs, by default; an existing one is replaced.
 
         Raises:
             StorageError: It can't be written.

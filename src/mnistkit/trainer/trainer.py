@@ -87,7 +87,7 @@ class Trainer(RunMethods, ModelMethods):
                 without such a file the same as `local`.
             data: A uri, or a source.
             experiment: The experiment that groups the runs.
-            observers: As in `local`.
+            observers: As in `local`; the one of ``track`` in the file comes after them.
 
         Raises:
             ConfigError: The file can't be read; the message has file, line and key.
@@ -96,13 +96,15 @@ class Trainer(RunMethods, ModelMethods):
         config = config if data is None else attrs.evolve(config, data=data, data_options={})
         source, home = config.data, home_folder(config.home)
         compute, models = dict(config.compute), dict(config.models)
+        tracking = [] if config.track is None else [plugins.run_tracking(config.track, home)]
         return cls(
             data=plugins.data_source(source, config.source_options) if isinstance(source, str) else source_of(source),
             compute=plugins.compute_backend(compute.pop("backend"), home, compute),
             models=plugins.model_registry(models.pop("backend"), home, models),
             experiment=config.experiment if experiment is None else experiment,
-            observers=observers,
+            observers=[*observers, *tracking],
             home=home,
+            model=config.model,
         )
 
     def job(
@@ -127,10 +129,11 @@ class Trainer(RunMethods, ModelMethods):
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
         check_classifier(estimator)
+        causes = (retry_on,) if isinstance(retry_on, str) else retry_on
         return TrainingJob(
             model=ModelSpec.from_estimator(estimator), seed=seed, limit=limit, model_format=model_format,
-            timeout=timeout, retries=retries, retry_on=tuple(retry_on), experiment=self.experiment,
-            tags=dict(tags or {}),
+            timeout=timeout, retries=retries, retry_on=causes, experiment=self.experiment,
+            tags={} if tags is None else tags,
         )  # fmt: skip
 
     def train(

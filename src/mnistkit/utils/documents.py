@@ -77,7 +77,7 @@ def parse_json(data: bytes | str, source: str | Path) -> Any:
     """
     text = data if isinstance(data, str) else _decoded(data, source)
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
         if _SUSPICIOUS_PATTERN.search(text) or text.count("[") + text.count("{") > _MAX_DEPTH:
             _check(value)
     except RecursionError:
@@ -133,6 +133,9 @@ def _decoded(data: bytes, source: str | Path) -> str:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # `json.loads` would make one for each line of metrics
 
 
 def _check(value: Any, *, any_number: bool = False) -> None:

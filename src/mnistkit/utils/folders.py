@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["found_files", "regular_files", "remove_tree", "walk_folders"]
+__all__ = ["found_files", "regular_files", "regular_names", "remove_tree", "walk_folders"]
 
 _MAX_FOLDER_DEPTH = 64
 
@@ -25,30 +25,38 @@ def regular_files(root: Path) -> Iterator[tuple[str, Path]]:
     return ((file, path) for file, path, problem in found_files(root) if not problem)
 
 
+def regular_names(root: Path) -> list[str]:
+    """Return the relative POSIX paths that `regular_files` yields, in a fraction of the time: lists of runs need it."""
+    return [file for file, _, problem in _found(str(root)) if not problem]
+
+
 def found_files(root: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield ``(relative POSIX path, path, problem)`` of all that is below ``root`` but the folders.
 
     Problem is empty for what `regular_files` yields, else it says why that leaves it out. Only folders are opened.
     """
+    return ((file, Path(path), problem) for file, path, problem in _found(str(root)))
+
+
+def _found(root: str) -> Iterator[tuple[str, str, str]]:
     failed: list[OSError] = []
-    if root.is_symlink():
+    if os.path.islink(root):  # noqa: PTH114 - this is called for each run of a list
         return
     for folder, names, files in walk_folders(root, failed.append):
-        below = Path(folder).relative_to(root)
-        for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
-            path = Path(folder, name)
-            yield (below / name).as_posix(), path, _problem(path)
-        if len(below.parts) == _MAX_FOLDER_DEPTH and names:
-            yield (
-                (below / names[0]).as_posix(),
-                Path(folder, names[0]),
-                f"lies more than {_MAX_FOLDER_DEPTH} folders deep",
-            )
+        below = folder[len(root) :].replace(os.sep, "/").lstrip("/")
+        prefix = f"{below}/" if below else ""
+        links = [name for name in names if os.path.islink(f"{folder}{os.sep}{name}")]  # noqa: PTH114 - the same
+        for name in sorted([*files, *links]):
+            path = f"{folder}{os.sep}{name}"
+            yield prefix + name, path, _problem(path)
+        if names and prefix.count("/") == _MAX_FOLDER_DEPTH:
+            path = f"{folder}{os.sep}{names[0]}"
+            yield prefix + names[0], path, f"lies more than {_MAX_FOLDER_DEPTH} folders deep"
             names.clear()
     for error in failed:
-        path = Path(error.filename)
-        if path != root:
-            yield path.relative_to(root).as_posix(), path, f"can't be listed: {error.strerror}"
+        if error.filename != root:
+            file = error.filename[len(root) :].replace(os.sep, "/").lstrip("/")
+            yield file, error.filename, f"can't be listed: {error.strerror}"
 
 
 def walk_folders(
@@ -65,7 +73,8 @@ def walk_folders(
     waiting = [os.fspath(root)]
     while waiting:
         here = waiting.pop()
-        names, others = [], []
+        names: list[str] = []
+        others: list[str] = []
         try:
             with os.scandir(here) as entries:
                 for entry in entries:
@@ -130,9 +139,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _problem(path: Path) -> str:
+def _problem(path: str) -> str:
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError as error:
         return f"can't be looked at: {error.strerror}"
     if stat.S_ISLNK(status.st_mode):

@@ -33,11 +33,13 @@ STATE_COLOURS = {
 
 _NO_COLOUR = "#8a8a8a"
 _MAX_OPEN_ROWS = 20
+_MAX_WORD_CHARS = 40
 _IMAGE_WIDTH_PX = 40
 _LINE = Markup("1px solid rgba(128,128,128,.35)")
 _CELL = Markup("padding:.15em .8em .15em 0;vertical-align:top;border-bottom:{};overflow-wrap:{}")
 _FACT = _CELL.format(_LINE, "anywhere")
 _TEXT = _CELL.format(_LINE, "break-word;text-align:left")
+_WORD = _CELL.format(_LINE, "normal;text-align:left;white-space:nowrap")
 _NUMBER = _CELL.format(_LINE, "normal;text-align:right;white-space:nowrap")
 _PLAIN = Markup("background:none;border:none")
 _PRE = Markup(
@@ -67,7 +69,7 @@ def escape(value: object) -> Markup:
     """Return a value as HTML text: ``<``, ``&``, quotes and control characters are written out.
 
     Args:
-        value: Markup stays as it is; a float gets six digits; None is a dash.
+        value: Markup stays as it is; a float gets four significant digits; None is a dash.
     """
     return value if isinstance(value, Markup) else markupsafe.escape(safe(shown(value)))
 
@@ -154,7 +156,10 @@ def _folding_table(table: SummaryTable) -> Markup:
 
 
 def _table(table: SummaryTable, *, caption: str) -> Markup:
-    styles = [_NUMBER if is_number else _TEXT for is_number in table.is_numeric]
+    styles = [
+        _NUMBER if is_number else _WORD if _is_short(table.rows, column) else _TEXT
+        for column, is_number in enumerate(table.is_numeric)
+    ]
     heads = _joined(
         Markup('<th scope="col" style="{}">{}</th>').format(style, escape(heading))
         for heading, style in zip(table.headings, styles, strict=True)
@@ -165,6 +170,11 @@ def _table(table: SummaryTable, *, caption: str) -> Markup:
         '<div style="overflow-x:auto"><table style="border-collapse:collapse;{plain};margin:0">{title}'
         '<thead style="{plain}"><tr style="{plain}">{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     ).format(plain=_PLAIN, title=title.format(escape(caption)) if caption else "", heads=heads, rows=rows)
+
+
+def _is_short(rows: Sequence[Sequence[Cell]], column: int) -> bool:
+    """Return True if a column's texts stay in one line: names and ids, which would be broken at their hyphens."""
+    return all(len(shown(row[column])) <= _MAX_WORD_CHARS for row in rows)
 
 
 def _row(values: Sequence[Cell], styles: Sequence[Markup], *, is_best: bool) -> Markup:

@@ -21,7 +21,7 @@ NAME_RULE = (
 _MAX_NAME_CHARS = 64
 _MODEL_PREFIX = "sklearn_"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+|\.{2,}")
+_NOT_IN_NAMES = re.compile(r"(?:[^A-Za-z0-9._-]|\.{2,})+")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 

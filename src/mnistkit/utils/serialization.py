@@ -139,7 +139,7 @@ def _mapping_hook(converter: Converter, kind: Any) -> Any:
 def _located(error: Exception, place: int | str, item: Any, kind: Any) -> IterableValidationError:
     """Return the error of cattrs that says at which place of a list or an object another one arose."""
     note = IterableValidationNote(f"Structuring {kind} @ {place!r:.80}", place, item)
-    error.__notes__ = [*getattr(error, "__notes__", ()), note]
+    setattr(error, "__notes__", [*getattr(error, "__notes__", ()), note])  # noqa: B010 - not declared before Python 3.11
     return IterableValidationError(f"While structuring {kind}", [error], kind)
 
 

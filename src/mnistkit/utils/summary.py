@@ -11,7 +11,7 @@ from mnistkit.errors import NotFoundError
 __all__ = ["Cell", "Span", "Summary", "SummaryTable", "Text", "Thumbnail"]
 
 Cell = str | int | float | None
-"""A value in a table or of a fact: floats are shown with six digits, None as a dash."""
+"""A value in a table or of a fact: floats are shown with four significant digits, None as a dash."""
 
 
 def _rows(rows: Iterable[Sequence[Cell]]) -> tuple[tuple[Cell, ...], ...]:

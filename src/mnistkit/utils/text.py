@@ -12,6 +12,7 @@ __all__ = ["duration", "is_encodable", "json_safe", "local_time", "localized", "
 # terminal or a page shows, or can't be encoded.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MINUTE_SECONDS = 60
+_MIN_WHOLE_NUMBER, _MAX_WHOLE_NUMBER = 1e3, 1e7
 _LONGEST_SECONDS = 1e12
 
 
@@ -38,8 +39,8 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a metric's value with six digits: ``0.9264``, ``12345.6``, ``nan``."""
-    return f"{value:.6g}"
+    """Return a number with four significant digits: ``0.9264``, ``12346``, ``1.5e-07``, ``nan``."""
+    return f"{value:.0f}" if _MIN_WHOLE_NUMBER <= abs(value) < _MAX_WHOLE_NUMBER else f"{value:.4g}"
 
 
 def local_time(time: datetime) -> str:
@@ -55,7 +56,7 @@ def localized(time: datetime) -> datetime:
 
 
 def shown(value: object) -> str:
-    """Return a value as people read it: a float with six digits, None as a dash, anything else as its ``str``."""
+    """Return a value as people read it: a float with four, None as a dash, anything else as its ``str``."""
     if value is None:
         return "-"
     return number(value) if isinstance(value, float) else str(value)

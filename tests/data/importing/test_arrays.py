@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.importing.conftest import Sample
 from mnistkit import load_dataset
 from mnistkit.data import Dataset, import_npy, import_npz
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
+from support.tables import Sample
 
 NAMES = [
     ("x_train", "y_train", "x_test", "y_test"),

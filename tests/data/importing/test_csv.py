@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.importing.conftest import Sample, write_csv
 from mnistkit import load_dataset
 from mnistkit.data import Dataset, import_csv
 from mnistkit.data.importing.csv_rows import parse_integers
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
+from mnistkit.utils import progress
+from support.tables import Sample, write_csv
+
+pd = pytest.importorskip("pandas", reason="pandas isn't installed")
 
 
 def digest(files: Any, tmp_path: Path, **options: Any) -> str:
@@ -213,3 +215,15 @@ def test_blocks_end_anywhere(sample: Sample, expected: str, tmp_path: Path, monk
     path.write_text(path.read_text()[:-3] + "x\n")
     with pytest.raises(DataFormatError, match="line 31, column 17"):
         import_csv(path, tmp_path / "out")
+
+
+def test_an_interrupted_import_leaves_nothing(sample: Sample, tmp_path: Path) -> None:
+    """Ctrl-C while a file is read ends the import, and no folder stays behind."""
+    path = write_csv(tmp_path / "train.csv", sample.X, sample.y)
+
+    def interrupt(_: progress.Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), progress.listening(interrupt):
+        import_csv(path, tmp_path / "out")
+    assert left(tmp_path) == ["train.csv"]

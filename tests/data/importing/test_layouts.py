@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.importing.conftest import Sample, write_csv
 from mnistkit import load_dataset
 from mnistkit.data import (
     Dataset,
@@ -23,6 +22,7 @@ from mnistkit.data import (
 )
 from mnistkit.interfaces import DataSource
 from mnistkit.testing import DataSourceSuite
+from support.tables import Sample, write_csv
 
 pytest.importorskip("PIL", reason="the extra 'cli' isn't installed")
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.importing.conftest import Sample
 from mnistkit import load_dataset
 from mnistkit.data import Dataset, import_parquet
 from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError
 from mnistkit.utils.markup import encode_grey
+from support.tables import Sample
 
 pytest.importorskip("PIL", reason="the extra 'cli' isn't installed")
 

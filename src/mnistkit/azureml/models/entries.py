@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
-from mnistkit.azureml.models.events import Event, EventLog, log_name, model_name, read_events
+from mnistkit.azureml.models.events import read_events
 from mnistkit.azureml.models.store import ModelStore, StoredModel
 from mnistkit.azureml.properties import PREFIX, unpack_text
 from mnistkit.errors import IntegrityError, InvalidNameError, ModelNotFoundError
+from mnistkit.registry.events import Event, EventLog, log_name, model_name
 from mnistkit.registry.manifest import read_version
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.names import check_name

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 
 from mnistkit.azureml.models.entries import MANIFEST, NONCE, ModelEntry, read_entry, read_stored
-from mnistkit.azureml.models.events import Event, EventLog, log_name, write_event
+from mnistkit.azureml.models.events import write_event
 from mnistkit.azureml.models.store import ModelStore, RunFiles, StoredModel
 from mnistkit.azureml.properties import pack_text
 from mnistkit.errors import ServiceError
+from mnistkit.registry.events import Event, EventLog, log_name
 from mnistkit.registry.manifest import Manifest
 from mnistkit.registry.version import ModelVersion
 

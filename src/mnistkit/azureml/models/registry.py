@@ -9,7 +9,6 @@ from pathlib import Path
 from attrs import evolve
 
 from mnistkit.azureml.models.entries import ModelEntry, list_entries, missing_error, read_entry, read_stored
-from mnistkit.azureml.models.events import Event
 from mnistkit.azureml.models.publishing import publish, record_event
 from mnistkit.azureml.models.store import ModelStore, RunFiles, StoredModel
 from mnistkit.azureml.models.transfer import hash_remote, hash_sources, receive
@@ -23,6 +22,7 @@ from mnistkit.errors import (
 )
 from mnistkit.jobs.provenance import current_user
 from mnistkit.models.files import format_of
+from mnistkit.registry.events import Event
 from mnistkit.registry.files import find_sources
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.manifest import Manifest

@@ -14,7 +14,7 @@ from mnistkit.data.image_folder.fitting import placed, scaled
 from mnistkit.data.image_folder.reading import LEAST_CONTRAST
 from mnistkit.errors import DataFormatError
 
-__all__ = ["extract_digit"]
+__all__ = ["check_strokes", "extract_digit"]
 
 _WORKING_SIDE_PIXELS = 320
 _GRID_SIDE_CELLS = 48
@@ -31,7 +31,13 @@ _RIVAL_SHARES = (
 )  # of the largest group's area and height: another digit, not a part of this one
 _MIN_DIGIT_SHARE = 0.5  # of all ink that is left
 _MAX_EDGE_SHARE = 0.25  # of the digit's longer side, that may lie on one edge of the image
-_MAX_STROKE_SHARE = 0.3  # half of a stroke's width, of the digit's longer side
+_MAX_STROKE_SHARE = 0.35  # half of a stroke's width, of the digit's longer side
+# Of 30,000 images of MNIST none has longer strokes than 3.1 of its sides, nor is one wider than 2.5 of its heights. Of
+# 1,500 that were drawn large none has more than two holes.
+_MAX_STROKES_SIDES = 3.3
+_MAX_WIDTH_HEIGHTS = 3.5
+_MAX_HOLES = 2
+_MIN_HOLE_SHARE = 0.01  # of the square of the longer side
 
 _Ink = NDArray[np.float32]
 _Mask = NDArray[np.bool_]
@@ -59,7 +65,35 @@ def extract_digit(image: NDArray[np.uint8], shape: tuple[int, int], source: obje
     mask = _mask(ink, source)
     mask = _without_lines(mask)
     mask = _one_digit(mask, source)
+    check_strokes(mask, source)
+    if _holes(mask) > _MAX_HOLES:
+        raise DataFormatError(_crowded(source))
     return _drawn(ink, mask, shape)
+
+
+def check_strokes(mask: NDArray[np.bool_], source: object = "the image") -> None:
+    """Check that the ink of an image can be that of one digit.
+
+    Args:
+        mask: ``(height, width)``: where the ink is.
+        source: Where it came from, for messages.
+
+    Raises:
+        DataFormatError: It is too wide, its strokes are too long in all, or it is a spot.
+    """
+    from scipy import ndimage
+
+    rows, columns = (np.nonzero(mask.any(axis=axis))[0] for axis in (1, 0))
+    height, width = (int(inked[-1] - inked[0]) + 1 if len(inked) else 0 for inked in (rows, columns))
+    if width > _MAX_WIDTH_HEIGHTS * height:
+        raise DataFormatError(f"{source} shows several digits: cut out one of them.")
+    ink = np.pad(mask, 1)
+    side = max(height, width, 1)
+    # A stroke has two edges.
+    if (ink & ~ndimage.binary_erosion(ink)).sum() / 2 > _MAX_STROKES_SIDES * side:
+        raise DataFormatError(_crowded(source))
+    if ndimage.distance_transform_edt(ink).max() > _MAX_STROKE_SHARE * side:
+        raise DataFormatError(f"{source} shows a spot or a shadow, no strokes: show one digit on empty paper.")
 
 
 def _reduced(image: NDArray[np.uint8]) -> _Ink:
@@ -127,7 +161,7 @@ def _mask(ink: _Ink, source: object) -> _Mask:
     """Return where the ink is."""
     from scipy import ndimage
 
-    nothing = f"{source} shows nothing: it is all of one shade. Draw dark on light, or light on dark."
+    nothing = f"{source} shows nothing that stands out from its background. Draw dark on light, or light on dark."
     smooth = ndimage.gaussian_filter(ink, max(ink.shape) / 250)
     if np.ptp(smooth) < LEAST_CONTRAST / 2:
         raise DataFormatError(nothing)
@@ -206,9 +240,20 @@ def _one_digit(mask: _Mask, source: object) -> _Mask:
         raise DataFormatError(f"{source} shows nothing that stands out: use a sharper image, with more contrast.")
     if max(edge.sum() for edge in (digit[0], digit[-1], digit[:, 0], digit[:, -1])) > _MAX_EDGE_SHARE * side:
         raise DataFormatError(f"{source} shows ink that runs off its edge: leave empty paper around the digit.")
-    if ndimage.distance_transform_edt(np.pad(digit, 1)).max() > _MAX_STROKE_SHARE * side:
-        raise DataFormatError(f"{source} shows a spot or a shadow, no strokes: show one digit on empty paper.")
     return digit
+
+
+def _holes(mask: _Mask) -> int:
+    """Return how many pieces of paper the ink encloses."""
+    from scipy import ndimage
+
+    side = max(part.stop - part.start for part in ndimage.find_objects(mask.view(np.uint8))[0])
+    labels, _ = ndimage.label(~np.pad(mask, 1))
+    return int((np.bincount(labels.ravel())[1:] >= _MIN_HOLE_SHARE * side**2).sum()) - 1
+
+
+def _crowded(source: object) -> str:
+    return f"{source} shows several digits, or more strokes than a digit has: cut out one digit."
 
 
 def _drawn(ink: _Ink, mask: _Mask, shape: tuple[int, int]) -> NDArray[np.uint8]:

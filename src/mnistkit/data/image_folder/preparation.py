@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnistkit.data.image_folder.digit import extract_digit
+from mnistkit.data.image_folder.digit import check_strokes, extract_digit
 from mnistkit.data.image_folder.fitting import background, resized
 from mnistkit.data.image_folder.reading import LEAST_CONTRAST
 from mnistkit.errors import DataFormatError
@@ -76,6 +76,8 @@ def prepared(
         image = 255 - image
     if centred and not _is_placed(image, shape):
         return extract_digit(image, shape, source)
+    if centred and min(shape) >= _MIN_JUDGED_SIDE_PIXELS:
+        check_strokes(image > _MIDDLE_GREY, source)
     return resized(image, shape)
 
 

@@ -19,7 +19,8 @@ from mnistkit.runs.folder.lifecycle import RunLifecycle
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.snapshot import read_sources, snapshot, write_sources
 from mnistkit.runs.folder.store import RunStore
-from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.runs.lines import add_points
+from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 from mnistkit.runs.row import RunRow
 
 __all__ = ["FolderBackend"]
@@ -98,6 +99,12 @@ class FolderBackend(ComputeBackend):
         if self._store.may_be_running(run_id):
             raise RunStateError(f"Run {run_id} hasn't ended: cancel it, and delete it once it has.")
         self._store.delete(run_id)
+
+    def add_points(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        """Append to the metrics of a finished run; see `mnistkit.runs.SupportsPoints`."""
+        if not self.get(run_id).state.is_terminal:
+            raise RunStateError(f"Run {run_id} hasn't finished: its metrics are its own until then.")
+        add_points(self._store.folder(run_id), points)
 
     def _create(self, jobs: Sequence[Job], data: DataSource, owner: Owner | None = None) -> list[str]:
         """Make the runs of jobs that can run, and return their ids; a script that can't be copied is Failed."""

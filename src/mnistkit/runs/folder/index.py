@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 INDEX_FILE = ".index.jsonl"
 """Beside the run folders."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the rows: an index of another format is left out, and written anew."""
 
 _STAMPED_FILES = ("record.json", "job.json", "metrics.jsonl", "tags.jsonl", ANNOTATIONS_FILE)

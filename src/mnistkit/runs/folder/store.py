@@ -25,55 +25,34 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import attrs
-from attrs import field, frozen
-from attrs.validators import min_len
 
 from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, RunNotFoundError, StorageError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
-from mnistkit.runs.annotations import read_annotations
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
+from mnistkit.runs.folder.status import RECORD, Status, observed_status, read_document, read_status
 from mnistkit.runs.record import Attempt, RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import ensure_folder, write_atomically
-from mnistkit.utils.folders import regular_files, remove_tree
+from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
-from mnistkit.utils.regular import copy_below, open_regular
-from mnistkit.utils.serialization import read_json, to_json
+from mnistkit.utils.regular import copy_below, open_below, open_regular
+from mnistkit.utils.serialization import to_json
 
-__all__ = ["WORKER_LOG", "RunStore"]
+__all__ = ["RunStore"]
 
 _log = logging.getLogger(__name__)
 
 _JOB = "job.json"
-_RECORD = "record.json"
 _LOG = "logs/std_log.txt"
 _MAX_LOG_BYTES = 65 << 20  # a little more than a `CappedLog` holds; a job may put a sparse file of any size there
-
-WORKER_LOG = ".worker.log"
-"""Beside the run folders: what the process that runs them says of itself, which should be nothing."""
-
-
-@frozen(kw_only=True)
-class _Status:
-    """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
-
-    data: str
-    transitions: tuple[Transition, ...] = field(validator=min_len(1))
-    owner: Owner
-    host: str = ""
-    error: str | None = None
-    traceback: str | None = None
-    attempts: tuple[Attempt, ...] = ()
-    versions: dict[str, str] = field(factory=dict)
-    provenance: Provenance | None = None
 
 
 class RunStore:
@@ -108,7 +87,7 @@ class RunStore:
         self.ensured()
         now = utc_now()
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        status = _Status(
+        status = Status(
             data=data,
             transitions=(Transition(RunState.QUEUED, now),),
             owner=owner or _me(os.getpid()),
@@ -121,7 +100,7 @@ class RunStore:
             (staged / "logs").mkdir(parents=True)
             (staged / "outputs").mkdir()
             (staged / _JOB).write_bytes(job_json)
-            (staged / _RECORD).write_bytes(status_json)
+            (staged / RECORD).write_bytes(status_json)
             staged.rename(self._root / run_id)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -142,7 +121,7 @@ class RunStore:
             folder = self._root / check_name(run_id, "run id")
         except InvalidNameError as error:
             raise RunNotFoundError(str(error)) from error
-        if not (folder / _RECORD).is_file():
+        if not (folder / RECORD).is_file():
             raise RunNotFoundError(f"{self._root} holds no run {run_id!r}: 'mnistkit runs list' shows those it holds.")
         return folder
 
@@ -152,7 +131,7 @@ class RunStore:
         Raises:
             DataFormatError: It can't be understood.
         """
-        job: Job = _read(self.folder(run_id) / _JOB, Job)
+        job: Job = read_document(self.folder(run_id) / _JOB, Job)
         return job
 
     def log_file(self, run_id: str) -> Path:
@@ -162,20 +141,20 @@ class RunStore:
     def adopt(self, run_id: str) -> None:
         """Write that this process owns a run from now on, and what it runs it with. For the owner's child alone."""
         folder, me = self.folder(run_id), _me(os.getpid())
-        status = _read_status(folder)
+        status = read_status(folder)
         changed = attrs.evolve(status, owner=me, versions=library_versions())
         if changed != status:
-            write_atomically(folder / _RECORD, to_json(changed))
+            write_atomically(folder / RECORD, to_json(changed))
 
     def hand_over(self, run_id: str, owner: Owner, *, host: str = "") -> None:
         """Write who owns a run from now on, and the host that is to run it. For the present owner alone."""
         folder = self.folder(run_id)
-        status = _read_status(folder)
-        write_atomically(folder / _RECORD, to_json(attrs.evolve(status, owner=owner, host=host or status.host)))
+        status = read_status(folder)
+        write_atomically(folder / RECORD, to_json(attrs.evolve(status, owner=owner, host=host or status.host)))
 
     def exported(self, run_id: str) -> bytes:
         """Return ``record.json`` for a copy on another machine, where no process is its owner."""
-        return to_json(attrs.evolve(_read_status(self.folder(run_id)), owner=Owner.elsewhere()))
+        return to_json(attrs.evolve(read_status(self.folder(run_id)), owner=Owner.elsewhere()))
 
     def advance(
         self,
@@ -190,9 +169,9 @@ class RunStore:
         if attempt is not None and attempt.error:
             attempt = attrs.evolve(attempt, error=redacted(attempt.error))
         folder = self.folder(run_id)
-        status = _read_status(folder)
+        status = read_status(folder)
         write_atomically(
-            folder / _RECORD,
+            folder / RECORD,
             to_json(
                 attrs.evolve(
                     status,
@@ -208,7 +187,10 @@ class RunStore:
         """Move what an attempt that ended badly has left out of the way of the next one. For the owner alone."""
         folder = self.folder(run_id)
         aside = folder / "attempts" / str(number)
-        aside.mkdir(parents=True, exist_ok=True)
+        for place in (aside.parent, aside):
+            if place.is_symlink():  # the job's: it would lead out of the run
+                place.unlink()
+            place.mkdir(exist_ok=True)
         for name in (METRICS_FILE, TAGS_FILE, "outputs"):
             with contextlib.suppress(FileNotFoundError):
                 (folder / name).rename(aside / name)
@@ -220,9 +202,12 @@ class RunStore:
         Raises:
             StorageError: It can't be written.
         """
-        path = self.folder(run_id) / CANCEL_FILE
+        folder = self.folder(run_id)
+        path = folder / CANCEL_FILE
+        if os.path.lexists(path):
+            return
         try:
-            path.touch()
+            os.close(open_below(folder, CANCEL_FILE, os.O_WRONLY | os.O_CREAT))  # follows no link that a job puts there
         except OSError as error:
             raise StorageError(
                 f"Can't write {path}, which requests the end of the run: {error.strerror or error}. Make room, or make "
@@ -231,13 +216,13 @@ class RunStore:
 
     def wake_owner(self, run_id: str) -> None:
         """Continue the process that owns a run, in case the run's job has stopped it."""
-        owner = _read_status(self.folder(run_id)).owner
+        owner = read_status(self.folder(run_id)).owner
         if owner.pid > 0 and owner.host == socket.gethostname() and not owner.is_gone():
             wake(owner.pid)
 
     def state(self, run_id: str) -> RunState:
         """Return the recorded state. For the owner; others call `read`."""
-        return _read_status(self.folder(run_id)).transitions[-1].state
+        return read_status(self.folder(run_id)).transitions[-1].state
 
     def clear_outputs(self, run_id: str) -> None:
         """Remove what a run that didn't complete has left in ``outputs``. For the owner alone."""
@@ -249,13 +234,13 @@ class RunStore:
     def may_be_running(self, run_id: str) -> bool:
         """Return True if a run hasn't finished, and False if its record is damaged: no process will finish that."""
         try:
-            return not _observed(self.folder(run_id)).transitions[-1].state.is_terminal
+            return not observed_status(self.folder(run_id)).transitions[-1].state.is_terminal
         except DataFormatError:
             return False
 
     def is_cancel_requested(self, run_id: str) -> bool:
         """Return True if the end of a run was requested."""
-        return (self.folder(run_id) / CANCEL_FILE).exists()
+        return os.path.lexists(self.folder(run_id) / CANCEL_FILE)
 
     def read(self, run_id: str) -> RunRecord:
         """Return the present record of a run.
@@ -265,18 +250,17 @@ class RunStore:
             DataFormatError: Its files can't be understood.
         """
         folder = self.folder(run_id)
-        status = _observed(folder)
+        status = observed_status(folder)
         job = self.job(run_id)
         added, note = read_annotations(folder)
-        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
             data=status.data,
             transitions=status.transitions,
             points=read_points(folder),
-            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file, _ in regular_files(folder / part)),
-            tags={key: value for key, value in tags.items() if value is not None},
+            files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
+            tags=annotated_tags({**job.tags, **read_tags(folder)}, added),
             note=note,
             error=status.error,
             traceback=status.traceback,
@@ -299,7 +283,7 @@ class RunStore:
         try:
             return self.read(run_id)
         except RunNotFoundError:
-            _log.warning("Left out %s: it is no run, as it holds no %s.", self._root / run_id, _RECORD)
+            _log.warning("Left out %s: it is no run, as it holds no %s.", self._root / run_id, RECORD)
         except (DataFormatError, OSError) as error:
             hint = f"If it can't be restored: mnistkit runs delete {run_id}"
             _log.warning("Left out run %s, which can't be read: %s %s", run_id, error, hint)
@@ -316,98 +300,74 @@ class RunStore:
         What isn't UTF-8 comes as backslash escapes.
         """
         folder = self.folder(run_id)
-        is_whole = _observed(folder).transitions[-1].state.is_terminal  # read first: what comes later may be the end
+        # Read first: what comes later may be the end.
+        is_whole = observed_status(folder).transitions[-1].state.is_terminal
         characters, position = self._marks.get(run_id, (0, 0))
         if characters > start:
             characters = position = 0
-        try:
-            with open_regular(folder / _LOG, within=folder) as stream:
-                stream.seek(position)
-                data = stream.read(_MAX_LOG_BYTES)
-        except FileNotFoundError:
-            return ""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-        # The last bytes may be the beginning of a character that is still being written.
-        text = decoder.decode(data, final=is_whole and len(data) < _MAX_LOG_BYTES)
-        begun = len(decoder.getstate()[0])
-        self._marks[run_id] = (characters + len(text), position + len(data) - begun)
-        return text[start - characters :]
+        while True:
+            try:
+                with open_regular(folder / _LOG, within=folder) as stream:
+                    stream.seek(position)
+                    data = stream.read(_MAX_LOG_BYTES)
+            except FileNotFoundError:
+                return ""
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+            # The last bytes may be the beginning of a character that is still being written, or read.
+            is_last = len(data) < _MAX_LOG_BYTES
+            text = decoder.decode(data, final=is_whole and is_last)
+            wanted = text[max(start - characters, 0) :]
+            characters, position = characters + len(text), position + len(data) - len(decoder.getstate()[0])
+            self._marks[run_id] = (characters, position)
+            if wanted or is_last:
+                return wanted
 
     def copy_file(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one of the run's files into a folder.
 
         Raises:
             NotFoundError: The run has no such file.
+            StorageError: ``into`` can't be written.
         """
         folder = self.folder(run_id)
         check_file(file)
         if file not in (files := self.read(run_id).files):
             raise NotFoundError(f"Run {run_id} has no file {file!r}; it has {', '.join(files) or 'none'}.")
-        into.mkdir(parents=True, exist_ok=True)
         target = into / Path(file).name
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        partial = into / f".{secrets.token_hex(8)}.part"  # of a length of its own: the file's name may be the longest
         try:
+            into.mkdir(parents=True, exist_ok=True)
             copy_below(folder, file, partial)
             partial.replace(target)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"Run {run_id} has no file {file!r} any more: {error.strerror}.") from error
+        except OSError as error:
+            raise StorageError(
+                f"Can't copy {file!r} of run {run_id} to {into}: {error.strerror or error}. Make room, or make it "
+                "writable."
+            ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
         return target
 
     def delete(self, run_id: str) -> None:
-        """Remove a run's folder: it disappears at once, its files soon after."""
+        """Remove a run's folder: it disappears at once, its files soon after.
+
+        Raises:
+            StorageError: It can't be removed.
+        """
         folder = self.folder(run_id)
         to_delete = folder.with_name(f".{folder.name}.deleted")
-        folder.rename(to_delete)
-        remove_tree(to_delete)
+        try:
+            folder.rename(to_delete)
+            remove_tree(to_delete)
+        except OSError as error:
+            raise StorageError(
+                f"Can't delete run {run_id} in {self._root}: {error.strerror or error}. Make the folder writable."
+            ) from error
 
 
 @cache
 def _me(pid: int) -> Owner:
     return Owner.of(pid)
-
-
-def _read_status(folder: Path) -> _Status:
-    status: _Status = _read(folder / _RECORD, _Status)
-    return status
-
-
-def _read(path: Path, as_type: Any) -> Any:
-    """Read a file that a job could have replaced by anything.
-
-    Raises:
-        DataFormatError: It isn't what mnistkit wrote.
-    """
-    try:
-        return read_json(path, as_type)
-    except OSError as error:
-        raise DataFormatError(f"{path} can't be read: {error.strerror or error}.") from error
-
-
-def _observed(folder: Path) -> _Status:
-    """Return the status as seen from outside: owners may die, and a cancellation may be requested."""
-    status = _read_status(folder)
-    while True:
-        last = status.transitions[-1]
-        if last.state.is_terminal:
-            return status
-        is_canceled = (folder / CANCEL_FILE).exists()
-        if not status.owner.is_gone():
-            if not is_canceled:
-                return status
-            request = Transition(RunState.CANCEL_REQUESTED, utc_now())
-            return attrs.evolve(status, transitions=(*status.transitions, request))
-        # The end may have been the last thing that the owner wrote, or it has handed the run over before it ended: it
-        # is the owner of the same status that must be gone.
-        latest = _read_status(folder)
-        if latest == status:
-            break
-        status = latest
-    state = RunState.CANCELED if is_canceled else RunState.FAILED
-    log = folder.parent / WORKER_LOG
-    hint = f" {log} may tell why." if log.exists() and log.stat().st_size else ""
-    error = f"The process that ran it (pid {status.owner.pid}) ended before the run did, in state {last.state}.{hint}"
-    return attrs.evolve(
-        status,
-        transitions=(*status.transitions, Transition(state, last.at)),
-        error=None if is_canceled else error,
-    )

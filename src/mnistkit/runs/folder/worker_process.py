@@ -16,7 +16,7 @@ from mnistkit.errors import StorageError
 from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.scripts import job_environment
-from mnistkit.runs.folder.store import WORKER_LOG
+from mnistkit.runs.folder.status import WORKER_LOG
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.interpreter import library_path, module_command

@@ -153,7 +153,9 @@ def test_a_home_that_workers_dont_see(tmp_path: Path, tiny_mnist: DataSource, mo
         descriptor = (tmp_path / "home").parent
         backend = DaskCompute(f"/proc/self/cwd/{tmp_path.name}-home", address=own.address, data="shared")
         monkeypatch.chdir(descriptor)
-        with pytest.raises(UsageError, match="see"):
+        while not backend._connection.workers():
+            time.sleep(0.05)
+        with pytest.raises(UsageError, match="can't see"):
             backend.submit(JOB, Unfetched())
         assert backend.runs() == ()
         backend.close()

@@ -9,7 +9,7 @@ import sys
 import warnings
 import weakref
 
-from mnistkit.local.capture import captured
+from mnistkit.runs.capture import captured
 
 
 def test_print_and_warnings_of_a_run_are_in_its_log() -> None:

@@ -126,7 +126,7 @@ def test_versions_never_change(client: Client) -> None:
     assert arm(client, "GET", "data/d")["properties"]["nextVersion"] == "2"
     arm(client, "PUT", "environments/e/versions/1", {"image": "i"}, 201)
     assert (
-        "can't be changed" in arm(client, "PUT", "environments/e/versions/1", {"image": "j"}, 400)["error"]["message"]
+        "can't be changed" in arm(client, "PUT", "environments/e/versions/1", {"image": "j"}, 409)["error"]["message"]
     )
     assert arm(client, "GET", "environments/AzureML-sklearn-1.0-ubuntu20.04-py38-cpu")["properties"]["latestVersion"]
 
@@ -157,7 +157,7 @@ def test_ids_and_durations() -> None:
     """Names come out of ids, and durations are ISO 8601."""
     assert name_in("/subscriptions/s/x/computes/cpu", "computes") == name_in("cpu", "computes") == "cpu"
     assert parts_of("/subscriptions/s/models/m/versions/2", "models") == ("m", "2")
-    assert [seconds_of(text) for text in (None, "PT5M", "P1DT2H3.5S")] == [None, 300.0, 93603.5]
+    assert [seconds_of(each) for each in (None, "PT5M", "P1DT2H3.5S", 60)] == [None, 300.0, 93603.5, 60.0]
     for wrong in ("5m", "P", "PT"):
         with pytest.raises(Refusal, match="isn't a duration"):
             seconds_of(wrong)

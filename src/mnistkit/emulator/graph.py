@@ -54,7 +54,7 @@ class GraphDriver:
             running = [children[node] for node, state in states.items() if state not in FINAL]
             for node in sorted((completed | set(failed)) - told):
                 told.add(node)
-                self._note(f"{node} is {states[node]}.")
+                self._note(f"{node} is {states[node]}.{self._reason(children[node])}")
             is_canceled = self._runs.get(run_id)["status"] not in _RUNNING_STATES
             if is_canceled:
                 for child in running:
@@ -65,9 +65,16 @@ class GraphDriver:
                 children[name] = start(name)
                 self._note(f"Started {name} as {children[name]}.")
             if not running and not (ready and may_start):
-                return _outcome(failed, is_canceled=is_canceled)
+                reasons = {node: self._reason(children[node]) for node in failed}
+                return _outcome(reasons, is_canceled=is_canceled)
             self._stopping.wait(_POLL_SECONDS)
         return "Failed", "The emulator was stopped."
+
+    def _reason(self, run_id: str) -> str:
+        """Return the first line of a run's error, after a space; empty for none."""
+        error = (self._runs.get(run_id).get("error") or {}).get("error") or {}
+        text = str(error.get("message") or "")
+        return f" {text.splitlines()[0]}" if text else ""
 
 
 def check_order(nodes: Mapping[str, Collection[str]]) -> None:
@@ -88,9 +95,10 @@ def check_order(nodes: Mapping[str, Collection[str]]) -> None:
         left = {name: before for name, before in left.items() if name not in done}
 
 
-def _outcome(failed: Collection[str], *, is_canceled: bool) -> tuple[str, str]:
+def _outcome(failed: Mapping[str, str], *, is_canceled: bool) -> tuple[str, str]:
     if is_canceled:
         return "Canceled", ""
     if failed:
-        return "Failed", f"These steps weren't completed: {', '.join(failed)}. Their own logs say why."
+        told = "\n".join(f"{node}:{reason or ' its log says why.'}" for node, reason in failed.items())
+        return "Failed", f"These steps weren't completed:\n{told}"
     return "Completed", ""

@@ -79,7 +79,7 @@ def assemble_v2(
     places.output_uri = resources.output_uri
     places.asset_uri = _asset_uris(assets, model_assets)
     operations = Operations(workspace)
-    processes = ScoringProcesses(store.folder / "deployments", models, places)
+    processes = ScoringProcesses(store.folder / "deployments", model_assets, places)
     services = (
         DatastoreResources(workspace, datastores, blobs),
         assets,

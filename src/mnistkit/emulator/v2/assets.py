@@ -73,7 +73,7 @@ class Assets:
         """Add a version, or change one's description, tags and properties; return True if it is new.
 
         Raises:
-            Refusal: 400: these can't be its names, or the version has another content.
+            Refusal: 400: these can't be its names, or the version has another path; 409: it has another content.
         """
         check_name(name, _NAME_PATTERN, f"one of {kind}")
         check_name(version, _NAME_PATTERN, "a version")
@@ -107,7 +107,8 @@ class Assets:
             raise Refusal(400, "Asset paths cannot be updated.")
         if changed:
             what = f"Version {record['version']!r} of {record['name']!r}"
-            raise Refusal(400, f"{what} is there already, and its {', '.join(changed)} can't be changed.")
+            text = f"{what} is there already, and its {', '.join(changed)} can't be changed."
+            raise Refusal(409, text, code="Conflict")  # by which the SDK knows to take the next number
 
     def _find(self, kind: str, name: str, version: str) -> dict[str, Any]:
         found = self._table.get(f"{kind}/{name}/{version}")

@@ -10,7 +10,7 @@ from typing import Any
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_texts, check_types
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.model_records import ModelRecords
+from mnistkit.emulator.v2.models import ModelAssets
 from mnistkit.emulator.v2.places import Places
 from mnistkit.emulator.v2.resources import parts_of
 
@@ -37,7 +37,7 @@ def check_deployment(properties: Mapping[str, Any]) -> None:
         )
 
 
-def fill(app: Path, properties: Mapping[str, Any], models: ModelRecords, places: Places) -> tuple[str, dict[str, str]]:
+def fill(app: Path, properties: Mapping[str, Any], models: ModelAssets, places: Places) -> tuple[str, dict[str, str]]:
     """Write a deployment's script and model into its folder.
 
     The model is at ``azureml-models/<name>/<version>/``, which ``AZUREML_MODEL_DIR`` names.
@@ -62,7 +62,7 @@ def fill(app: Path, properties: Mapping[str, Any], models: ModelRecords, places:
     if properties.get("model"):
         name, version = parts_of(properties["model"], "models")
         uri = f"azureml:/models/{name}/versions/{version}"
-        is_mlflow = models.get(f"{name}:{version}").get("_type") == "mlflow_model"
+        is_mlflow = models.kind(name, version) == "mlflow_model"
         folder = app / _MODELS_FOLDER / name / version
         base = places.datastore_uri(uri).rstrip("/").rpartition("/")[2]
         places.copy(uri, folder if "" in places.files(uri) else folder / base)

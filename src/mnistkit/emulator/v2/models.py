@@ -21,7 +21,8 @@ __all__ = ["ModelAssets"]
 
 _ORIGIN = "LocalUpload"
 _PREFIX_SLASHES = 2  # origin, container and path
-_TYPES = ("custom_model", "mlflow_model", "triton_model")
+_MLFLOW_TYPE, _MLFLOW_FILE = "mlflow_model", "MLmodel"
+_TYPES = ("custom_model", _MLFLOW_TYPE, "triton_model")
 
 
 class ModelAssets:
@@ -60,6 +61,21 @@ class ModelAssets:
         asset = self._models.asset(model["url"].removeprefix(ASSET_PREFIX))
         paths = [str(each.get("id") or each["prefix"]).rstrip("/") for each in asset["artifacts"]]
         return self._places.uri(ARTIFACT_STORE, paths[0] if len(paths) == 1 else posixpath.commonpath(paths))
+
+    def kind(self, name: str, version: str) -> str:
+        """Return the type of a version: as it was registered, or else by whether it has an ``MLmodel``.
+
+        Raises:
+            Refusal: 404: there is no such version.
+        """
+        model = self._models.get(f"{name}:{version}")
+        if model.get("_type"):
+            return str(model["_type"])
+        try:
+            paths = self._places.files(self.uri(name, version))
+        except Refusal:  # its files are gone
+            paths = {}
+        return _MLFLOW_TYPE if _MLFLOW_FILE in paths else _TYPES[0]
 
     def next_version(self, name: str) -> str:
         """Return the number after the highest that a version of a name was given."""
@@ -118,7 +134,7 @@ class ModelAssets:
             "isArchived": bool(model.get("_isArchived")),
             "isAnonymous": False,
             "modelUri": self.uri(name, version),
-            "modelType": model.get("_type") or _TYPES[0],
+            "modelType": self.kind(name, version),
             "flavors": model.get("_flavors") or {},  # the SDK can't take null
             "jobName": model["runId"],
             "stage": None,

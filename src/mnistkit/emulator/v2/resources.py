@@ -99,13 +99,15 @@ def parts_of(resource_id: object, kind: str) -> tuple[str, str]:
 
 
 def seconds_of(duration: object) -> float | None:
-    """Return the seconds of an ISO 8601 duration such as ``PT5M``; None for none.
+    """Return the seconds of an ISO 8601 duration such as ``PT5M``, or of a number of seconds; None for none.
 
     Raises:
         Refusal: 400: it isn't one.
     """
     if not duration:
         return None
+    if isinstance(duration, (int, float)):
+        return float(duration)
     found = _DURATION_PATTERN.fullmatch(str(duration))
     if found is None or not any(found.groups()):
         raise Refusal(400, f"{duration!r} isn't a duration such as 'PT5M'.")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.emulator.routing import Refusal, Response
-from mnistkit.emulator.services.model_records import ModelRecords
 from mnistkit.emulator.serving import Serving
 from mnistkit.emulator.v2.deployments import check_deployment, fill
+from mnistkit.emulator.v2.models import ModelAssets
 from mnistkit.emulator.v2.places import Places
 
 __all__ = ["ScoringProcesses"]
@@ -30,7 +30,7 @@ class ScoringProcesses:
         places: Finds files.
     """
 
-    def __init__(self, folder: Path, models: ModelRecords, places: Places) -> None:
+    def __init__(self, folder: Path, models: ModelAssets, places: Places) -> None:
         self._folder, self._models, self._places = folder, models, places
         self._running: dict[str, Serving] = {}
         self._lock = threading.Lock()

@@ -120,6 +120,13 @@ class Split:
         return len(self.labels)
 
 
+def _class_names(values: Sequence[str]) -> tuple[str, ...]:
+    check_type(values, (tuple, list), "class_names", "a tuple with a name per label, such as tuple('0123456789')")
+    for value in values:
+        check_type(value, str, "One of class_names", "texts alone")
+    return tuple(values)
+
+
 @frozen(kw_only=True, eq=False)
 class Dataset:
     """Labelled grey images for training and testing. Immutable: the arrays are read-only.
@@ -137,18 +144,23 @@ class Dataset:
 
     Raises:
         DataFormatError: The splits' images differ in size, or a label has no class name.
+        UsageError: A value has another type.
     """
 
     name: str
     version: str
     uri: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = field(converter=_class_names)
     train: Split
     test: Split
     inverted: bool | None = None
     centred: bool | None = None
 
     def __attrs_post_init__(self) -> None:
+        for name in ("name", "version", "uri"):
+            check_type(getattr(self, name), str, name, "text")
+        for name in ("train", "test"):
+            check_type(getattr(self, name), Split, name, "a Split; Dataset.from_arrays makes both of arrays")
         sizes = [split.images.shape[1:] for split in (self.train, self.test)]
         if sizes[0] != sizes[1]:
             raise DataFormatError(f"{self.name}: training images are {sizes[0]}, test images {sizes[1]}: use one size.")

@@ -16,12 +16,15 @@ from support.mlflow_server import Server, new_server
 collect_ignore_glob = ["test_*.py"] if importlib.util.find_spec("mlflow") is None else []
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave MLflow's own warnings out of its tests; threads on a server take long, as races of processes do."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             if "TestServer::test_threads" in item.nodeid or "TestServer::test_readers" in item.nodeid:
                 item.add_marker(pytest.mark.slow)
+            if {"session_server", "own_server"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.xdist_group("server"))  # one worker starts it
             for kind in ("UserWarning", "FutureWarning", "DeprecationWarning"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
 

@@ -12,8 +12,6 @@ from mnistkit.mlflow import MlflowRegistry
 from mnistkit.registry import ModelInfo
 from support.mlflow_server import Server
 
-WRITERS = 4
-
 WRITER = """
 import contextlib, sys
 from pathlib import Path
@@ -36,6 +34,9 @@ for turn in range(n):
             registry.assign("digits", "champion", made.version, reason=str(len(history) + 1), seen=history)
             done = True
 """
+
+
+WRITERS = 4
 
 
 def race(uri: str, folder: Path, n: int) -> None:
@@ -69,11 +70,6 @@ def race(uri: str, folder: Path, n: int) -> None:
     assert {each.version for each in history} == set(range(1, total + 1))
     registry.register("digits", folder / "model", ModelInfo(format="files"))
     assert registry.get("digits").version == total + 1
-
-
-def test_a_short_race_on_a_file(sqlite_uri: str, tmp_path: Path) -> None:
-    """Four processes register and promote three versions each in one database file."""
-    race(sqlite_uri, tmp_path, 3)
 
 
 @pytest.mark.slow

@@ -16,14 +16,6 @@ if TYPE_CHECKING:  # loads numpy
 __all__ = ["digests", "note_experiments", "run_json", "run_table"]
 
 
-def run_table() -> RunTable:
-    """Return all runs of the configured backend."""
-    from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
-
-    return RunTable.of(Trainer.from_config().compute)
-
-
 def run_json(record: RunRecord) -> dict[str, object]:
     """Return a run as ``--json`` shows it."""
     return {
@@ -41,6 +33,8 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "files": record.files,
         "error": record.error,
         "url": record.url,
+        "host": record.host,
+        "waits_for": record.waits_for,
         "phases": [
             {"state": str(p.state), "started_at": p.started_at, "seconds": p.seconds, "attempt": p.attempt}
             for p in record.phases
@@ -59,3 +53,11 @@ def note_experiments(known: Iterable[str], experiment: str) -> None:
     """Print a note with the experiments that exist, for one that has no run."""
     names = ", ".join(sorted(known)) or "none yet"
     output.note(f"No run has the experiment {experiment!r:.80}; there are {names}.")
+
+
+def run_table() -> RunTable:
+    """Return all runs of the configured backend."""
+    from mnistkit.runs.table import RunTable
+    from mnistkit.trainer.trainer import Trainer
+
+    return RunTable.of(Trainer.from_config().compute)

@@ -15,7 +15,7 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowMismatchOption, AllowPickleOption, JsonOption, TrustedOption, examples
 
-__all__ = ["EXAMPLES", "PACKAGE_EXAMPLES", "package", "serve"]
+__all__ = ["EXAMPLES", "PACKAGE_EXAMPLES", "ended_by_signals", "package", "serve"]
 
 EXAMPLES = examples(
     "mnistkit serve",
@@ -93,7 +93,7 @@ def serve(
         verify_key=verify_key, allow_version_mismatch=allow_version_mismatch,
     )  # fmt: skip
     stopped = threading.Event()
-    with _ended_by_signals(stopped), server.start():
+    with ended_by_signals(stopped), server.start():
         if as_json:
             output.print_json({"url": server.url, "model": server.version.id, "digest": server.version.digest})
         else:
@@ -123,7 +123,7 @@ def package(
 
 
 @contextlib.contextmanager
-def _ended_by_signals(stopped: threading.Event) -> Iterator[None]:
+def ended_by_signals(stopped: threading.Event) -> Iterator[None]:
     """Have SIGINT and SIGTERM set an event, until the block is left."""
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in numbers}

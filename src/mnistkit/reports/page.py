@@ -115,11 +115,12 @@ def render_page(title: str, lead: str, sections: Sequence[Section], values: Mapp
     return render_template("page.html", title=title, lead=lead, v=values, sections=sections, style=style)
 
 
-def render_template(template: str, **values: Any) -> str:
+def render_template(template: str, package: str = _PACKAGE, **values: Any) -> str:
     """Return a page of another template, which escapes all values that aren't markup.
 
     Args:
         template: The file in ``templates``.
+        package: Whose templates they are; they may include those of the reports.
         values: What the template calls by these names; ``footer`` is given besides.
 
     Raises:
@@ -127,17 +128,17 @@ def render_template(template: str, **values: Any) -> str:
     """
     version = library_versions().get("mnistkit", "")
     footer = f"Written by mnistkit {version} on {local_time(utc_now())}. It loads nothing."
-    return _environment().get_template(template).render(footer=footer, **values)
+    return _environment(package).get_template(template).render(footer=footer, **values)
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment(package: str) -> jinja2.Environment:
     try:
         import jinja2
     except ImportError as error:
         raise MissingExtraError("Reports need Jinja: python -m pip install 'mnistkit[plot]'.") from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(_PACKAGE),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=escape,  # besides what Jinja escapes, control characters and those that reorder text

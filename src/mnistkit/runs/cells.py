@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 
 from mnistkit.jobs.parameters import Scalar
 from mnistkit.runs.columns import Column, Columns
 from mnistkit.runs.row import RunRow
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.summary import SummaryTable
 from mnistkit.utils.text import duration, local_time, number
 
@@ -49,11 +50,15 @@ def run_cells(rows: Sequence[RunRow], columns: Columns, names: Sequence[str] = (
 
 
 def default_columns(rows: Sequence[RunRow]) -> list[str]:
-    """Return the columns that a list of these runs shows; those that are empty for all of them are left out."""
+    """Return the columns that a list of these runs shows; those that are empty for all of them are left out.
+
+    The hosts are shown if any of them is another one than this machine.
+    """
     metric = key_metric(rows)
     names = ["run", "state", "created", "duration"]
     names += [f"metrics.{metric}"] if metric is not None else []
     names += ["data", "estimator", "experiment"]
+    names += ["host"] if {row.host for row in rows} - {"", socket.gethostname()} else []
     names += ["tags"] if any(row.tags for row in rows) else []
     return [*names, "note"] if any(row.note for row in rows) else names
 
@@ -77,7 +82,8 @@ def model_texts(rows: Sequence[RunRow]) -> list[str]:
 
 
 def _settings(row: RunRow) -> dict[str, Scalar]:
-    return {**row.defaults, **row.params, "seed": row.seed, "limit": row.limit}
+    own = {"seed": row.seed, "limit": row.limit}  # a script may have options of these names
+    return {**{name: value for name, value in own.items() if value is not None}, **row.defaults, **row.params}
 
 
 def _varying(group: Sequence[RunRow]) -> list[str]:
@@ -115,7 +121,7 @@ def _text(column: Column, value: Scalar) -> str:
     if value is None:
         return "-" if column.kind in _NUMERIC else ""
     if column.kind == "time":
-        return local_time(datetime.fromtimestamp(float(value), timezone.utc))
+        return local_time(utc_time(float(value)))
     if column.kind == "duration":
         return duration(float(value))
     return number(value) if isinstance(value, float) else _cut(" ".join(str(value).split()), _MAX_CELL_CHARS)

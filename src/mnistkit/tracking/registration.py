@@ -15,7 +15,7 @@ from mnistkit.jobs.job import ModelFormat
 from mnistkit.models.files import FORMAT_BY_SUFFIX, companions, format_of, parts
 from mnistkit.models.fitted import check_fitted
 from mnistkit.models.input import InputSpec
-from mnistkit.models.persistence import loads_files
+from mnistkit.models.persistence import check_size, loads_files
 from mnistkit.models.probe import PROBE_FILE, Probe
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry
@@ -109,11 +109,17 @@ def register_file(
     path = Path(path)
     kind = format_of(path.name)
     if kind == "files":
-        raise UsageError(f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}.")
+        raise UsageError(
+            f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}. If it is a "
+            f"run's id, give the run: trainer.run({str(path)!r})."
+        )
     if missing := [part for part in parts(path.name) if not (path.parent / part).is_file()]:
         raise NotFoundError(f"There is no file {path.parent / missing[0]}.")
     beside = [each.name for each in path.parent.iterdir() if each.is_file()]
     names = {*parts(path.name), *companions(path.name, beside)}
+    for each in names:
+        if kind != "joblib" or not allow_pickle or each == PROBE_FILE:
+            check_size((path.parent / each).stat().st_size, str(path.parent / each))
     contents = {each: (path.parent / each).read_bytes() for each in names}
     model = loads_files(contents, path.name, {}, allow_pickle=allow_pickle, trusted=trusted, source=str(path))
     if kind != "linear":  # which is no scikit-learn classifier, and has nothing that could be unfitted

@@ -1,0 +1,3 @@
+from mnistkit.ui.server import UiServer as UiServer
+
+__all__ = ["UiServer"]

@@ -19,7 +19,7 @@ from mnistkit.data.idx import encode_idx
 from mnistkit.data.labels import as_labels
 from mnistkit.data.layout import MAX_ARRAY_BYTES, ROLES, find_idx_files, idx_name
 from mnistkit.data.manifest import DatasetManifest, read_manifest
-from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
+from mnistkit.data.reading import as_class_names, check_arrays, class_names_of, read_arrays
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.utils.arguments import check_path, check_type
@@ -120,13 +120,6 @@ class Split:
         return len(self.labels)
 
 
-def _class_names(values: Sequence[str]) -> tuple[str, ...]:
-    check_type(values, (tuple, list), "class_names", "a tuple with a name per label, such as tuple('0123456789')")
-    for value in values:
-        check_type(value, str, "One of class_names", "texts alone")
-    return tuple(values)
-
-
 @frozen(kw_only=True, eq=False)
 class Dataset:
     """Labelled grey images for training and testing. Immutable: the arrays are read-only.
@@ -150,7 +143,7 @@ class Dataset:
     name: str
     version: str
     uri: str
-    class_names: tuple[str, ...] = field(converter=_class_names)
+    class_names: tuple[str, ...] = field(converter=as_class_names)
     train: Split
     test: Split
     inverted: bool | None = None

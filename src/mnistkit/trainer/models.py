@@ -71,8 +71,6 @@ class ModelMethods(TrainerBase):
         """
         name = self.model_name if name is None else name
         common: Any = {"tags": tags, "description": description, "allow_other_data": allow_other_data}
-        if isinstance(model, Sweep):
-            raise UsageError("A sweep has several runs: register one of them, such as sweep.best('accuracy').")
         if isinstance(model, Run):
             return register_run(self.models, model, name, file=file, **common)
         if isinstance(model, Sweep):

@@ -13,8 +13,8 @@ from mnistkit.data.fetching import dataset_name, fetch_dataset
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.observers import ObservedCompute, RunObserver
-from mnistkit.utils.names import check_name, default_model_name
 from mnistkit.utils.markup import render
+from mnistkit.utils.names import check_name, default_model_name
 from mnistkit.utils.summary import Summary
 
 __all__ = ["TrainerBase"]

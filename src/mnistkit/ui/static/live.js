@@ -1,7 +1,7 @@
 "use strict";
 // Polling, and drawing what is polled. All text is set as text: no markup is ever parsed.
 
-const ACTIVE_MS = 2000, QUIET_MS = 6000, LOST_MS = 10000;
+const ACTIVE_MS = 2000, QUIET_MS = 8000, LOST_MS = 10000;
 const element = id => document.getElementById(id);
 
 /** Show a text in a note, or hide the note if there is none. */
@@ -88,9 +88,10 @@ function phases(spans) {
   const bar = html("div", "", "phases");
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", `Time line: ${spans.map(span => `${span.label} ${span.seconds.toFixed(1)} s`).join(", ")}`);
+  const total = spans.reduce((sum, span) => sum + span.seconds, 0) || 1;
   for (const span of spans) {
     const part = html("span", "", `state-${span.state}`);
-    part.style.flexGrow = String(Math.max(span.seconds, 0.001));
+    part.style.flexGrow = String(span.seconds / total);
     part.title = `${span.label} ${span.seconds.toFixed(1)} s`;
     bar.append(part);
   }

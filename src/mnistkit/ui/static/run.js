@@ -35,6 +35,7 @@ class LiveRun {
 
   drawCurves() {
     const metric = element("curve-metric").value, points = this.series[metric];
+    element("curve-bar").hidden = !points;
     if (!points) return empty(element("curve-chart"), "It has logged no metric over several steps.");
     drawCurves(element("curve-chart"), [{ name: metric, points, colour: PALETTE[0] }], "step", metric, element("curve-log").checked);
   }

@@ -226,7 +226,15 @@ def test_views_of_splits_trainers_and_lists_of_versions(tmp_path: Path) -> None:
     assert "InProcessCompute" in page.text
     assert isinstance(trainer.versions(), VersionTable)
     versions = VersionTable(
-        ModelVersion(name="m", version=i, created_at=NOW, files={}, digest="0" * 64, metrics={"accuracy": 0.5 + i / 10})
+        ModelVersion(
+            name="m",
+            version=i,
+            created_at=NOW,
+            format="skops",
+            files={},
+            digest="0" * 64,
+            metrics={"accuracy": 0.5 + i / 10},
+        )
         for i in (2, 1)
     )
     page = Page(versions._repr_html_())

@@ -14,6 +14,7 @@ import platformdirs
 from attrs import field, fields, frozen
 
 from mnistkit.errors import ConfigError, DataFormatError
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.documents import parse_toml, read_text
 from mnistkit.utils.files import ensure_folder
 from mnistkit.utils.regular import read_regular
@@ -216,7 +217,10 @@ def _place(file: Path, text: str, key: str) -> str:
 
 def home_folder(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder for runs and models: ``home``, ``MNISTKIT_HOME`` or ``./.mnistkit``. Absolute; not created."""
-    return _expanded(home or os.environ.get("MNISTKIT_HOME") or ".mnistkit", "The home of mnistkit").absolute()
+    if home is not None:
+        check_path(home, "home")
+    given = None if home is None else os.fspath(home)
+    return _expanded(given or os.environ.get("MNISTKIT_HOME") or ".mnistkit", "The home of mnistkit").absolute()
 
 
 def cache_folder() -> Path:

@@ -27,6 +27,7 @@ from mnistkit.registry.deployment import DeploymentTarget
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.observers import RunObserver
+from mnistkit.utils.arguments import check_type
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
@@ -101,6 +102,8 @@ def data_source(uri: str, options: Mapping[str, Any] | None = None) -> DataSourc
             folder that can be imported, the message has the command that does it.
         MissingExtraError: It needs a package that isn't installed.
     """
+    use = "a uri such as 'mnist' or 'idx:FOLDER'; Dataset.from_arrays(X, y) makes a dataset of arrays"
+    check_type(uri, str, "The dataset", use)
     name = re.split("[:?]", uri, maxsplit=1)[0]
     try:
         return cast("DataSource", _make("dataset", name, uri, options or {}))

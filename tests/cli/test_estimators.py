@@ -58,7 +58,7 @@ def test_any_classifier_is_trained_and_registered(mnistkit: Program) -> None:
     ).json  # fmt: skip
     job = Trainer.local(data="digits").run(found["run"]["id"]).record.job
     assert (job.model.type, job.model.params) == ("sklearn.svm.SVC", {"C": 10, "kernel": "poly"})
-    assert found["model"]["id"] == "sklearn_mnist:1"
+    assert found["model"]["id"] == "sklearn_digits:1"
     assert found["metrics"]["accuracy"] > 0.95
 
 
@@ -88,7 +88,7 @@ def test_a_sweep_over_any_parameters(mnistkit: Program) -> None:
     header, *rows = outcome.out.splitlines()
     assert header.split() == ["run", "C", "kernel", "accuracy", "log", "loss", "seconds", "state"]
     assert [row.split()[1:3] for row in rows[:4]] == [["0.01", "rbf"], ["0.01", "poly"], ["10", "rbf"], ["10", "poly"]]
-    assert rows[4].startswith("sklearn_mnist\tsklearn_mnist:1")
+    assert rows[4].startswith("sklearn_digits\tsklearn_digits:1")
 
 
 def test_a_grid_of_the_default_classifier(mnistkit: Program) -> None:

@@ -48,7 +48,7 @@ def test_one_run_shows_state_times_metric_and_log(screen: Screen) -> None:
     """State, elapsed, last metric; the time in each state; the last log line without its time, made safe."""
     log = "first\n2026-11-23 12:00:00,123 second \x1b[2J\n\n"
     state, times, last = screen([run_of(1, RunState.PREPARING, RUNNING, log=log, objective=12345.6)])
-    assert state.split()[1:] == ["Running", "0.0", "s", "objective", "12345.6", "(step", "7)"]
+    assert state.split()[1:] == ["Running", "0.0", "s", "objective", "12346", "(step", "7)"]
     assert times.strip() == "Queued 0.0 s, Preparing 0.0 s, Running 0.0 s"
     assert last.strip() == "second \\x1b[2J"
 
@@ -68,7 +68,7 @@ def test_a_narrow_terminal_breaks_no_line(screen: Screen) -> None:
     for lines in (screen(runs, columns=40), screen(runs[1:], columns=40)):
         assert len(lines) == 3
         assert max(map(len, lines)) <= 40
-    assert "000001 Completed accuracy 0.9000" in screen(runs, columns=40)[0]
+    assert "000001 Completed accuracy 0.9" in screen(runs, columns=40)[0]
 
 
 def test_a_low_terminal_shows_what_goes_on(screen: Screen) -> None:

@@ -71,3 +71,17 @@ def test_a_wrong_ending_is_refused_at_once(mnistkit: Program, trained: Trainer) 
     err = mnistkit("data", "show", "no-such-data", "--out", "a.gif", code=2).err
     assert ".png, .svg or .pdf" in err
     assert not Path("a.gif").exists()
+
+
+@needs_matplotlib
+def test_a_series_is_drawn(mnistkit: Program, tmp_path: Path) -> None:
+    """--plot series draws a metric over its steps: the first that has some, or the one that --metric names."""
+    folder = tmp_path / "script"
+    folder.mkdir()
+    lines = "from mnistkit import get_context\nfor i in range(5): get_context().log('loss', 1 / (i + 1), step=i)\n"
+    (folder / "train.py").write_text(lines, encoding="utf-8")
+    run = Trainer.local(data="digits").submit(ScriptJob(folder)).wait()
+    assert mnistkit("runs", "show", "latest", "--plot", "series").out == f"series-{run.id}.png\n"
+    mnistkit("runs", "show", "latest", "--plot", "series", "--metric", "loss", "--out", "loss.svg")
+    assert "loss" in Path("loss.svg").read_text(encoding="utf-8")
+    assert "there is loss" in mnistkit("runs", "show", "latest", "--plot", "series", "--metric", "x", code=1).err

@@ -36,3 +36,19 @@ def test_a_sweep_writes_its_report(mnistkit: Program) -> None:
     assert "sweep.html" in mnistkit(*sweep, "--report", "sweep.html").err
     assert "All runs" in Path("sweep.html").read_text(encoding="utf-8")
     assert "--report" in mnistkit(*sweep, "--report", "nowhere/sweep.html", code=2).err
+
+
+def test_all_runs_are_written_as_one_page(mnistkit: Program, trained: Any, failed_run: str) -> None:
+    """With --all there is a page of all runs, or of those that match; a run or --all must be named, not both."""
+    (run,) = trained.runs("state == 'completed'")
+    assert mnistkit("runs", "report", "--all").out == "report-runs.html\n"
+    text = Path("report-runs.html").read_text(encoding="utf-8")
+    assert run.id in text
+    assert failed_run in text
+    mnistkit("runs", "report", "--all", "--where", "accuracy > 0.5", "--out", "good.html")
+    text = Path("good.html").read_text(encoding="utf-8")
+    assert run.id in text
+    assert failed_run not in text
+    assert "write --all" in mnistkit("runs", "report", code=2).err
+    assert "write --all" in mnistkit("runs", "report", "latest", "--all", code=2).err
+    assert "add --all" in mnistkit("runs", "report", "latest", "--where", "accuracy > 1", code=2).err

@@ -55,7 +55,7 @@ def test_a_script_is_a_run(mnistkit: Program, script: str) -> None:
     outcome = mnistkit(
         "run", script, "--data", "digits", "--experiment", "mine", "--tag", "a=b", "--", "--regularization", "0.5"
     )
-    assert "'regularization rate': 0.5" in outcome.out
+    assert "regularization rate: 0.5\n" in outcome.out
     (record,) = Trainer.local().compute.runs("mine")
     assert f"run: {record.id}" in outcome.out
     assert f"Submitted run {record.id}." in outcome.err

@@ -143,7 +143,7 @@ def test_texts_name_the_classes() -> None:
         ((TABLE.astype("Int64").mask(TABLE > 250), Y), {}, "missing values"),
         ((X, {"a": 1}), {}, "y_train is a dict"),
         ((X, np.where(Y == 1, np.nan, Y)), {}, "y_train holds nan, at 1"),
-        ((X, pd.Series([pd.NA, *Y[1:]], dtype="Int64")), {}, "y_train holds nan, at 0"),
+        ((X, pd.Series([pd.NA, *Y[1:]], dtype="Int64")), {}, "y_train holds (nan|<NA>), at 0"),
         ((X, ["a", float("nan"), *["b"] * 28]), {}, "y_train holds nan, at 1"),
         ((X, ["a", 1] * 15), {}, "numbers and texts"),
         ((X, ["", "a"] * 15), {}, "an empty text, at 0"),

@@ -63,3 +63,13 @@ def test_an_array_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(data.replace(b"(1, 28, 28), }          ", b"(1000000000, 28, 28), } "))
     with pytest.raises(DataFormatError, match=r"no \.npy file"):
         seen(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("litter", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", ".thumbnails", "lost+found"])
+def test_what_systems_leave_in_a_folder_is_no_image(tmp_path: Path, litter: str) -> None:
+    """Thumbnails and deleted files in a folder aren't predicted, as they aren't imported."""
+    for path in (tmp_path / "a.png", tmp_path / "scans" / "b.png", tmp_path / "scans" / litter / "c.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.eye(8, dtype=np.uint8) * 200).save(path)
+    found = [image.source for image in read_images(tmp_path, InputSpec(height=8, width=8))]
+    assert found == [str(tmp_path / "a.png"), str(tmp_path / "scans" / "b.png")]

@@ -22,6 +22,7 @@ SAYS = {
     "02_sweep_and_register_best.py": ("regularization rate", "sklearn_mnist:1 is the champion"),
     "03_your_own_script.py": ("Accuracy is 0.", "'accuracy': 0.", "sklearn_mnist:1", "OneVsRestClassifier"),
     "04_your_own_backend.py": ("('circle', 'square', 'triangle')", "Completed", "Predictions of shapes:1:"),
+    "08_dask.py": ("on ", "127.0.0.1", "collected Completed", "sklearn_mnist:1"),
     "06_serve_and_ask.py": ("sklearn_mnist:2", "right by version 1: 0.", "right by version 2: 0.9"),
 }
 ELSEWHERE = {"05_azure_tutorial.py", "07_azure_v2.py"}  # tests/azure_v1 and tests/azure_v2 run them, where the SDKs are

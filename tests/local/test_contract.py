@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,15 @@ class TestProcessCompute(GroupBackendSuite):
     def damage(self, backend: ComputeBackend, run: Run) -> None:
         """Cut the record off."""
         (Path(run.record.url) / "record.json").write_bytes(b'{"data": ')
+
+    def lose(self, backend: ComputeBackend, run: Run) -> None:
+        """Kill the process that wrote the last line."""
+        os.kill(int(run.logs().splitlines()[-1].split()[-1]), signal.SIGKILL)
+
+    def elsewhere(self, backend: ComputeBackend) -> str:
+        """The same one in another program."""
+        assert isinstance(backend, ProcessCompute)
+        return f"from mnistkit.local import ProcessCompute\nbackend = ProcessCompute({str(backend._root.parent)!r})"
 
 
 class TestInProcessCompute(GroupBackendSuite):

@@ -18,6 +18,8 @@ from mnistkit.interfaces import (
     SupportsDelete,
     SupportsGroups,
     SupportsPoints,
+    SupportsRunRows,
+    SupportsSources,
     SupportsStart,
 )
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
@@ -96,12 +98,18 @@ class TestObserved(GroupBackendSuite):
         return ObservedCompute(InProcessCompute(tmp_path / "home"), [Troubled(), Recorder()])
 
 
+PROTOCOLS = (
+    SupportsAnnotations, SupportsDelete, SupportsGroups, SupportsPoints, SupportsRunRows, SupportsSources,
+    SupportsStart,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("wrap", [DelegatingCompute, Shouting, lambda backend: ObservedCompute(backend, [])])
 def test_a_wrapper_supports_what_its_backend_supports(wrap: type[DelegatingCompute], tmp_path: Path) -> None:
     """The protocols hold for a wrapper exactly if they hold for the backend in it, also for a wrapper of a wrapper."""
     for backend in (Paper(), InProcessCompute(tmp_path), ProcessCompute(tmp_path)):
         for wrapper in (wrap(backend), wrap(wrap(backend)), copy.copy(wrap(backend))):
-            for protocol in (SupportsGroups, SupportsAnnotations, SupportsDelete, SupportsPoints, SupportsStart):
+            for protocol in PROTOCOLS:
                 assert isinstance(wrapper, protocol) == isinstance(backend, protocol), (backend, protocol)
 
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil
+
 from support.subprocesses import python_path
 
 START_SECONDS = 60.0
@@ -46,6 +48,20 @@ class DaskCluster:
         )  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def worker_of(self, host: str) -> subprocess.Popen[bytes]:
+        """The worker that a run's record names."""
+        (found,) = [
+            worker
+            for worker in self.workers
+            if worker.poll() is None
+            and any(
+                f":{connection.laddr.port})" in host
+                for connection in psutil.Process(worker.pid).net_connections()
+                if connection.status == "LISTEN"
+            )
+        ]
+        return found
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Kill a worker or the scheduler, which can do nothing about it."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 from attrs import frozen
 from sklearn.linear_model import LogisticRegression
 
 from mnistkit import config
 from mnistkit.azureml.workspace import find_config as find_workspace
-from mnistkit.cli.run_values import run_json, run_row
+from mnistkit.cli.run_values import run_json
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
 from mnistkit.data.folders import DigitsSource, FolderSource
@@ -30,10 +32,13 @@ from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.signing import check_signature, make_keys, sign
 from mnistkit.registry.verification import verify_models
 from mnistkit.runs.context import FolderContext
+from mnistkit.runs.folder.index import RunIndex
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunState
 from mnistkit.runs.registration import register_run, run_input
+from mnistkit.runs.row import RunRow
 from mnistkit.runs.run import Run, best_run
+from mnistkit.runs.table import RunTable
 from mnistkit.serving.package import PackagedModel
 from mnistkit.serving.packaging import package_model
 from mnistkit.sweeps.sweep import Sweep, Trial
@@ -96,7 +101,8 @@ def _run(name: str, folder: Path) -> Victim:
         lambda: backend.get(bad)._repr_html_(),
         lambda: backend.cancel(bad),
         lambda: store.may_be_running(bad),
-        lambda: (run_row(backend.get(bad)), run_json(backend.get(bad))),
+        lambda: (RunRow.of(backend.get(bad)).to_plain(), run_json(backend.get(bad))),
+        lambda: RunTable.of(backend).to_csv(folder / "runs.csv"),
         lambda: best_run([Run(backend, record) for record in backend.runs()], "accuracy"),
         partial(_look_at_sweep, backend, (good, bad), folder),
     )
@@ -109,6 +115,24 @@ def _run(name: str, folder: Path) -> Victim:
     }
     stem = name.rpartition("/")[2].partition(".")[0]
     return Victim(store.folder(bad) / name, looks.get(stem, record_looks), listed)
+
+
+def _index(name: str, folder: Path) -> Victim:
+    """The index of two runs, which lists must not depend on."""
+    victim = _run("record.json", folder)
+    root = folder / "runs"
+    index = RunIndex(root, RunStore(root))
+    for path in root.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnistkit.runs.folder.index._MIN_CHANGES", 0)
+        index.rows()
+    shown = {row.id for row in index.rows()}
+
+    def listed() -> None:
+        assert {row.id for row in RunIndex(root, RunStore(root)).rows()} == shown
+
+    return Victim(root / name, (victim.check,), listed)
 
 
 def _look_at_sweep(backend: InProcessCompute, runs: tuple[str, ...], folder: Path) -> None:
@@ -223,6 +247,7 @@ _MAKERS: dict[Callable[[str, Path], Victim], tuple[str, ...]] = {
         *("outputs/input.json", "outputs/model.skops", "outputs/probe.npz"),
         *("outputs/model.linear.json", "outputs/model.linear.npz"),
     ),
+    _index: (".index.jsonl",),
     _registry: (
         *("format.json", "models/bad/versions/1/manifest.json", "models/bad/versions/1/model.skops"),
         *("models/bad/versions/1/probe.npz", "models/bad/aliases/champion/000000000001.json"),

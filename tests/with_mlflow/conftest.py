@@ -22,6 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent == Path(__file__).parent:
             if "TestServer::test_threads" in item.nodeid or "TestServer::test_readers" in item.nodeid:
                 item.add_marker(pytest.mark.slow)
+            if {"session_server", "own_server"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.xdist_group("server"))  # one worker starts it
             for kind in ("UserWarning", "FutureWarning", "DeprecationWarning"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
 

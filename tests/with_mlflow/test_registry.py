@@ -171,6 +171,26 @@ def test_an_alias_that_mlflow_forbids(
     assert client(registry._address).get_registered_model("digits").aliases == {}
 
 
+def test_a_request_that_was_sent_twice(session_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registration whose answer was lost, so that MLflow's client sent it again, is one version."""
+    registry, plain = MlflowRegistry(session_server.uri), client(Address.parse(session_server.uri))
+    (tmp_path / "notes.txt").write_text("x")
+    create = type(plain).create_model_version
+
+    def twice(self: Any, *arguments: Any, **options: Any) -> Any:
+        create(self, *arguments, **options)
+        return create(self, *arguments, **options)
+
+    registry.register("twice", tmp_path, ModelInfo(format="files"))
+    with monkeypatch.context() as patched:
+        patched.setattr(type(plain), "create_model_version", twice)
+        assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 2
+        registry.assign("twice", "champion", 2)
+    assert registry.numbers("twice") == (2, 1)
+    assert len(registry.aliases("twice")["champion"]) == 1
+    assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 4
+
+
 def test_looking_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that isn't there is an empty one; the first registration makes it, and nothing elsewhere."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -37,6 +37,18 @@ from support.mlflow_server import Server
 DEADLINE = 60.0
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 
+RETRIED = """
+import os, sys
+import mlflow
+from mnistkit.runs import get_context
+
+tries = len(os.listdir(sys.argv[1]))
+open(os.path.join(sys.argv[1], str(tries)), "w").close()
+get_context().log("own", tries)
+mlflow.log_metric("theirs", tries)
+sys.exit(tries < 1)
+"""
+
 SCRIPT = """
 import mlflow
 from mnistkit.runs import get_context
@@ -48,10 +60,10 @@ get_context().log("accuracy", 0.75)
 """
 
 
-def runs_in(uri: str) -> list[Any]:
-    """All runs that MLflow's plain client finds, oldest first."""
+def runs_in(uri: str, experiment: str | None = None) -> list[Any]:
+    """All runs, or those of an experiment, that MLflow's plain client finds, oldest first."""
     plain = client(Address.parse(uri))
-    experiments = [each.experiment_id for each in plain.search_experiments()]
+    experiments = [each.experiment_id for each in plain.search_experiments() if experiment in {None, each.name}]
     return list(plain.search_runs(experiments, order_by=["attributes.start_time ASC"]))
 
 
@@ -134,6 +146,27 @@ def test_a_script_with_plain_mlflow(trainer: Trainer, observer: MlflowRuns, tmp_
     assert history(uri, found, "loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     mirror_runs(trainer.compute, uri)
     assert trainer.run(run.id).record.points == run.record.points
+
+
+def test_a_script_that_is_repeated(trainer: Trainer, observer: MlflowRuns, tmp_path: Path) -> None:
+    """What an earlier attempt of a script logged, with plain ``mlflow`` or without, isn't the run's."""
+    (tmp_path / "train.py").write_text(RETRIED)
+    (tmp_path / "tries").mkdir()
+    job = ScriptJob(str(tmp_path), "train.py", (tmp_path / "tries",), retries=2)
+    run = trainer.submit(job).wait()
+    assert run.state is RunState.COMPLETED
+    assert [(p.name, p.value) for p in run.record.points] == [("own", 1.0), ("theirs", 1.0)]
+    assert observer.wait(DEADLINE)
+
+
+def test_a_fit_of_the_program_itself(trainer: Trainer, observer: MlflowRuns) -> None:
+    """A fit that the program carries out itself is in MLflow as other runs are."""
+    with trainer.start_run("by hand") as run:
+        run.log("loss", 0.5, step=3)
+    assert observer.wait(DEADLINE)
+    [found] = runs_in(observer._address.uri)
+    assert (found.info.status, found.info.run_name, found.data.params["name"]) == ("FINISHED", run.id, "by hand")
+    assert history(observer._address.uri, found, "loss") == [(3, 0.5)]
 
 
 def test_runs_of_a_sweep_have_a_parent(trainer: Trainer, observer: MlflowRuns) -> None:
@@ -222,13 +255,19 @@ def test_odd_values(sqlite_uri: str) -> None:
     assert {1.0, 2.0, 3.0, 4.0} <= set(run.data.metrics.values())
 
 
-def test_a_server_that_stops_and_comes_back(
-    own_server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def stopping(session_server: Server) -> Iterator[Server]:
+    """The server, to be stopped and started; it runs again after the test."""
+    yield session_server
+    if session_server.process is None:
+        session_server.start()
+
+
+def test_a_server_that_stops_and_comes_back(stopping: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A server that is down fails and delays no run, and is one warning; later all is mirrored, and nothing twice."""
-    own_server.start()
-    observer = MlflowRuns(own_server.uri)
-    trainer = Trainer.local("digits", home=tmp_path / "home", observers=[observer])
+    server, uri = stopping, stopping.uri
+    observer = MlflowRuns(uri)
+    trainer = Trainer.local("digits", "stops", home=tmp_path / "home", observers=[observer])
     (tmp_path / "train.py").write_text(
         "import pathlib, time\nfrom mnistkit.runs import get_context\n"
         "for step in range(3):\n    get_context().log('loss', step, step=step)\n"
@@ -237,10 +276,10 @@ def test_a_server_that_stops_and_comes_back(
     )
     run = trainer.submit(ScriptJob(str(tmp_path), "train.py"))
     deadline = time.monotonic() + DEADLINE
-    while not any(each.data.metrics for each in runs_in(own_server.uri)):
+    while not any(each.data.metrics for each in runs_in(uri, "stops")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    own_server.stop()
+    server.stop()
     begin = time.monotonic()
     (tmp_path / "go").touch()
     with caplog.at_level(logging.WARNING, "mnistkit"):
@@ -250,15 +289,15 @@ def test_a_server_that_stops_and_comes_back(
         assert observer.wait(1) is False
     assert caplog.text.count("aren't mirrored to MLflow for now") == 1
     with pytest.raises(ServiceError, match="can't be reached"):
-        mirror_runs(trainer.compute, own_server.uri)
-    own_server.start()
+        mirror_runs(trainer.compute, uri)
+    server.start()
     for _ in range(2):
-        mirror_runs(trainer.compute, own_server.uri)
-    found = runs_in(own_server.uri)
+        mirror_runs(trainer.compute, uri)
+    found = runs_in(uri, "stops")
     assert [each.info.status for each in found] == ["FINISHED", "FINISHED"]
-    assert history(own_server.uri, found[0], "loss") == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]
+    assert history(uri, found[0], "loss") == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]
     assert observer.wait(DEADLINE)
-    assert len(runs_in(own_server.uri)) == 2
+    assert len(runs_in(uri, "stops")) == 2
 
 
 def test_runs_come_back(trainer: Trainer, observer: MlflowRuns, tmp_path: Path) -> None:

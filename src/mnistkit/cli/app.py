@@ -21,6 +21,7 @@ from mnistkit.cli import (
     output,
     predict,
     prune,
+    report,
     run_script,
     runs,
     serve,
@@ -29,6 +30,7 @@ from mnistkit.cli import (
     tags,
     train,
     ui,
+    verify,
 )
 from mnistkit.cli.command import EXIT_CODES, Command, examples
 
@@ -56,10 +58,12 @@ runs.app.command(cls=Command, epilog=tags.TAG_EXAMPLES)(tags.tag)
 runs.app.command(cls=Command, epilog=tags.NOTE_EXAMPLES)(tags.note)
 data.app.command("import", cls=Command, epilog=importing.EXAMPLES)(importing.import_)
 data.app.command(cls=Command, epilog=folders.EXAMPLES)(folders.export)
+runs.app.command(cls=Command, epilog=report.EXAMPLES)(report.report)
 runs.app.command(cls=Command, epilog=compare_runs.EXAMPLES)(compare_runs.compare)
 runs.app.command(cls=Command, epilog=prune.EXAMPLES)(prune.prune)
 runs.app.command(cls=Command, epilog=mirror.MIRROR_EXAMPLES)(mirror.mirror)
 runs.app.command("import", cls=Command, epilog=mirror.IMPORT_EXAMPLES)(mirror.import_)
+models.app.command(cls=Command, epilog=verify.EXAMPLES)(verify.verify)
 models.app.command(cls=Command, epilog=compare.EXAMPLES)(compare.compare)
 models.app.command(cls=Command, epilog=signing.KEYGEN_EXAMPLES)(signing.keygen)
 models.app.command(cls=Command, epilog=signing.SIGN_EXAMPLES)(signing.sign)

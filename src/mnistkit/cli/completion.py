@@ -21,7 +21,7 @@ def complete_run(incomplete: str) -> list[_Item]:
     """Return the ids of runs, newest first, and ``latest``."""
 
     def items() -> Iterator[_Item]:
-        from mnistkit.cli.listing import run_table
+        from mnistkit.cli.run_values import run_table
 
         yield "latest", "the newest run"
         for row in run_table().rows:
@@ -34,7 +34,7 @@ def complete_experiment(incomplete: str) -> list[_Item]:
     """Return the names of experiments."""
 
     def items() -> Iterator[_Item]:
-        from mnistkit.cli.listing import run_table
+        from mnistkit.cli.run_values import run_table
         from mnistkit.runs.experiments import summarize_experiments
 
         for each in summarize_experiments(run_table().rows):
@@ -47,7 +47,7 @@ def complete_data(incomplete: str) -> list[_Item]:
     """Return the datasets that can be fetched by name, and those of runs."""
 
     def items() -> Iterator[_Item]:
-        from mnistkit.cli.listing import run_table
+        from mnistkit.cli.run_values import run_table
         from mnistkit.data.web.catalog import CATALOG
 
         yield from (("digits", "1,797 digits, in scikit-learn"), *((name, "dataset") for name in CATALOG))

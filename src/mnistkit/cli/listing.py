@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +12,9 @@ import typer
 from mnistkit.cli import output
 from mnistkit.cli.command import JsonOption, examples
 from mnistkit.cli.completion import complete_data, complete_experiment
-from mnistkit.cli.run_values import note_experiments, run_json
+from mnistkit.cli.run_values import note_experiments, run_json, run_table
 from mnistkit.errors import DataFormatError, RunNotFoundError, UsageError
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.text import number
 
 if TYPE_CHECKING:  # loads scikit-learn
@@ -34,7 +34,6 @@ __all__ = [
     "experiments",
     "list_runs",
     "query_of",
-    "run_table",
 ]
 
 _MAX_ROWS = 20
@@ -124,9 +123,7 @@ def experiments(*, as_json: JsonOption = False) -> None:
 
     found = summarize_experiments(run_table().rows)
     if as_json:
-        output.print_json(
-            [{**asdict(each), "last_at": datetime.fromtimestamp(each.last_at, timezone.utc)} for each in found]
-        )
+        output.print_json([{**asdict(each), "last_at": utc_time(each.last_at)} for each in found])
         return
     if not found:
         output.note("There are no runs yet: 'mnistkit train' makes one.")
@@ -139,7 +136,7 @@ def experiments(*, as_json: JsonOption = False) -> None:
             ", ".join(each.data),
             "-" if each.best is None else f"{each.metric} {number(each.best)}",
             each.best_run or "-",
-            output.short_time(datetime.fromtimestamp(each.last_at, timezone.utc)),
+            output.short_time(utc_time(each.last_at)),
         )
         for each in found
     ]
@@ -171,14 +168,6 @@ def query_of(
         states=state or (),
         since=None if since is None else parse_age(since),
     )
-
-
-def run_table() -> RunTable:
-    """Return all runs of the configured backend."""
-    from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
-
-    return RunTable.of(Trainer.from_config().compute)
 
 
 def _documents(table: RunTable) -> list[dict[str, object]]:

@@ -1,13 +1,15 @@
-"""A model version as the command line prints it: a row of a table, facts, and JSON."""
+"""A model version on the command line: how it is named, and how it is printed as a row, facts and JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from attrs import asdict
 
 from mnistkit.cli import output
+from mnistkit.cli.completion import complete_alias, complete_model, complete_name
 from mnistkit.errors import IntegrityError
 
 if TYPE_CHECKING:  # loads numpy
@@ -15,6 +17,9 @@ if TYPE_CHECKING:  # loads numpy
     from mnistkit.registry.version import Assignment, ModelVersion
 
 __all__ = [
+    "AliasArgument",
+    "NameArgument",
+    "RefArgument",
     "alias_histories",
     "assignment_json",
     "model_json",
@@ -23,6 +28,16 @@ __all__ = [
     "promotions",
     "promotions_json",
 ]
+
+
+RefArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.", autocompletion=complete_model
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", autocompletion=complete_name)]
+AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.", autocompletion=complete_alias)]
 
 
 def model_json(model: ModelVersion) -> dict[str, object]:

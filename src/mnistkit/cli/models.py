@@ -12,19 +12,22 @@ from attrs import evolve
 
 from mnistkit.cli import output
 from mnistkit.cli.command import (
-    FAILED,
     AllowOtherDataOption,
+    AllowPickleOption,
     Command,
     DataOption,
     Group,
     JsonOption,
     TagOption,
+    TrustedOption,
     confirm,
     examples,
     parse_tags,
 )
-from mnistkit.cli.completion import complete_alias, complete_model, complete_name
 from mnistkit.cli.model_values import (
+    AliasArgument,
+    NameArgument,
+    RefArgument,
     alias_histories,
     assignment_json,
     model_json,
@@ -36,10 +39,7 @@ from mnistkit.cli.model_values import (
 from mnistkit.cli.plotting import ModelPlot, NumberOption, OutOption, Subject, check_out
 from mnistkit.cli.plotting import plot as draw
 from mnistkit.cli.runs import find_run
-from mnistkit.cli.signing import unsigned
-from mnistkit.config import verify_keys
 from mnistkit.errors import IntegrityError, ModelNotFoundError, UsageError
-from mnistkit.registry.verification import Verification, verify_models
 from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
@@ -51,14 +51,6 @@ __all__ = ["app"]
 
 app = typer.Typer(cls=Group, help="List, register, promote, verify and download models.", no_args_is_help=True)
 
-RefArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL", help="NAME (the newest version), NAME:3 or NAME@ALIAS.", autocompletion=complete_model
-    ),
-]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model's name.", autocompletion=complete_name)]
-AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.", autocompletion=complete_alias)]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.")]
 
 
@@ -152,24 +144,41 @@ def show(
     epilog=examples(
         "mnistkit models register latest sklearn_mnist",
         "mnistkit models register a1b2c3 sklearn_mnist --tag stage=trial --description 'more data'",
+        "mnistkit models register mine/model.skops digits --data digits",
     ),
 )
 def register(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning or end of one, or 'latest'.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILE",
+            help="A run's id, the beginning or end of one, or 'latest'; or a .skops, .joblib or .linear.json file.",
+        ),
+    ],
     name: NameArgument,
     *,
     file: Annotated[str | None, typer.Option(metavar="FILE", help="Which of the run's files is the model.")] = None,
     tag: TagOption = None,
     description: Annotated[str, typer.Option(metavar="TEXT", help="A description.")] = "",
     allow_other_data: AllowOtherDataOption = False,
+    data: DataOption = None,
+    allow_pickle: AllowPickleOption = False,
+    trusted: TrustedOption = None,
 ) -> None:
-    """Register the model of a completed run as the next version of NAME."""
-    tags = parse_tags(tag)
-    trainer = _trainer()
-    found = find_run(trainer, run)
-    model = trainer.register(
-        found, name, file=file, tags=tags, description=description, allow_other_data=allow_other_data
-    )
+    """Register the model of a completed run, or a model file, as the next version of NAME.
+
+    A file is evaluated on the test images of --data; a run's model comes with the metrics of the run.
+    """
+    from mnistkit.models.files import format_of
+
+    common: dict[str, Any] = {"tags": parse_tags(tag), "description": description}
+    common["allow_other_data"] = allow_other_data
+    if format_of(source) == "files":
+        trainer = _trainer()
+        model = trainer.register(find_run(trainer, source), name, file=file, **common)
+    else:
+        trainer = _trainer(data)
+        model = trainer.register(Path(source), name, allow_pickle=allow_pickle, trusted=trusted or (), **common)
     output.say(f"{model.name}\t{model.id}\t{model.version}")
 
 
@@ -269,46 +278,6 @@ def download(
         output.say(str(folder / file))
 
 
-@app.command(cls=Command, epilog=examples("mnistkit models verify", "mnistkit models verify sklearn_mnist:3"))
-def verify(
-    ref: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="NAME (all its versions), NAME:3 or NAME@ALIAS; else all.")
-    ] = None,
-    *,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Each must be signed: the public key.  [default: MNISTKIT_VERIFY_KEY, else none]"
-        ),
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Verify that the files of registered models are as registered. Exit code 1 if there is a problem.
-
-    Prints a line for each problem: version, file and problem, separated by tabs.
-    """
-    models = _trainer().models
-    parsed = ModelRef.parse(ref) if ref else ModelRef("")
-    version = parsed.version
-    if parsed.alias is not None:
-        from mnistkit.registry.promotion import resolve_model
-
-        version = resolve_model(models, parsed).version
-    found = verify_models(models, parsed.name or None, version)
-    if keys := verify_keys() if key is None else (key,):
-        extra = tuple(unsigned(models, parsed.name or None, version, keys))
-        found = Verification(found.versions, found.size, found.problems + extra)
-    if as_json:
-        problems = [{"model": each.model, "file": each.file, "problem": each.what} for each in found.problems]
-        output.print_json({"versions": found.versions, "bytes": found.size, "problems": problems})
-    else:
-        for each in found.problems:
-            output.say(f"{each.model}\t{each.file}\t{each.what}")
-    output.note(_summary(found))
-    if found.problems:
-        raise typer.Exit(FAILED)
-
-
 @app.command(cls=Command, epilog=examples("mnistkit models delete sklearn_mnist:3 --yes"))
 def delete(
     ref: Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Which version.")],
@@ -327,10 +296,10 @@ def delete(
     output.note(f"Deleted {parsed}.")
 
 
-def _trainer() -> Trainer:
+def _trainer(data: str | None = None) -> Trainer:
     from mnistkit.trainer.trainer import Trainer
 
-    return Trainer.from_config()
+    return Trainer.from_config(data=data)
 
 
 def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
@@ -345,11 +314,3 @@ def _subject(model: ModelVersion, data: str | None, n: int) -> Subject:
         return fetched(Trainer.from_config(data=trained_on(_trainer(), model) if data is None else data))
 
     return Subject(model.id, load, fetch, n=n)
-
-
-def _summary(found: Verification) -> str:
-    bad = {each.model for each in found.problems if ":" in each.model}
-    others = sum(":" not in each.model for each in found.problems)
-    count = "1 version" if found.versions == 1 else f"{found.versions} versions"
-    aliases = f" {others} of the aliases are bad." if others > 1 else " One of the aliases is bad." if others else ""
-    return f"{count} with {found.size} bytes verified, {len(bad) or 'none'} bad.{aliases}"

@@ -1,4 +1,4 @@
-"""A run as the command line prints it as JSON."""
+"""Runs as the command line reads and prints them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from mnistkit.cli import output
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.runs.record import RunRecord
+    from mnistkit.runs.table import RunTable
 
-__all__ = ["digests", "note_experiments", "run_json"]
+__all__ = ["digests", "note_experiments", "run_json", "run_table"]
 
 
 def run_json(record: RunRecord) -> dict[str, object]:
@@ -32,6 +33,8 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "files": record.files,
         "error": record.error,
         "url": record.url,
+        "host": record.host,
+        "waits_for": record.waits_for,
         "phases": [
             {"state": str(p.state), "started_at": p.started_at, "seconds": p.seconds, "attempt": p.attempt}
             for p in record.phases
@@ -50,3 +53,11 @@ def note_experiments(known: Iterable[str], experiment: str) -> None:
     """Print a note with the experiments that exist, for one that has no run."""
     names = ", ".join(sorted(known)) or "none yet"
     output.note(f"No run has the experiment {experiment!r:.80}; there are {names}.")
+
+
+def run_table() -> RunTable:
+    """Return all runs of the configured backend."""
+    from mnistkit.runs.table import RunTable
+    from mnistkit.trainer.trainer import Trainer
+
+    return RunTable.of(Trainer.from_config().compute)

@@ -266,11 +266,9 @@ def _print_decision(decision: ReuseDecision, *, as_json: bool) -> None:
 
 
 def _print_metrics(metrics: Mapping[str, float]) -> None:
-    """Print the tutorial's two metrics as the tutorial does, then the others."""
+    """Print the tutorial's two metrics, then the others, a line each."""
     first = [name for name in ("regularization rate", "accuracy") if name in metrics]
-    if first:
-        output.say(str({name: metrics[name] for name in first}))
-    for name in sorted(metrics.keys() - set(first)):
+    for name in (*first, *sorted(metrics.keys() - set(first))):
         output.say(f"{name}: {number(metrics[name])}")
 
 

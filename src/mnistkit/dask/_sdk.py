@@ -8,20 +8,19 @@ import os
 import socket
 import threading
 import time
-import urllib.parse
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mnistkit.dask.addresses import warn_without_tls
 from mnistkit.errors import MissingExtraError, ServiceError, ServiceTimeoutError, UsageError
 
 try:
+    import dask
     import distributed
     from distributed.comm import inproc
     from distributed.diagnostics.plugin import SchedulerPlugin
     from distributed.utils import sync
-
-    import dask
 except ImportError as error:
     raise MissingExtraError(
         f"DaskCompute needs Dask, and {error.name} can't be imported: python -m pip install 'mnistkit[dask]'."
@@ -29,15 +28,11 @@ except ImportError as error:
 
 __all__ = ["Connection", "Node", "SchedulerPlugin", "current_node"]
 
-_log = logging.getLogger(__name__)
-
-_CONNECT_SECONDS = 8.0
+_CONNECT_SECONDS = 5.0
 _CALL_SECONDS = 10.0
 _RESULT_SECONDS = 300.0
 _SUBMIT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.005
-_LOOPBACK_PREFIXES = ("127.", "[::1]", "::1", "localhost")
-_warned: set[str] = set()
 
 
 class Connection:
@@ -62,7 +57,7 @@ class Connection:
         self._clock: float | None = None
         self._lock = threading.RLock()
         if self._address is not None:
-            _warn_without_tls(self._address)
+            warn_without_tls(self._address)
 
     @property
     def is_ours(self) -> bool:
@@ -108,9 +103,9 @@ class Connection:
         """Return the id that a scheduler has until it ends."""
         return str(self._call("identity", n_workers=0)["id"])
 
-    def look(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return the state of tasks; see `mnistkit.dask.plugin.RunsPlugin.look`."""
-        found: dict[str, Any] = self._call("mnistkit_look", keys=list(keys))
+    def states(self, keys: Sequence[str]) -> dict[str, Any]:
+        """Return the state of tasks; see `mnistkit.dask.plugin.RunsPlugin.states`."""
+        found: dict[str, Any] = self._call("mnistkit_states", keys=list(keys))
         return found
 
     def end(self, key: str, run_id: str) -> dict[str, Any]:
@@ -141,7 +136,7 @@ class Connection:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}), self._translated():
             future = self.client().submit(function, *arguments, key=key, pure=False)
         deadline = time.monotonic() + _SUBMIT_SECONDS
-        while self.look([key])[key]["state"] == "gone":
+        while self.states([key])[key]["state"] == "gone":
             if future.status == "error":
                 raise ServiceError(f"The Dask scheduler at {self.place} refused the task: {future.exception()}.")
             if time.monotonic() > deadline:
@@ -173,7 +168,7 @@ class Connection:
                 return future.result(timeout=_RESULT_SECONDS)
             return None
 
-    def ask(self, worker: str, op: str, **message: Any) -> Any:
+    def call_worker(self, worker: str, op: str, **message: Any) -> Any:
         """Send a message to a worker and return what its handler returns; None if it is gone, or doesn't know it."""
         try:
             found = self._call(
@@ -184,7 +179,7 @@ class Connection:
         result = found.get(worker)
         return None if isinstance(result, (BaseException, str)) else result
 
-    def sees(self, path: str) -> dict[str, bool]:
+    def visibility(self, path: str) -> dict[str, bool]:
         """Return whether there is a file or folder at ``path``, by worker."""
         with self._translated():
             return dict(self.client().run(os.path.exists, path))
@@ -267,11 +262,11 @@ class Node:
 
     @property
     def n_executing(self) -> int:
-        """How many tasks run on this worker."""
+        """The number of tasks that run on this worker."""
         return max(int(self._worker.state.executing_count), 1)
 
-    def tell(self, op: str, **message: Any) -> Any:
-        """Send a message to the scheduler and return its answer."""
+    def send(self, op: str, **message: Any) -> Any:
+        """Send a message to the scheduler and return its response."""
         return sync(self._worker.loop, getattr(self._worker.scheduler, op), callback_timeout=_CALL_SECONDS, **message)
 
     def serve(self, handlers: Mapping[str, Any]) -> None:
@@ -293,15 +288,3 @@ def _security(given: Any) -> Any:
         return distributed.Security(**{"require_encryption": True, **given})
     except TypeError as error:
         raise UsageError(f"security={dict(given)} isn't what Dask takes: {error}.") from error
-
-
-def _warn_without_tls(address: str) -> None:
-    parts = urllib.parse.urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme in {"tls", "inproc"} or parts.netloc.startswith(_LOOPBACK_PREFIXES) or address in _warned:
-        return
-    _warned.add(address)
-    _log.warning(
-        "The Dask scheduler at %s is used without TLS: whoever reaches it can run code on the workers and "
-        "here. Set security= and an address that begins with tls://.",
-        address,
-    )

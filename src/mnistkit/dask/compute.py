@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ import attrs
 
 from mnistkit.dask._sdk import Connection
 from mnistkit.dask.mirror import Mirror, TaskInfo
-from mnistkit.dask.node import Order, run_order
-from mnistkit.dask.plugin import RUN_PREFIX, RunsPlugin
-from mnistkit.dask.shipping import Shipment, Shipping
-from mnistkit.dask.tracker import Task, Tracker
+from mnistkit.dask.plugin import RunsPlugin
+from mnistkit.dask.sender import Batch, Sender
+from mnistkit.dask.shipping import Shipping
+from mnistkit.dask.tracker import Tracker
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.jobs.environment import library_versions
@@ -27,7 +25,6 @@ from mnistkit.jobs.job import Job
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.owner import Owner
-from mnistkit.runs.folder.packing import pack
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.row import RunRow
 from mnistkit.utils.lifetime import finish_at_exit
@@ -99,12 +96,18 @@ class DaskCompute(FolderBackend):
         self._shipping = Shipping(self._connection, Path(home).absolute(), data, max_shipped_bytes)
         self._mirror = Mirror(self._root)
         self._tracker = Tracker(self._connection, self._store, self._mirror)
-        self._versions = library_versions() if versions == "same" else {}
-        self._limits = Limits(grace=grace, memory=memory_limit, threads=0)
-        self._slots = threading.Semaphore(parallel) if parallel else None
-        self._lock = threading.RLock()
-        self._unsent: set[str] = set()
-        self._clock: float | None = None
+        self._grace = grace
+        self._holds_back = parallel is not None
+        self._sender = Sender(
+            self._connection,
+            self._store,
+            self._mirror,
+            self._tracker,
+            self._shipping,
+            limits=Limits(grace=grace, memory=memory_limit, threads=0),
+            versions=library_versions() if versions == "same" else {},
+            parallel=parallel,
+        )
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.
@@ -114,7 +117,7 @@ class DaskCompute(FolderBackend):
         Raises:
             ServiceError: Nothing responds at the address.
         """
-        if detach and (not self._connection.outlives or self._slots):
+        if detach and (not self._connection.outlives or self._holds_back):
             raise UsageError(
                 "Runs outlive this program on a cluster that does: detach=True needs the address of a scheduler, and "
                 "no 'parallel', since nobody would send the rest."
@@ -126,15 +129,7 @@ class DaskCompute(FolderBackend):
         waiting = tuple(run_id for run_id in run_ids if not self._store.state(run_id).is_terminal)
         if waiting:
             finish_at_exit(self, DaskCompute._finish)
-            with self._lock:
-                self._unsent.update(waiting)
-            if detach:
-                self._send(waiting, data, is_detached=True)
-            else:
-                arguments = {"is_detached": False}
-                threading.Thread(
-                    target=self._send, args=(waiting, data), kwargs=arguments, name=waiting[0], daemon=True
-                ).start()
+            self._sender.start(Batch(waiting, data, detach, self._noop))
         return tuple(self._shown(run_id) for run_id in run_ids)
 
     def get(self, run_id: str) -> RunRecord:
@@ -170,18 +165,13 @@ class DaskCompute(FolderBackend):
         if self.get(run_id).state.is_terminal:
             return
         self._store.request_cancel(run_id)
-        with self._lock:
-            if run_id in self._unsent:
-                self._unsent.discard(run_id)
-                self._store.advance(run_id, RunState.CANCELED)
-                return
+        if self._sender.cancel(run_id):
+            return
         info = self._mirror.task(run_id)
         if info is not None and not self._is_of_another_program(info):
             self._tracker.cancel(info, run_id)
         deadline = time.monotonic() + _CANCEL_SECONDS
-        while self.get(run_id).transitions[-2:][0].state is RunState.QUEUED and time.monotonic() < deadline:
-            if self.get(run_id).state.is_terminal:
-                return
+        while not _has_started(self.get(run_id)) and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
 
     def logs(self, run_id: str, *, start: int = 0) -> str:
@@ -203,6 +193,9 @@ class DaskCompute(FolderBackend):
                 self._tracker.release(task.info)
         self._connection.close()
 
+    def _noop(self) -> None:
+        """Keep this backend until a batch has ended, so that the program's exit waits for it."""
+
     def _shown(self, run_id: str) -> RunRecord:
         record = self._mirror.merged(self._store.read(run_id))
         if record.state is not RunState.QUEUED:
@@ -211,73 +204,6 @@ class DaskCompute(FolderBackend):
 
     def _is_of_another_program(self, info: TaskInfo) -> bool:
         return not info.is_detached and all(task.info.key != info.key for task in self._tracker.tasks)
-
-    def _send(self, run_ids: Sequence[str], data: DataSource, *, is_detached: bool) -> None:
-        """Fetch the data and submit a task; whatever goes wrong is why the runs failed."""
-        release = self._slots.release if self._slots else _nothing
-        if self._slots:
-            self._slots.acquire()
-        try:
-            shipment = self._shipping.shipment(data)
-            clock = self._clock_offset()
-            with self._lock:  # what was canceled by now isn't sent; what is sent is canceled there
-                left = tuple(run_id for run_id in run_ids if run_id in self._unsent)
-                if left:
-                    self._submit(left, data, shipment, clock, is_detached=is_detached)
-                    release = _nothing
-        except Exception as error:  # noqa: BLE001 - whatever a source raises is why the runs failed
-            line = "".join(traceback.format_exception_only(error)).strip()
-            with self._lock:
-                for run_id in self._unsent.intersection(run_ids):
-                    self._store.advance(run_id, RunState.FAILED, error=line, traceback=traceback.format_exc())
-        finally:
-            with self._lock:
-                self._unsent.difference_update(run_ids)
-            release()
-
-    def _submit(
-        self, run_ids: tuple[str, ...], data: DataSource, shipment: Shipment, clock: float, *, is_detached: bool
-    ) -> None:
-        for run_id in [run_id for run_id in run_ids if self._store.is_cancel_requested(run_id)]:
-            self._store.advance(run_id, RunState.CANCELED)  # by another program
-            run_ids = tuple(each for each in run_ids if each != run_id)
-        if not run_ids:
-            return
-        key = f"{RUN_PREFIX}{run_ids[0]}"
-        info = TaskInfo(
-            key=key,
-            runs=run_ids,
-            scheduler=self._tracker.scheduler_id(),
-            address=self._connection.place,
-            is_detached=is_detached,
-        )
-        order = Order(
-            key=key,
-            runs={run_id: pack(self._store.folder(run_id)) for run_id in run_ids},
-            uri=data.uri,
-            digest=shipment.digest,
-            path=shipment.path,
-            limits=self._limits,
-            versions=self._versions,
-            clock=clock,
-        )
-        self._mirror.add(info)
-        future = self._connection.submit(key, run_order, order, shipment.future)
-        if is_detached:
-            self._connection.publish(key, future)
-            for run_id in run_ids:
-                self._store.hand_over(run_id, Owner.elsewhere())
-        on_end = self._slots.release if self._slots else _nothing
-        self._tracker.add(Task(info, future, on_end))
-
-    def _clock_offset(self) -> float:
-        """Return how many seconds this machine's clock is ahead of the scheduler's, measured once."""
-        if self._clock is None:
-            self._connection.client()
-            asked_at = time.time()
-            there = self._connection.clock()
-            self._clock = (asked_at + time.time()) / 2 - there
-        return self._clock
 
     def _finish(self) -> None:
         """Wait for the runs that end with this program; on Ctrl-C cancel them."""
@@ -292,7 +218,7 @@ class DaskCompute(FolderBackend):
                 except (MnistkitError, OSError) as error:
                     _log.debug("could not cancel run %s: %s", run_id, error)
             _log.warning("Interrupted: canceled %s.", ", ".join(sorted(wanted)) or "nothing")
-        deadline = time.monotonic() + self._limits.grace + _CANCEL_SECONDS
+        deadline = time.monotonic() + self._grace + _CANCEL_SECONDS
         with contextlib.suppress(KeyboardInterrupt):
             while self._unfinished() and time.monotonic() < deadline:  # what was canceled is being collected
                 time.sleep(_PAUSE_SECONDS)
@@ -302,7 +228,7 @@ class DaskCompute(FolderBackend):
     def _unfinished(self) -> list[str]:
         """Return the runs that end with this program, and haven't."""
         sent = [run_id for task in self._tracker.tasks if not task.info.is_detached for run_id in task.info.runs]
-        return [run_id for run_id in [*self._unsent, *sent] if not self._tracker.is_over(run_id)]
+        return [run_id for run_id in [*self._sender.unsent, *sent] if not self._tracker.is_over(run_id)]
 
     def _wanted(self) -> list[str]:
         """Return those of them whose cancellation wasn't requested."""
@@ -325,5 +251,7 @@ def _check_options(client: Any, address: str | None, workers: int | None, versio
         raise UsageError(f"versions={versions!r}: use 'same' or 'any'.")
 
 
-def _nothing() -> None:
-    pass
+def _has_started(record: RunRecord) -> bool:
+    """Return True if a run has left the queue, or ended there."""
+    waiting = {RunState.QUEUED, RunState.CANCEL_REQUESTED}
+    return any(transition.state not in waiting for transition in record.transitions)

@@ -1,4 +1,4 @@
-"""What ``mnistkit doctor`` says of a Dask cluster."""
+"""Findings of ``mnistkit doctor`` about a Dask cluster."""
 
 from __future__ import annotations
 

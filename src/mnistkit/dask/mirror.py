@@ -1,4 +1,4 @@
-"""What clients have seen of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
+"""Copies of what nodes reported of runs on a cluster: small files beside the run folders, in ``runs/.dask/<run id>/``.
 
 A run folder changes once more after it was sent: when the run's end is collected. What nodes report before that goes
 here, so that several clients of one home may write it at any time: a late one never overwrites an end.
@@ -23,10 +23,12 @@ import attrs
 from attrs import frozen
 
 from mnistkit.errors import DataFormatError, RunNotFoundError
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.packing import unpack
 from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.record import RunRecord, RunState
+from mnistkit.utils.documents import read_text
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.folders import regular_files
 from mnistkit.utils.serialization import read_json, to_json
@@ -111,6 +113,7 @@ class Mirror:
         seen = None if record.state.is_terminal else self.reported(record.id)
         if seen is None:
             return record
+        added, _ = read_annotations(self._runs / record.id)  # of this machine alone
         transitions = tuple(t for t in seen.transitions if not t.state.is_terminal)
         if record.state is RunState.CANCEL_REQUESTED:
             transitions = (*transitions, record.transitions[-1])
@@ -118,7 +121,7 @@ class Mirror:
             record,
             transitions=transitions,
             points=seen.points,
-            tags=seen.tags,
+            tags=annotated_tags(seen.tags, added),
             attempts=seen.attempts,
             versions=seen.versions,
             host=seen.host,
@@ -181,7 +184,7 @@ class Mirror:
         if not path.exists():
             mine = path.with_name(f".{uuid.uuid4().hex}")
             mine.write_text(str(self._log_size(run_id)))
-            with contextlib.suppress(FileExistsError):  # another client was faster: its answer holds
+            with contextlib.suppress(FileExistsError):  # another client was faster: its number counts
                 os.link(mine, path)
             mine.unlink()
-        return int(path.read_text())
+        return int(read_text(path))

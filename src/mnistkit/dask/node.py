@@ -1,4 +1,4 @@
-"""What runs on a worker: run folders that came as bytes are carried out, and what comes of them goes back as bytes."""
+"""The task that workers run: run folders that came as bytes are carried out, and go back as bytes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from mnistkit.data.packing import unpack_dataset
 from mnistkit.errors import MnistkitError, VersionMismatchError
 from mnistkit.jobs.environment import library_versions
 from mnistkit.plugins import data_source
+from mnistkit.runs.annotations import ANNOTATIONS_FILE
 from mnistkit.runs.context import METRICS_FILE, TAGS_FILE
 from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.execution import carry_out
@@ -82,7 +83,9 @@ def run_order(order: Order, data: bytes | None) -> dict[str, Any]:
     node = current_node()
     node.serve({"mnistkit_log": read_log, "mnistkit_result": read_result})
     asked_at = time.time()
-    found = node.tell("mnistkit_begin", key=order.key, worker=node.address, host=node.host)
+    found = node.send("mnistkit_begin", key=order.key, worker=node.address, host=node.host)
+    if not found["is_wanted"]:
+        raise _UnwantedError("Nothing waits for these runs any more.")
     offset = found["now"] - (asked_at + time.time()) / 2 + order.clock
     root = Path(node.folder) / "mnistkit" / uuid.uuid4().hex
     variables = {**job_environment(os.environ), CLOCK_VARIABLE: f"{offset:.6f}"}
@@ -155,11 +158,11 @@ class _Reports:
         self._next_at = time.monotonic() + _REPORT_SECONDS
         records = {run_id: _record(self._store, run_id) for run_id in self._sent}
         changed = {run_id: record for run_id, record in records.items() if record != self._sent[run_id]}
-        answer = self._node.tell("mnistkit_report", key=self._key, worker=self._node.address, records=changed)
+        response = self._node.send("mnistkit_report", key=self._key, worker=self._node.address, records=changed)
         self._sent |= changed
-        if not answer["is_wanted"]:
+        if not response["is_wanted"]:
             raise _UnwantedError("Nothing waits for these runs any more.")
-        for run_id in answer["ended"]:
+        for run_id in response["ended"]:
             if run_id in self._sent and not self._store.is_cancel_requested(run_id):
                 self._store.request_cancel(run_id)
 
@@ -195,10 +198,10 @@ def _record(store: RunStore, run_id: str) -> dict[str, bytes]:
 
 
 def _packed(store: RunStore, run_id: str) -> bytes:
-    """Return a finished run's folder, packed, without the script that the program has."""
+    """Return a finished run's folder, packed, without the script and the annotations that the program has."""
     folder = store.folder(run_id)
     write_atomically(folder / "record.json", store.exported(run_id))
-    return pack(folder, leave_out=("code", "job.json"))
+    return pack(folder, leave_out=("code", "job.json", ANNOTATIONS_FILE))
 
 
 def _data_folder(order: Order, data: bytes | None, local: Path) -> DataFolder:

@@ -1,4 +1,4 @@
-"""What runs on the scheduler: an entry for each task of runs, which nodes write and clients read.
+"""A plugin of the scheduler: an entry for each task of runs, which nodes write and clients read.
 
 Everything that two programs could decide differently is decided here, since a scheduler handles one message after
 another: which start of a task is the present one, and whether a run's end was recorded before it started. An entry
@@ -15,7 +15,7 @@ from mnistkit.dask._sdk import SchedulerPlugin
 __all__ = ["RUN_PREFIX", "RunsPlugin"]
 
 RUN_PREFIX = "mnistkit-run-"
-"""What the keys of tasks begin with."""
+"""The beginning of the keys of tasks."""
 
 
 class RunsPlugin(SchedulerPlugin):  # type: ignore[misc] # Dask's types aren't looked at
@@ -39,7 +39,7 @@ class RunsPlugin(SchedulerPlugin):  # type: ignore[misc] # Dask's types aren't l
         scheduler.handlers |= {
             "mnistkit_begin": self.begin,
             "mnistkit_report": self.report,
-            "mnistkit_look": self.look,
+            "mnistkit_states": self.states,
             "mnistkit_end": self.end,
             "mnistkit_now": self.now,
             "mnistkit_count": self.count,
@@ -58,9 +58,15 @@ class RunsPlugin(SchedulerPlugin):  # type: ignore[misc] # Dask's types aren't l
                 start["is_lost"] = start["is_lost"] or start["worker"] == worker
 
     def begin(self, key: str, worker: str, host: str) -> dict[str, Any]:
-        """Note that a worker starts a task; return what earlier starts left, and the runs that mustn't start."""
+        """Note that a worker starts a task; return what earlier starts left, and the runs that mustn't start.
+
+        A worker may still get a task that has been forgotten meanwhile: nothing waits for that.
+        """
+        if key not in self._scheduler.tasks:
+            return {"is_wanted": False}
         earlier = self._starts.setdefault(key, [])
         found = {
+            "is_wanted": True,
             "lost": [dict(start) for start in earlier],
             "ended": list(self._ended.get(key, ())),
             "records": dict(self._records.get(key, {})),
@@ -90,7 +96,7 @@ class RunsPlugin(SchedulerPlugin):  # type: ignore[misc] # Dask's types aren't l
         waiting = sum(task.state in {"queued", "no-worker", "waiting", "processing"} for task in tasks)
         return {"running": begun, "queued": waiting - begun}
 
-    def look(self, keys: list[str]) -> dict[str, Any]:
+    def states(self, keys: list[str]) -> dict[str, Any]:
         """Return the state of tasks and what nodes reported."""
         return {key: self._entry(key) for key in keys}
 

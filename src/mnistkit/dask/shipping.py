@@ -1,4 +1,4 @@
-"""How the data of runs reaches the workers: as bytes, over a shared folder, or fetched by each of them."""
+"""The ways of data to the workers: as bytes, over a shared folder, or fetched by each of them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Shipping:
     def _shared(self, source: DataSource) -> Shipment:
         name = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.uri)[:64].strip(".")
         path = str(source.fetch(self._home / _SHARED_FOLDER / name).absolute())
-        if not self._connection.is_ours and not all(self._connection.sees(path).values()):
+        if not self._connection.is_ours and not all(self._connection.visibility(path).values()):
             raise UsageError(f"Workers don't see {path}: put the data below the shared home.")
         return Shipment(path=path)
 
@@ -119,7 +119,7 @@ class Shipping:
     def _check_home(self) -> None:
         """Refuse a home that a worker doesn't see."""
         self._home.mkdir(parents=True, exist_ok=True)
-        sees = self._connection.sees(str(self._home))
+        sees = self._connection.visibility(str(self._home))
         missing = sorted(worker for worker, is_there in sees.items() if not is_there)
         if missing:
             raise UsageError(

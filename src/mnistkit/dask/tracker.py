@@ -58,6 +58,7 @@ class Tracker:
         self._seen: dict[str, dict[str, bytes]] = {}
         self._workers: dict[str, str] = {}
         self._waits: dict[str, str] = {}
+        self._nodes: dict[str, str] = {}
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._scheduler_id: str | None = None
@@ -105,14 +106,15 @@ class Tracker:
     def _read_log(self, run_id: str) -> None:
         info = self._mirror.task(run_id)
         worker = self._workers.get(info.key) if info else None
-        node = ""
+        node = self._nodes.get(run_id, "")
         for _ in range(_MAX_LOG_PIECES if worker else 0):
             start = self._mirror.log_position(run_id, node) if node else 0
-            piece = self._connection.ask(worker or "", "mnistkit_log", run_id=run_id, start=start)
+            piece = self._connection.call_worker(worker or "", "mnistkit_log", run_id=run_id, start=start)
             if not piece:
                 return
             if piece["node"] != node:  # the position that was read from may be another one's
-                node, position = piece["node"], self._mirror.log_position(run_id, piece["node"])
+                node = self._nodes[run_id] = piece["node"]
+                position = self._mirror.log_position(run_id, node)
                 if position != start:
                     continue
             if not piece["log"]:
@@ -136,8 +138,8 @@ class Tracker:
         task = self._tasks.pop(info.key, None)
         for run_id in info.runs:
             self._mirror.drop(run_id)
-            self._waits.pop(run_id, None)
-            self._seen.pop(run_id, None)
+            for kept in (self._waits, self._seen, self._nodes):
+                kept.pop(run_id, None)  # type: ignore[attr-defined]
         self._workers.pop(info.key, None)
         if task is not None:
             task.future = None
@@ -177,7 +179,7 @@ class Tracker:
                     self._pass_on_requests(tasks)
             except ServiceError as error:
                 self._on_trouble(error)
-            except (MnistkitError, OSError):  # such as a full disk: the next look may find it better
+            except (MnistkitError, OSError):  # such as a full disk: the next one may work
                 _log.exception("could not update the runs on %s", self._connection.place)
             time.sleep(_POLL_SECONDS)
 
@@ -203,7 +205,7 @@ class Tracker:
     def _refresh(self, infos: Sequence[TaskInfo]) -> None:
         if not infos:
             return
-        entries = self._connection.look([info.key for info in infos])
+        entries = self._connection.states([info.key for info in infos])
         for info in infos:
             with self._lock:
                 self._apply(info, entries[info.key])
@@ -237,7 +239,7 @@ class Tracker:
     def _collect_all(self, info: TaskInfo) -> None:
         task = self._tasks.get(info.key)
         result = self._connection.result(info.key, task.future if task else None)
-        if result is None:  # the next look shows why
+        if result is None:  # the next refresh shows why
             return
         for run_id, packed in result["runs"].items():
             self._collect(run_id, result["node"], packed)
@@ -256,7 +258,7 @@ class Tracker:
         for run_id in info.runs:
             seen = self._mirror.reported(run_id)
             if seen is not None and seen.state.is_terminal and not self.is_over(run_id):
-                found = self._connection.ask(self._workers[info.key], "mnistkit_result", run_id=run_id)
+                found = self._connection.call_worker(self._workers[info.key], "mnistkit_result", run_id=run_id)
                 if found:
                     self._collect(run_id, found["node"], found["folder"])
                     self._connection.end(info.key, run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mnistkit.data.manifest import DatasetManifest, read_manifest
 from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
 from mnistkit.errors import DataFormatError, UsageError
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.files import FileInfo, sha256_hex
 from mnistkit.utils.markup import render
 from mnistkit.utils.serialization import to_json
@@ -187,6 +189,8 @@ class Dataset:
             ChecksumError: A file isn't one that ``dataset.json`` speaks of.
             DataFormatError: A file is missing, ambiguous, malformed, or doesn't fit the others.
         """
+        check_path(folder, "folder")
+        folder = Path(folder)
         paths = find_idx_files(folder)
         manifest = manifest or read_manifest(folder)
         arrays = read_arrays(paths, folder, manifest, max_bytes, owned=owned)
@@ -281,8 +285,10 @@ class Dataset:
         Deterministic for a seed; a larger subset of the same seed contains the smaller one.
 
         Raises:
-            UsageError: ``limit`` is below 1.
+            UsageError: ``limit`` or ``seed`` isn't a whole number, or ``limit`` is below 1.
         """
+        check_type(limit, Integral, "limit", "a whole number of training images")
+        check_type(seed, Integral, "seed", "a whole number from 0")
         if limit < 1:
             raise UsageError(f"limit={limit}: use at least 1 training image.")
         if limit >= len(self.train):

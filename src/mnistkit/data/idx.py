@@ -27,6 +27,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.regular import open_descriptor
 
@@ -134,6 +135,7 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
         StorageError: It can't be read.
         DataFormatError: It is larger than ``max_bytes`` allows.
     """
+    check_path(path, "path")
     try:
         with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
             size = os.fstat(stream.fileno()).st_size

@@ -26,7 +26,7 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = {
     "services": Limit(
-        "Pipelines, AutoML, Databricks, Synapse, Kubernetes, registries, the studio, and the SDK's second version",
+        "Pipelines, AutoML, Databricks, Synapse, Kubernetes, registries, batch endpoints, schedules, the studio",
         "-",
     ),
     "compute": Limit(
@@ -36,9 +36,10 @@ LIMITS: Mapping[str, Limit] = {
         "Spark and R jobs, data references, data caches, more processes than 4",
         "datasets as inputs; up to 4 nodes or processes",
     ),
-    "sweeps": Limit("Bayesian sampling, and sweeps of commands", "random or grid sampling of scripts"),
+    "sweeps": Limit("Bayesian sampling; with the SDK v1, sweeps of commands", "random or grid sampling"),
     "web services": Limit(
-        "Kubernetes, local containers, TLS, virtual networks, data collection", "`AciWebservice`, reached at its URI"
+        "Kubernetes, local containers, containers of one's own, TLS and virtual networks of services, data collection",
+        "`AciWebservice`, or a managed online endpoint with a scoring script or an MLflow model",
     ),
     "data": Limit(
         "Data of other storage accounts and of other hosts",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
-from mnistkit.evaluation.scores import predict, quantile, wilson_interval
+from mnistkit.evaluation.scores import check_data, predict, quantile, wilson_interval
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Summary, SummaryTable
 
@@ -144,6 +144,7 @@ def compare(
     Raises:
         UsageError: There is no image, or a model takes images of another size.
     """
+    check_data(data)
     split = data.test if isinstance(data, Dataset) else data
     a: NDArray[Any] = predict(first, split).right
     b: NDArray[Any] = predict(second, split).right

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mnistkit.data.conversion import as_images, check_brightness
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.data.image_folder.fitting import resized
+from mnistkit.data.image_folder.listing import is_litter
 from mnistkit.data.image_folder.preparation import prepared
 from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
@@ -157,12 +158,12 @@ def _files(item: str | os.PathLike[str]) -> list[Path]:
 
 
 def _prune(folders: list[str]) -> bool:
-    folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+    folders[:] = [name for name in folders if not is_litter(name)]
     return True
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in {*IMAGE_SUFFIXES, _ARRAY_SUFFIX} and not file.name.startswith(".")
+    return file.suffix.lower() in {*IMAGE_SUFFIXES, _ARRAY_SUFFIX} and not is_litter(file.name)
 
 
 _USE = f"use image files ({', '.join(IMAGE_SUFFIXES)}) or {_ARRAY_SUFFIX} files"

@@ -264,7 +264,7 @@ def _predictor(name: str, classifier: Any, spec: InputSpec | None) -> Predictor:
     n_features = getattr(classifier, "n_features_in_", None if spec is None else spec.n_features)
     if n_features is None or not hasattr(classifier, "predict"):
         raise ModelError(f"{name} is a {type(classifier).__name__}, which isn't a fitted classifier of images.")
-    if is_regressor(classifier):
+    if hasattr(classifier, "__sklearn_tags__") and is_regressor(classifier):  # our linear models have none
         raise ModelError(f"{name} is a {type(classifier).__name__}, which predicts numbers: give a classifier.")
     if spec is not None:
         if n_features != spec.n_features:

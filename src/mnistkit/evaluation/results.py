@@ -9,7 +9,7 @@ from typing import Any
 from mnistkit import plugins
 from mnistkit.data.dataset import Dataset
 from mnistkit.data.fetching import fetch_dataset
-from mnistkit.errors import DataFormatError
+from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation
 from mnistkit.models.files import companions, format_of
 from mnistkit.models.persistence import check_size, loads_files
@@ -74,7 +74,13 @@ def classifier_of(model: Run | str | ModelVersion | Any, models: ModelRegistry) 
     """
     if isinstance(model, Run):
         return run_model(model)
-    return load_model(models, model) if isinstance(model, (str, ModelVersion)) else classifier_of_rows(model)
+    if isinstance(model, (str, ModelVersion)):
+        return load_model(models, model)
+    if isinstance(model, type) or not hasattr(model, "predict"):
+        raise UsageError(
+            f"The model is {model!r:.80}: use a run, a version, a reference such as 'name:3', or a fitted classifier."
+        )
+    return classifier_of_rows(model)
 
 
 def model_name(model: Run | str | ModelVersion | Any, models: ModelRegistry, default: str) -> str:

@@ -1,4 +1,4 @@
-"""What differs between runs: parameters, code, data, libraries, seed, metrics and times."""
+"""Differences between runs: parameters, code, data, libraries, seed, metrics and times."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SourceDiff:
 
 @frozen(kw_only=True)
 class RunComparison:
-    """How some runs differ. The first is the one that the others are compared with.
+    """The differences between some runs. The first is the one that the others are compared with.
 
     Attributes:
         runs: The runs.
@@ -166,7 +166,8 @@ def compare_runs(runs: Iterable[Run], *, predictions: bool = True) -> RunCompari
 
 
 def _settings(row: RunRow) -> dict[str, str]:
-    settings = {**row.defaults, **row.params, "seed": row.seed, "training images": row.limit or "all"}
+    own = {} if row.seed is None else {"seed": row.seed, "training images": row.limit or "all"}
+    settings = {**own, **row.defaults, **row.params}
     return {name: number(value) if isinstance(value, float) else str(value) for name, value in settings.items()}
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mnistkit.data.dataset import Dataset, Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Cell, Summary, SummaryTable
 
@@ -137,8 +138,9 @@ def evaluate(model: Any, data: Dataset | Split, class_names: Sequence[str] | Non
         class_names: One per label, label 0 first; None for the dataset's own, or for the labels themselves.
 
     Raises:
-        UsageError: There is no image, or the model takes images of another size.
+        UsageError: It is neither, there is no image, or the model takes images of another size.
     """
+    check_data(data)
     split = data.test if isinstance(data, Dataset) else data
     if class_names is None:
         class_names = _class_names(data, model)
@@ -239,6 +241,16 @@ def _mistakes(names: Sequence[str], counts: NDArray[np.int64]) -> list[tuple[str
     order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_MISTAKES]
     pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, errors.shape), strict=True) if errors[i, j]]
     return [(names[i], names[j], f"{errors[i, j]:,}", f"{errors[i, j] / counts[i].sum():.1%}") for i, j in pairs]
+
+
+def check_data(data: Any) -> None:
+    """Refuse data that has to be made a dataset first.
+
+    Raises:
+        UsageError: It is neither a dataset nor a split.
+    """
+    use = "a Dataset or a Split: load_dataset(uri) or Dataset.from_arrays(X, y) makes one"
+    check_type(data, (Dataset, Split), "data", use)
 
 
 def _class_names(data: Dataset | Split, model: Any) -> Sequence[str]:

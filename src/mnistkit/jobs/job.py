@@ -2,123 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import operator
-import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Final, Literal, SupportsIndex, cast, get_args
+from typing import ClassVar, Final, Literal
 
 from attrs import field, frozen
 
 from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.jobs import checks
+from mnistkit.jobs.checks import ModelFormat, RetryCause
 from mnistkit.jobs.environment import Environment
 from mnistkit.jobs.fingerprint import Fingerprint, model_fingerprint, program_fingerprint, script_fingerprint
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.summary import Cell, Summary
-from mnistkit.utils.text import duration, is_encodable
+from mnistkit.utils.text import duration
 
 __all__ = ["DATA_FOLDER", "Job", "ModelFormat", "RetryCause", "ScriptJob", "TrackedJob", "TrainingJob"]
 
 DATA_FOLDER: Final = "${DATA_FOLDER}"
 """Stands in a script's arguments for the folder with the data, wherever the backend puts it."""
-
-ModelFormat = Literal["skops", "joblib", "linear"]
-"""The format of a model file: see `mnistkit.models.save_model`."""
-
-RetryCause = Literal["error", "killed", "timeout"]
-"""The bad ends of an attempt: by an exception or exit code, by a signal that wasn't ours, by its timeout."""
-
-_MAX_SEED = 2**32 - 1
-_MAX_NAME_CHARS = 200
-
-
-def _experiment(value: str) -> str:
-    return check_name(value, "experiment name")
-
-
-def _whole(value: SupportsIndex) -> int | None:
-    """Return a whole number, numpy's too, as Python's; None if it isn't one."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def _seed(value: SupportsIndex) -> int:
-    seed = _whole(value)
-    if seed is None or not 0 <= seed <= _MAX_SEED:
-        raise UsageError(f"seed={value!r}: use a whole number from 0 to {_MAX_SEED}.")
-    return seed
-
-
-def _limit(value: SupportsIndex | None) -> int | None:
-    if value is None:
-        return None
-    limit = _whole(value)
-    if limit is None or limit < 1:
-        raise UsageError(f"limit={value!r}: use at least 1 training image, or None for all.")
-    return limit
-
-
-def _format(value: ModelFormat) -> ModelFormat:
-    if value not in get_args(ModelFormat):
-        raise UsageError(f"model_format={value!r}: use one of {', '.join(get_args(ModelFormat))}.")
-    return value
-
-
-def _timeout(value: float | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        is_right = 0 < value < math.inf
-    except TypeError:
-        is_right = False
-    if not is_right:
-        raise UsageError(f"timeout={value!r}: use seconds above 0, or None for no limit.")
-    return float(value)
-
-
-def _retries(value: SupportsIndex) -> int:
-    retries = _whole(value)
-    if retries is None or retries < 0:
-        raise UsageError(f"retries={value!r}: use 0 for a single attempt, or how many more to allow.")
-    return retries
-
-
-def _tags(values: Mapping[str, str]) -> dict[str, str]:
-    if not isinstance(values, Mapping):
-        raise UsageError(f"tags={values!r:.60}: use a dict of text by key.")
-    tags = {str(key): str(value) for key, value in values.items()}
-    try:
-        "".join([*tags, *tags.values()]).encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"tags={tags!r:.60}: half of a character can't be written: {error.reason}.") from None
-    return tags
-
-
-def _causes(values: Iterable[str]) -> tuple[RetryCause, ...]:
-    causes = tuple(values)
-    for cause in causes:
-        if cause not in get_args(RetryCause):
-            raise UsageError(f"retry_on: there is no {cause!r}; there are {', '.join(get_args(RetryCause))}.")
-    return cast("tuple[RetryCause, ...]", causes)
-
-
-def _name(value: str) -> str:
-    if not isinstance(value, str) or not 1 <= len(value.strip()) <= _MAX_NAME_CHARS or not is_encodable(value):
-        raise UsageError(f"name={value!r:.80}: use a text of 1 to {_MAX_NAME_CHARS} characters.")
-    return value.strip()
-
-
-def _arguments(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(str(value) for value in values)
-
-
-def _entry(value: str) -> str:
-    return str(check_file(value, "entry script"))
 
 
 @frozen(kw_only=True)
@@ -141,14 +44,14 @@ class TrainingJob:
     """
 
     model: ModelSpec
-    seed: int = field(default=42, converter=_seed)
-    limit: int | None = field(default=None, converter=_limit)
-    model_format: ModelFormat = field(default="skops", converter=_format)
-    experiment: str = field(default="default", converter=_experiment)
-    tags: Mapping[str, str] = field(factory=dict, converter=_tags)
-    timeout: float | None = field(default=None, converter=_timeout)
-    retries: int = field(default=0, converter=_retries)
-    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes)
+    seed: int = field(default=42, converter=checks.seed)
+    limit: int | None = field(default=None, converter=checks.limit)
+    model_format: ModelFormat = field(default="skops", converter=checks.model_format)
+    experiment: str = field(default="default", converter=checks.experiment_name)
+    tags: Mapping[str, str] = field(factory=dict, converter=checks.tags)
+    timeout: float | None = field(default=None, converter=checks.timeout)
+    retries: int = field(default=0, converter=checks.retries)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=checks.retry_causes)
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
     kind: Literal["training"] = field(default="training", repr=False)
 
@@ -196,15 +99,15 @@ class ScriptJob:
         fingerprint: As in `TrainingJob`.
     """
 
-    source_directory: str = field(converter=os.fspath)
-    entry_script: str = field(default="train.py", converter=_entry)
-    arguments: tuple[str, ...] = field(default=(), converter=_arguments)
+    source_directory: str = field(converter=checks.source_folder)
+    entry_script: str = field(default="train.py", converter=checks.entry_script)
+    arguments: tuple[str, ...] = field(default=(), converter=checks.arguments)
     environment: Environment | None = field(default=None, kw_only=True)
-    experiment: str = field(default="default", converter=_experiment, kw_only=True)
-    tags: Mapping[str, str] = field(factory=dict, converter=_tags, kw_only=True)
-    timeout: float | None = field(default=None, converter=_timeout, kw_only=True)
-    retries: int = field(default=0, converter=_retries, kw_only=True)
-    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=_causes, kw_only=True)
+    experiment: str = field(default="default", converter=checks.experiment_name, kw_only=True)
+    tags: Mapping[str, str] = field(factory=dict, converter=checks.tags, kw_only=True)
+    timeout: float | None = field(default=None, converter=checks.timeout, kw_only=True)
+    retries: int = field(default=0, converter=checks.retries, kw_only=True)
+    retry_on: tuple[RetryCause, ...] = field(default=("killed", "error"), converter=checks.retry_causes, kw_only=True)
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False, kw_only=True)
     kind: Literal["script"] = field(default="script", repr=False, kw_only=True)
 
@@ -267,10 +170,10 @@ class TrackedJob:
     retries: ClassVar[int] = 0
     retry_on: ClassVar[tuple[RetryCause, ...]] = ()
 
-    name: str = field(converter=_name)
+    name: str = field(converter=checks.fit_name)
     program: str = ""
-    experiment: str = field(default="default", converter=_experiment)
-    tags: Mapping[str, str] = field(factory=dict, converter=_tags)
+    experiment: str = field(default="default", converter=checks.experiment_name)
+    tags: Mapping[str, str] = field(factory=dict, converter=checks.tags)
     fingerprint: Fingerprint | None = field(default=None, eq=False, repr=False)
     kind: Literal["tracked"] = field(default="tracked", repr=False)
 

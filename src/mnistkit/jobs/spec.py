@@ -12,6 +12,7 @@ from attrs import field, frozen
 from mnistkit.errors import SpecError
 from mnistkit.jobs.import_paths import import_path, imported
 from mnistkit.jobs.objects import KINDS, made, parts_of
+from mnistkit.utils.arguments import check_type
 
 __all__ = ["JsonValue", "ModelSpec", "check_classifier", "spec_text"]
 
@@ -59,6 +60,7 @@ class ModelSpec:
         cls = imported(self.type, self.type)
         if not inspect.isclass(cls) or not hasattr(cls, "get_params"):
             raise SpecError(f"{self.type} isn't a scikit-learn estimator: it has no get_params.")
+        check_type(self.params, Mapping, f"The params of {self.type}", "values by name")
         params = {name: _decode(value, f"{self.type}.{name}") for name, value in self.params.items()}
         try:
             return cls(**params)

@@ -7,7 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "mirroring": ["import_runs", "mirror_runs"],
+        "mirroring": ["ImportedRuns", "import_runs", "mirror_runs"],
         "observer": ["MlflowRuns"],
         "registry": ["MlflowRegistry"],
     },

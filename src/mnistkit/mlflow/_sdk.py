@@ -52,6 +52,7 @@ _LOST_RACES = ("database is locked", "Giving up after", "UNIQUE constraint faile
 _clients: dict[tuple[str, int], Any] = {}
 _turns: dict[tuple[str, int], Any] = {}
 _held: set[tuple[str, int]] = set()
+_experiments: dict[tuple[str, str], str] = {}
 _opening, _importing = threading.RLock(), threading.RLock()
 _T = TypeVar("_T")
 
@@ -112,6 +113,7 @@ def calls(address: Address) -> Iterator[None]:
     except MnistkitError:  # some are OSErrors
         raise
     except exceptions.MlflowException as error:
+        _experiments.clear()  # one may have been deleted
         message = _brief(error.message)
         if error.get_http_status_code() in {401, 403}:
             raise AuthenticationError(
@@ -203,19 +205,10 @@ def create_experiment(address: Address, name: str) -> str:
 
     One that was deleted is restored: its name stays taken.
     """
-    made = client(address)
-    place = None if address.artifacts is None else f"{address.artifacts.as_uri()}/{name}"
-    found = made.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(retried(address, lambda: made.create_experiment(name, artifact_location=place)))
-        except sdk("mlflow.exceptions").MlflowException as error:
-            found = made.get_experiment_by_name(name)
-            if found is None or not is_taken(error):
-                raise
-    if found.lifecycle_stage == "deleted":
-        made.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    key = (address.uri, name)
+    if key not in _experiments:
+        _experiments[key] = _experiment(address, name)
+    return _experiments[key]
 
 
 def set_ended(address: Address, run_id: str, status: str, end_time: int | None = None) -> None:
@@ -250,6 +243,22 @@ def entities(kind: str, values: Mapping[str, Any]) -> list[Any]:
     """Return ``Param`` or ``RunTag`` entities, one per key and value."""
     made = getattr(sdk("mlflow.entities"), kind)
     return [made(key, value) for key, value in values.items()]
+
+
+def _experiment(address: Address, name: str) -> str:
+    made = client(address)
+    place = None if address.artifacts is None else f"{address.artifacts.as_uri()}/{name}"
+    found = made.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(retried(address, lambda: made.create_experiment(name, artifact_location=place)))
+        except sdk("mlflow.exceptions").MlflowException as error:
+            found = made.get_experiment_by_name(name)
+            if found is None or not is_taken(error):
+                raise
+    if found.lifecycle_stage == "deleted":
+        made.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def _repository(address: Address, uri: str) -> Any:

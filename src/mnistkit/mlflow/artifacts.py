@@ -15,8 +15,10 @@ from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
 from mnistkit.registry.files import all_or_nothing, check_same_files, walk_regular
 from mnistkit.registry.manifest import MANIFEST, Manifest
+from mnistkit.utils.documents import MAX_RECORD_BYTES
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex
 from mnistkit.utils.names import check_file
+from mnistkit.utils.regular import read_regular
 
 __all__ = ["copied", "hashed", "place_verified", "received", "write_model"]
 
@@ -81,7 +83,7 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
     if digest:
         files = folder / FILES_FOLDER
         kept = folder / MANIFEST
-        if not kept.is_file() or sha256_hex(kept.read_bytes()) != digest:
+        if not _is_content(kept, digest):
             raise IntegrityError(
                 f"{what}: its {MANIFEST} in MLflow isn't the one in its tags: one of them was altered. Use another "
                 "version."
@@ -103,6 +105,14 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
 def hashed(folder: Path, what: str) -> dict[str, FileInfo]:
     """Return size and sha256 of the received files of a version of others, of which nothing is known yet."""
     return {file: file_info(path) for file, path in _walked(folder, what).items()}
+
+
+def _is_content(path: Path, digest: str) -> bool:
+    """Return True if a file holds the content with this sha256; it may come from anyone who can write to the server."""
+    try:
+        return sha256_hex(read_regular(path, MAX_RECORD_BYTES)) == digest
+    except OSError:
+        return False
 
 
 def _walked(folder: Path, what: str) -> dict[str, Path]:

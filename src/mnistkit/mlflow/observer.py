@@ -124,14 +124,15 @@ class MlflowRuns(RunObserver):
         Args:
             timeout: Seconds.
         """
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, 0.05
         while time.monotonic() < deadline:
             self._wake.set()
             with self._lock:
                 runs = list(self._unfinished)
             if not any(self._is_over(run_id) for run_id in runs):
                 return True
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _MIN_PAUSE_SECONDS)
         return False
 
     def _reset(self) -> None:

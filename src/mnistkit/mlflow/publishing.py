@@ -78,6 +78,8 @@ def publish(address: Address, manifest: Manifest, stage: Path) -> ModelVersion:
             ),
             lambda: _registered(address, manifest.name, source),
         )
+        if address.file is None:  # a request whose answer was lost is sent again by MLflow's client
+            stored = _registered(address, manifest.name, source) or stored
     except BaseException:
         if mirrored is None:
             with contextlib.suppress(Exception):
@@ -168,9 +170,12 @@ def _tags(manifest: Manifest) -> dict[str, str]:
 
 
 def _registered(address: Address, name: str, source: str) -> Any:
-    """Return the version of this very source; None if there is none: the source of each registration is its own."""
-    found = pages(client(address).search_model_versions, f"name = '{name}'")
-    return next((each for each in found if each.source == source), None)
+    """Return the version of this source, None if there is none; remove others, as each source is registered once."""
+    found = pages(client(address).search_model_versions, f"name = '{name}' and source_path = '{source}'")
+    found.sort(key=lambda version: int(version.version))
+    for other in found[1:]:
+        client(address).delete_model_version(name, str(other.version))
+    return found[0] if found else None
 
 
 def _create(address: Address, name: str) -> None:

@@ -177,6 +177,8 @@ def script_points(address: Address, record: RunRecord) -> tuple[MetricPoint, ...
     run_id = own_run(record.job)
     if run_id is None:
         return ()
+    # What an earlier attempt logged, and what of it was mirrored, isn't the run's. Clocks of other hosts may differ.
+    since = milliseconds(record.attempts[-1].started_at) if len(record.attempts) > 1 else 0
     known = {(metric_name(p.name), p.value, p.step or 0, milliseconds(p.time)) for p in record.points}
     with calls(address):
         made = client(address)
@@ -185,7 +187,7 @@ def script_points(address: Address, record: RunRecord) -> tuple[MetricPoint, ...
     return tuple(
         MetricPoint(metric.key, float(metric.value), metric.step, from_milliseconds(metric.timestamp))
         for metric in found
-        if (metric.key, metric.value, metric.step, metric.timestamp) not in known
+        if metric.timestamp >= since and (metric.key, metric.value, metric.step, metric.timestamp) not in known
     )
 
 

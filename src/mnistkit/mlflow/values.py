@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 from mnistkit.mlflow._sdk import client, entities, retried, sdk
 from mnistkit.mlflow.address import Address
 from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.clock import utc_time
 
 __all__ = [
     "RUN_TAG",
@@ -43,7 +44,7 @@ def milliseconds(at: datetime) -> int:
 
 def from_milliseconds(at: int) -> datetime:
     """Return the time of MLflow's milliseconds since 1970, in UTC."""
-    return datetime.fromtimestamp(at / 1000, timezone.utc)
+    return utc_time(at / 1000)
 
 
 def is_key(name: str) -> bool:

@@ -44,14 +44,15 @@ def check_skops(data: bytes, source: str) -> None:
 
     Raises:
         UnsafeModelError: It has too many members, a compressed one or overlapping ones; JSON that is nested too deep,
-            or whose references multiply it; an array whose header claims more than its bytes; an archive within that
-            unpacks to far more than its size.
+            or whose references multiply it or the arrays; an array whose header claims more than its bytes; an
+            archive within that unpacks to far more than its size.
         zipfile.BadZipFile: It isn't an archive.
     """
+    sizes: dict[str, int] = {}
     with _opened(data, source) as archive:
         for member in archive.infolist():
+            sizes[member.filename] = max(sizes.get(member.filename, 0), member.file_size)
             if member.filename == SCHEMA_FILE:
-                check_schema(archive, member, source)
                 continue
             with archive.open(member) as stream:
                 start = stream.read(len(_NPY_MAGIC))
@@ -60,7 +61,11 @@ def check_skops(data: bytes, source: str) -> None:
                         start + stream.read(_MAX_HEADER_BYTES + 6), member.file_size, f"{source}: {member.filename}"
                     )
                 elif start.startswith(_ZIP_MAGICS):
-                    _check_nested(start + stream.read(), f"{source}: {member.filename}")
+                    inflated = _check_nested(start + stream.read(), f"{source}: {member.filename}")
+                    sizes[member.filename] = max(sizes[member.filename], inflated)
+        for member in archive.infolist():
+            if member.filename == SCHEMA_FILE:
+                check_schema(archive, member, sizes, source)
 
 
 def read_arrays(data: bytes, expected: Mapping[str, int], source: str) -> dict[str, NDArray[Any]]:
@@ -178,8 +183,12 @@ def _npy_header(start: bytes, source: str) -> tuple[np.dtype[Any], tuple[int, ..
     return dtype, shape, stream.tell()
 
 
-def _check_nested(data: bytes, source: str) -> None:
-    """Inflate an archive within the archive (a sparse matrix) piece by piece, and refuse it once it is too large."""
+def _check_nested(data: bytes, source: str) -> int:
+    """Inflate an archive within the archive (a sparse matrix) piece by piece, and refuse it once it is too large.
+
+    Returns:
+        The number of bytes that it unpacks to.
+    """
     limit = max(_MIN_INFLATED_LIMIT_BYTES, _MAX_INFLATION_RATIO * len(data))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if len(archive.infolist()) > MAX_MEMBERS:
@@ -197,6 +206,7 @@ def _check_nested(data: bytes, source: str) -> None:
                     )
             if start.startswith(_NPY_MAGIC):
                 _check_array(start, size, f"{source}: {member.filename}")
+    return inflated
 
 
 def _pieces(archive: zipfile.ZipFile, data: bytes, member: zipfile.ZipInfo, source: str) -> Iterator[bytes]:

@@ -52,6 +52,7 @@ tree crashes the process.
 """
 
 _MAX_MODEL_BYTES = 512 << 20
+_MAX_LISTED_TYPES = 50
 
 
 def save_model(
@@ -200,6 +201,12 @@ def _loads_skops(data: bytes, trusted: Iterable[str | type], source: str) -> Any
             return skops.io.loads(data, trusted=sorted(allowed))
         except UntrustedTypesFoundException as error:
             unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - allowed)
+            if len(unknown) > _MAX_LISTED_TYPES:
+                listed = ", ".join(unknown[:_MAX_LISTED_TYPES])
+                raise UnsafeModelError(
+                    f"{source} holds {len(unknown)} types that aren't known to be harmless, such as {listed:.1000}: no "
+                    "model needs so many."
+                ) from error
             raise UnsafeModelError(
                 f"{source} holds types that aren't known to be harmless: {', '.join(unknown)}. "
                 f"If you made it, or trust who did: load_model(..., trusted={unknown!r}), on the command line "
@@ -226,9 +233,10 @@ def check_size(size: int, source: str) -> None:
 
 
 def _type_names(types: Iterable[str | type]) -> list[str]:
-    if isinstance(types, (str, bool)):
-        raise UsageError(f"trusted={types!r}: use a list of types or of their full names, as in the error message.")
-    return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in types]
+    kinds: list[Any] = list(types) if isinstance(types, Iterable) and not isinstance(types, (str, bytes)) else [None]
+    if not all(isinstance(kind, (str, type)) for kind in kinds):
+        raise UsageError(f"trusted={types!r:.80}: use a list of types or of their full names, as in the error message.")
+    return [name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}" for name in kinds]
 
 
 def pickle_refused(source: str) -> UnsafeModelError:

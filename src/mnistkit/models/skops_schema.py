@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mnistkit.errors import UnsafeModelError
@@ -21,6 +22,7 @@ SCHEMA_FILE: Final = "schema.json"
 _MAX_SCHEMA_BYTES = 64 << 20
 _MIN_PATH_LIMIT, _MAX_SHARING_RATIO = 10_000, 4
 _MAX_NODES = 400_000
+_MIN_BUILT_BYTES, _MAX_FILE_SHARING_RATIO = 16 << 20, 2
 _ROOT = object()
 _CHUNK_BYTES = 1 << 16
 _STRING_PATTERN = re.compile(
@@ -29,12 +31,13 @@ _STRING_PATTERN = re.compile(
 _NON_BRACKET_BYTES = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def check_schema(archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: str) -> None:
-    """Refuse a schema that is too large, too deep, or whose references multiply its objects.
+def check_schema(archive: zipfile.ZipFile, member: zipfile.ZipInfo, sizes: Mapping[str, int], source: str) -> None:
+    """Refuse a schema that is too large, too deep, or whose references multiply its objects or its files.
 
     Args:
         archive: The skops file.
         member: Its schema.
+        sizes: The number of bytes in each file of the archive, unpacked, by name.
         source: What the file is, for messages.
 
     Raises:
@@ -57,10 +60,25 @@ def check_schema(archive: zipfile.ZipFile, member: zipfile.ZipInfo, source: str)
         if depths.max() > MAX_DEPTH:
             raise UnsafeModelError(f"{source}: {SCHEMA_FILE} is nested deeper than {MAX_DEPTH}: no model needs that.")
         depth = int(depths[-1])
-    _check_references(json.loads(content), source)
+    children, files = _children_by_id(json.loads(content))
+    _check_files(files, sizes, source)
+    _check_references(children, source)
 
 
-def _check_references(schema: Any, source: str) -> None:
+def _check_files(files: Iterable[str], sizes: Mapping[str, int], source: str) -> None:
+    """Refuse references to files that together hold far more than the archive: each makes an array of its own.
+
+    What skops writes refers to each file once.
+    """
+    limit = max(_MIN_BUILT_BYTES, _MAX_FILE_SHARING_RATIO * sum(sizes.values()))
+    if sum(sizes.get(file, 0) for file in files) > limit:
+        raise UnsafeModelError(
+            f"{source}: the references in {SCHEMA_FILE} make more than {limit} bytes of its files: it was forged, "
+            "and could fill the memory."
+        )
+
+
+def _check_references(children: Mapping[Any, list[list[Any]]], source: str) -> None:
     """Refuse nodes whose references to each other multiply them, or lead back to them.
 
     skops builds one object for all nodes with the same ``__id__``, but checks an object once for each path to it. A few
@@ -70,7 +88,6 @@ def _check_references(schema: Any, source: str) -> None:
     Each id is therefore counted with the largest of the contents that it stands for, from the leaves up: the number of
     paths below a node is 1 and the sum of those below its children.
     """
-    children = _children_by_id(schema)
     written = sum(len(nodes) for nodes in children.values())
     limit = max(_MIN_PATH_LIMIT, _MAX_SHARING_RATIO * written)
     waiting = {key: sum(map(len, nodes)) for key, nodes in children.items()}
@@ -95,11 +112,14 @@ def _check_references(schema: Any, source: str) -> None:
         )
 
 
-def _children_by_id(schema: Any) -> dict[Any, list[list[Any]]]:
-    """Return, by id, the contents of the nodes that have it, each as the ids of its children.
+def _children_by_id(schema: Any) -> tuple[dict[Any, list[list[Any]]], list[str]]:
+    """Return, by id, the contents of the nodes that have it, each as the ids of its children; and the files to read.
 
-    A node without an id gets one of its own. The root is `_ROOT`.
+    A node without an id gets one of its own. The root is `_ROOT`. A file comes as often as an object is built of it:
+    once for each id, and for each node whose id skops doesn't remember.
     """
+    files: list[str] = []
+    built: set[tuple[Any, str]] = set()
     found: dict[Any, list[list[Any]]] = {_ROOT: [[]]}
     todo: list[tuple[Any, list[Any]]] = [(schema, found[_ROOT][0])]
     while todo:  # no recursion: lists within lists are nested as deep as JSON may be
@@ -112,5 +132,9 @@ def _children_by_id(schema: Any) -> dict[Any, list[list[Any]]]:
             own: list[Any] = []
             siblings.append(key)
             found.setdefault(key, []).append(own)
+            file = value.get("file")
+            if isinstance(file, str) and not (saved and (key, file) in built):
+                built.add((key, file))
+                files.append(file)
             todo += [(item, own) for item in value.values()]
-    return found
+    return found, files

@@ -37,7 +37,7 @@ def find_sources(folder: Path) -> dict[str, Path]:
         UsageError: It holds no file, or something that is neither a regular file nor a folder.
         InvalidNameError: A file can't keep its name in a registry.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
         raise UsageError(f"{folder} is not a folder: name the folder that holds the model's files.")
     try:
         sources = dict(walk_regular(folder))

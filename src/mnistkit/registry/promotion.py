@@ -11,34 +11,36 @@ from typing import Literal
 from mnistkit.errors import ConflictError, ModelNotFoundError, NotFoundError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import Assignment, ModelRef, ModelVersion, check_alias
+from mnistkit.utils.arguments import check_type
 
 __all__ = ["promote", "resolve_model", "rollback"]
 
 _log = logging.getLogger(__name__)
 
 
-def resolve_model(registry: ModelRegistry, ref: str | ModelRef) -> ModelVersion:
+def resolve_model(registry: ModelRegistry, ref: str | ModelRef | ModelVersion) -> ModelVersion:
     """Return the version that a reference points to now.
 
     Args:
         registry: Where to look.
-        ref: ``"name"`` for the newest, ``"name:3"``, or ``"name@champion"``.
+        ref: ``"name"`` for the newest, ``"name:3"``, or ``"name@champion"``; or a version.
 
     Raises:
         InvalidNameError: It isn't a reference.
         ModelNotFoundError: There is no such model, version or alias; lists the ones there are.
         IntegrityError: What is kept of the version can't be read.
     """
+    check_type(ref, (str, ModelRef, ModelVersion), "The reference", "text such as 'name', 'name:3' or 'name@champion'")
     if isinstance(ref, str):
         ref = ModelRef.parse(ref)
-    if ref.alias is None:
+    if isinstance(ref, ModelVersion) or ref.alias is None:
         return registry.get(ref.name, ref.version)
     return registry.get(ref.name, _history(registry, ref.name, ref.alias)[-1].version)
 
 
 def promote(
     registry: ModelRegistry,
-    ref: str | ModelRef,
+    ref: str | ModelRef | ModelVersion,
     alias: str,
     *,
     reason: str = "",
@@ -73,6 +75,8 @@ def promote(
             neither. Nothing changes after any error.
     """
     check_alias(alias)
+    check_type(if_better, (str, type(None)), "if_better", "the name of a metric, such as 'accuracy'")
+    check_type(min_delta, (int, float), "min_delta", "a number such as 0.001")
     if mode not in {"max", "min"}:
         raise UsageError(f"mode={mode!r}: use 'max' or 'min'.")
     if not (math.isfinite(min_delta) and min_delta >= 0):

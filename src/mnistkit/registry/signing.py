@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from mnistkit.errors import MissingExtraError, NotFoundError, SignatureError, StorageError, UsageError
 from mnistkit.registry.version import ModelVersion
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.regular import read_regular
@@ -137,10 +138,12 @@ def check_signature(
     """
     _require_extra()
     from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     known = {}
     for each in keys:
         public = _public_key(Path(each)) if isinstance(each, (str, os.PathLike)) else each
+        check_type(public, Ed25519PublicKey, "The key", "the path of a .pub file, or an Ed25519PublicKey")
         known[_key_id(public)] = public
     found = registry.signatures(model) if isinstance(registry, SupportsSignatures) else ()
     for signature in found:

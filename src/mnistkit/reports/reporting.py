@@ -12,6 +12,7 @@ from mnistkit.reports.writing import default_name, write_report
 from mnistkit.runs.run import Run
 from mnistkit.runs.table import RunTable
 from mnistkit.sweeps.sweep import Sweep
+from mnistkit.utils.arguments import check_path, check_type
 
 __all__ = ["report"]
 
@@ -27,6 +28,9 @@ def report(of: Run | Sweep | RunTable, path: str | os.PathLike[str] | None = Non
     Raises:
         StorageError: It can't be written.
     """
+    check_type(of, (Run, Sweep, RunTable), "of", "the run or the sweep itself, such as trainer.run(id)")
+    if path is not None:
+        check_path(path, "path")
     if isinstance(of, RunTable):
         return write_report(overview_page(of), path or default_name("runs"))
     if isinstance(of, Sweep):

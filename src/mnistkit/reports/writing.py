@@ -28,8 +28,9 @@ def write_report(html: str, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     try:
         write_atomically(path, html.encode("utf-8", "backslashreplace"))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # "" and "." have no name
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"The report can't be written to {path}: {error.strerror or error}. Name a file in a folder that is there."
+            f"The report can't be written to {path}: {reason}. Name a file in a folder that is there."
         ) from error
     return path

@@ -15,7 +15,14 @@ from mnistkit.runs.lines import MAX_TAGS_BYTES, append_line, checked_tag, read_l
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.text import is_encodable
 
-__all__ = ["ANNOTATIONS_FILE", "append_annotation", "check_annotation", "joined_notes", "read_annotations"]
+__all__ = [
+    "ANNOTATIONS_FILE",
+    "annotated_tags",
+    "append_annotation",
+    "check_annotation",
+    "joined_notes",
+    "read_annotations",
+]
 
 ANNOTATIONS_FILE: Final = "annotations.jsonl"
 """The file in a run folder that holds what was added to the run afterwards, one JSON object a line."""
@@ -81,6 +88,11 @@ def read_annotations(folder: Path) -> tuple[dict[str, str | None], str]:
         if isinstance(text, str):
             note = joined_notes("" if item.get("replace") is True else note, text)
     return tags, note
+
+
+def annotated_tags(tags: Mapping[str, str], added: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the tags of a job and its run with those that were set and without those that were removed afterwards."""
+    return {key: value for key, value in {**tags, **added}.items() if value is not None}
 
 
 def joined_notes(*notes: str) -> str:

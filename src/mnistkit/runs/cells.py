@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 
 from mnistkit.jobs.parameters import Scalar
 from mnistkit.runs.columns import Column, Columns
 from mnistkit.runs.row import RunRow
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.summary import SummaryTable
 from mnistkit.utils.text import duration, local_time, number
 
@@ -77,7 +77,8 @@ def model_texts(rows: Sequence[RunRow]) -> list[str]:
 
 
 def _settings(row: RunRow) -> dict[str, Scalar]:
-    return {**row.defaults, **row.params, "seed": row.seed, "limit": row.limit}
+    own = {"seed": row.seed, "limit": row.limit}  # a script may have options of these names
+    return {**{name: value for name, value in own.items() if value is not None}, **row.defaults, **row.params}
 
 
 def _varying(group: Sequence[RunRow]) -> list[str]:
@@ -115,7 +116,7 @@ def _text(column: Column, value: Scalar) -> str:
     if value is None:
         return "-" if column.kind in _NUMERIC else ""
     if column.kind == "time":
-        return local_time(datetime.fromtimestamp(float(value), timezone.utc))
+        return local_time(utc_time(float(value)))
     if column.kind == "duration":
         return duration(float(value))
     return number(value) if isinstance(value, float) else _cut(" ".join(str(value).split()), _MAX_CELL_CHARS)

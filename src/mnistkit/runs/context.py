@@ -148,7 +148,7 @@ class FolderContext(RunContext):
     @property
     def should_stop(self) -> bool:
         """True if the end of the run was requested."""
-        return (self._folder / CANCEL_FILE).exists()
+        return os.path.lexists(self._folder / CANCEL_FILE)  # also a link that leads nowhere
 
     def log(self, name: str, value: float, *, step: int | None = None) -> None:
         """Append to the run's metrics."""

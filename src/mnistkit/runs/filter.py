@@ -20,18 +20,15 @@ so ``not (accuracy > 0.9)`` is true for a run without an accuracy.
 from __future__ import annotations
 
 import math
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import NoReturn
 
 from attrs import frozen
 
-from mnistkit.errors import UnknownNameError, UsageError
-from mnistkit.jobs.parameters import Scalar
-from mnistkit.runs.columns import Column, Columns, as_number, is_missing
-from mnistkit.runs.record import RunState
+from mnistkit.errors import UsageError
+from mnistkit.runs.columns import Columns
+from mnistkit.runs.conditions import Condition, Value, all_of, any_of, compared, missing, negated, one_of
 from mnistkit.runs.row import RunRow
 
 __all__ = ["RunFilter", "parse_filter"]
@@ -47,15 +44,6 @@ _TOKEN_PATTERN = re.compile(
     r"""|(?P<sign>==|!=|<=|>=|=|<|>|\(|\)|,))"""
 )
 _WORDS = {"and", "or", "not", "in", "is", "none", "contains", "true", "false"}
-_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-_STATES = {state.value.casefold(): state.value for state in RunState}
-
-Predicate = Callable[[RunRow], bool]
-_Value = str | float | bool
-_Node = Callable[[Columns], Predicate]
-"""A part of a filter: given the columns that there are, it returns the test of a row, or raises."""
 
 
 @frozen(repr=False)
@@ -67,7 +55,7 @@ class RunFilter:
     """
 
     text: str
-    _node: _Node
+    _node: Condition
 
     def apply(self, rows: Iterable[RunRow], columns: Columns) -> list[RunRow]:
         """Return the rows that match, in their order.
@@ -112,7 +100,7 @@ class _Parser:
         self._position = 0
         self._depth = 0
 
-    def parse(self) -> _Node:
+    def parse(self) -> Condition:
         node = self._filter()
         if self._next.kind != "end":
             self._fail("expected 'and', 'or' or the end")
@@ -161,24 +149,24 @@ class _Parser:
             "Write it as: accuracy > 0.92 and data == 'mnist' and params.C <= 1"
         )
 
-    def _filter(self) -> _Node:
+    def _filter(self) -> Condition:
         parts = [self._conjunction()]
         while self._take("or"):
             parts.append(self._conjunction())
-        return parts[0] if len(parts) == 1 else _any_of(parts)
+        return parts[0] if len(parts) == 1 else any_of(parts)
 
-    def _conjunction(self) -> _Node:
+    def _conjunction(self) -> Condition:
         parts = [self._condition()]
         while self._take("and"):
             parts.append(self._condition())
-        return parts[0] if len(parts) == 1 else _all_of(parts)
+        return parts[0] if len(parts) == 1 else all_of(parts)
 
-    def _condition(self) -> _Node:
+    def _condition(self) -> Condition:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             self._fail(f"expected at most {_MAX_DEPTH} levels of 'not' and parentheses")
         if self._take("not"):
-            node = _negated(self._condition())
+            node = negated(self._condition())
         elif self._take("("):
             node = self._filter()
             self._expect(")")
@@ -187,7 +175,7 @@ class _Parser:
         self._depth -= 1
         return node
 
-    def _comparison(self) -> _Node:
+    def _comparison(self) -> Condition:
         token = self._next
         if token.kind != "name":
             self._fail("expected a name, such as accuracy or params.C")
@@ -197,19 +185,19 @@ class _Parser:
             is_negated = self._take("not")
             if not self._take("none"):
                 self._fail("expected 'none'")
-            return _missing(name, is_negated=is_negated)
+            return missing(name, is_negated=is_negated)
         is_negated = self._take("not")
         if self._take("in"):
-            node = _one_of(name, self._list())
-            return _negated(node) if is_negated else node
+            node = one_of(name, self._list())
+            return negated(node) if is_negated else node
         if is_negated:
             self._fail("expected 'in'")
         sign = self._next.text
         if not self._take("==", "=", "!=", "<", "<=", ">", ">=", "contains"):
             self._fail(f"expected an operator after {name!r}")
-        return _compared(name, "==" if sign == "=" else sign, self._value())
+        return compared(name, "==" if sign == "=" else sign, self._value())
 
-    def _list(self) -> list[_Value]:
+    def _list(self) -> list[Value]:
         self._expect("(")
         values = [self._value()]
         while self._take(","):
@@ -217,7 +205,7 @@ class _Parser:
         self._expect(")")
         return values
 
-    def _value(self) -> _Value:
+    def _value(self) -> Value:
         token = self._next
         if self._take("true", "false"):
             return token.text == "true"
@@ -228,111 +216,3 @@ class _Parser:
             self._fail("expected a number, a text in quotes, true or false")
         self._position += 1
         return float(token.text)
-
-
-def _any_of(parts: list[_Node]) -> _Node:
-    def bind(columns: Columns) -> Predicate:
-        tests = [part(columns) for part in parts]
-        return lambda row: any(test(row) for test in tests)
-
-    return bind
-
-
-def _all_of(parts: list[_Node]) -> _Node:
-    def bind(columns: Columns) -> Predicate:
-        tests = [part(columns) for part in parts]
-        return lambda row: all(test(row) for test in tests)
-
-    return bind
-
-
-def _negated(part: _Node) -> _Node:
-    def bind(columns: Columns) -> Predicate:
-        test = part(columns)
-        return lambda row: not test(row)
-
-    return bind
-
-
-def _missing(name: str, *, is_negated: bool) -> _Node:
-    def bind(columns: Columns) -> Predicate:
-        get = columns.find(name).get
-        return lambda row: is_missing(get(row)) != is_negated
-
-    return bind
-
-
-def _one_of(name: str, values: list[_Value]) -> _Node:
-    return _any_of([_compared(name, "==", value) for value in values])
-
-
-def _compared(name: str, sign: str, value: _Value) -> _Node:
-    def bind(columns: Columns) -> Predicate:
-        column = columns.find(name)
-        wanted = _checked(column, sign, value)
-        get, test = column.get, _test(column, sign, wanted)
-
-        def matches(row: RunRow) -> bool:
-            found = get(row)
-            return not is_missing(found) and test(found)
-
-        return matches
-
-    return bind
-
-
-def _checked(column: Column, sign: str, value: _Value) -> _Value:
-    """Return a value as the column's are kept.
-
-    Raises:
-        UsageError: It is of another kind.
-    """
-    if sign == "contains":
-        if not isinstance(value, str):
-            raise UsageError(f"{column.name} contains {value!r}: write a text in quotes.")
-        return value.casefold()
-    if column.kind == "time":
-        return _time(column.name, value)
-    if column.kind in {"number", "duration"} and (isinstance(value, (bool, str))):
-        unit = " of seconds" if column.kind == "duration" else ""
-        raise UsageError(f"{column.name} is a number{unit}, and can't be compared with {value!r:.80}.")
-    if column.kind == "text" and not isinstance(value, str):
-        raise UsageError(f"{column.name} is text: write what it is compared with in quotes, as {column.name} == 'a'.")
-    if column.name == "state":
-        state = _STATES.get(str(value).casefold())
-        if state is None:
-            raise UnknownNameError(f"There is no state {value!r:.80}; there are {', '.join(_STATES.values())}.")
-        return state
-    if isinstance(value, bool) and sign in _ORDERS:
-        raise UsageError(f"{column.name} {sign} {str(value).lower()}: only == and != compare with true and false.")
-    return value
-
-
-def _test(column: Column, sign: str, wanted: _Value) -> Callable[[Scalar], bool]:
-    """Return the test of a value that is there."""
-    if sign == "contains":
-        return lambda found: str(wanted) in str(found).casefold()
-    if sign == "!=":
-        is_equal = _test(column, "==", wanted)
-        return lambda found: not is_equal(found)
-    compare: Callable[[Any, Any], bool] = _ORDERS.get(sign, operator.eq)
-    if isinstance(wanted, bool):
-        return lambda found: found is wanted
-    if isinstance(wanted, str):
-        return lambda found: isinstance(found, str) and compare(found, wanted)
-
-    def test(found: Scalar) -> bool:
-        number = as_number(found)
-        return number is not None and compare(number, wanted)
-
-    return test
-
-
-def _time(name: str, value: _Value) -> float:
-    """Return a time as seconds since 1970; one without a zone is local."""
-    try:
-        return datetime.fromisoformat(str(value)).astimezone().timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(
-            f"{name} is a time, and {value!r:.80} isn't: write it as '2026-11-28' or '2026-11-28 14:05'."
-        ) from None

@@ -16,6 +16,7 @@ from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, Usag
 from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsSources
 from mnistkit.runs.following import progress_of
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.markup import render
 
 __all__ = ["Run", "best_run"]
@@ -109,6 +110,8 @@ class Run:
         Raises:
             RunTimeoutError: It hasn't finished by then; it keeps running.
         """
+        if timeout is not None:
+            check_type(timeout, (int, float), "timeout", "a number of seconds, or None")
         start = time.monotonic()
         deadline = math.inf if timeout is None else start + timeout
         while True:
@@ -221,6 +224,7 @@ class Run:
         Raises:
             NotFoundError: The run has no such file; lists the ones it has.
         """
+        check_path(into, "into")
         return self._backend.download(self.id, file, Path(into))
 
     def sources(self) -> dict[str, str]:
@@ -262,7 +266,11 @@ def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = 
     """
     if mode not in {"max", "min"}:
         raise UsageError(f"mode={mode!r}: use 'max' or 'min'.")
+    check_type(metric, str, "metric", "the name of a logged one, such as 'accuracy'")
+    check_type(runs, Iterable, "runs", "a list of runs, a tuple, or a sweep")
     runs = tuple(runs)
+    for run in runs:
+        check_type(run, Run, "One of the runs", "runs, such as those of trainer.runs()")
     sign = 1 if mode == "max" else -1
     candidates = [
         run for run in runs if run.state is RunState.COMPLETED and math.isfinite(run.metrics.get(metric, math.nan))

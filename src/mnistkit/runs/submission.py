@@ -15,11 +15,12 @@ from mnistkit.data.source import DataSource, SupportsDigests
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.estimators.warm_start import warm_start_groups
 from mnistkit.jobs.fingerprint import Fingerprint
-from mnistkit.jobs.job import Job, TrainingJob
+from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
 from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import ReuseDecision, explain_reuse
 from mnistkit.runs.run import Run
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.redaction import redacted
 
 __all__ = ["OnUpdate", "Submitter", "canceling", "fingerprint", "running", "wait_while_running"]
@@ -67,6 +68,8 @@ class Submitter:
 
     def submit_all(self, jobs: Sequence[Job]) -> list[Run]:
         """Submit jobs at once and return their runs, in order; see `mnistkit.Trainer.submit_all`."""
+        check_type(jobs, (list, tuple), "jobs", "a list of jobs, such as those that trainer.job(estimator) returns")
+        jobs = [self._joined(job) for job in jobs]
         can_group = isinstance(self.compute, SupportsGroups)
         order: list[int] = []
         runs: list[Run] = []
@@ -98,6 +101,8 @@ class Submitter:
         return attrs.evolve(job, fingerprint=known)
 
     def _joined(self, job: Job) -> Job:
+        use = "a ScriptJob or what trainer.job(estimator) returns; trainer.train(estimator) makes a job and waits"
+        check_type(job, (ScriptJob, TrackedJob, TrainingJob), "job", use)
         return attrs.evolve(job, experiment=self.experiment) if job.experiment == "default" else job
 
 

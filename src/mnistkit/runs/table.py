@@ -8,7 +8,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -20,6 +20,7 @@ from mnistkit.runs.filter import parse_filter
 from mnistkit.runs.record import RunState
 from mnistkit.runs.row import RunRow
 from mnistkit.runs.run import Run
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Summary
@@ -149,7 +150,7 @@ class RunTable(Sequence[Run]):
         for row in self.rows:
             values: dict[str, Any] = {column.name: column.get(row) for column in columns}
             for name in ("created", "started", "finished"):
-                values[name] = None if values[name] is None else datetime.fromtimestamp(values[name], timezone.utc)
+                values[name] = None if values[name] is None else utc_time(values[name])
             found.append(values)
         return found
 

@@ -9,8 +9,9 @@ import urllib.request
 from http.client import HTTPException
 from typing import Any
 
-from mnistkit.errors import AuthenticationError, ServiceError
+from mnistkit.errors import AuthenticationError, DataFormatError, ServiceError
 from mnistkit.serving.addresses import is_loopback
+from mnistkit.utils.documents import parse_json
 
 __all__ = ["post_json"]
 
@@ -42,7 +43,7 @@ def post_json(url: str, value: object, key: str = "") -> Any:
     opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_local else []))
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            return json.loads(response.read(_MAX_ANSWER_BYTES))
+            return parse_json(response.read(_MAX_ANSWER_BYTES), url)
     except urllib.error.HTTPError as error:
         text = error.read(_MAX_ANSWER_BYTES).decode("utf-8", "replace")[:_MAX_TEXT_CHARS]
         error.close()
@@ -50,5 +51,5 @@ def post_json(url: str, value: object, key: str = "") -> Any:
         raise kind(f"{url} answers with {error.code} {error.reason}: {text}") from error
     except (OSError, HTTPException) as error:
         raise ServiceError(f"{url} doesn't answer: {error}. See the deployment's logs.") from error
-    except ValueError as error:
-        raise ServiceError(f"{url} answers with something that isn't JSON.") from error
+    except DataFormatError as error:
+        raise ServiceError(f"{url} answers with something that isn't JSON: {error}") from error

@@ -13,6 +13,7 @@ from mnistkit.errors import UsageError
 from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
+from mnistkit.utils.arguments import check_type
 
 __all__ = ["Halving", "check_parameters", "combinations", "configured"]
 
@@ -120,6 +121,7 @@ def combinations(
             raise UsageError(
                 f"n={n} draws from values by parameter, {{'C': ...}}: a list of combinations is run whole."
             )
+        check_type(grid, Iterable, "grid", "values by parameter, {'C': [0.1, 1]}, or a list of combinations")
         found = [_combination(each) for each in grid]
     else:
         found = _drawn(grid, n, seed) if n is not None else _all(grid)

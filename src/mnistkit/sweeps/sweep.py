@@ -19,6 +19,7 @@ from mnistkit.errors import MissingExtraError, NotFoundError, StorageError
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run, best_run
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import write_atomically
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Cell, Summary, SummaryTable
@@ -249,11 +250,13 @@ def _plain(value: Any) -> Any:
 
 
 def _written(path: str | os.PathLike[str], text: str) -> Path:
+    check_path(path, "path")
     path = Path(path)
     try:
         write_atomically(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # "" and "." have no name
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"The sweep can't be written to {path}: {error.strerror or error}. Name a file in a folder that is there."
+            f"The sweep can't be written to {path}: {reason}. Name a file in a folder that is there."
         ) from error
     return path

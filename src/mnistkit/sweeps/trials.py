@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import attrs
@@ -18,6 +19,7 @@ from mnistkit.runs.run import Run
 from mnistkit.runs.submission import OnUpdate, Submitter, canceling, wait_while_running
 from mnistkit.sweeps.search import Halving
 from mnistkit.sweeps.sweep import Trial
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.serialization import to_json
 
 __all__ = [
@@ -159,7 +161,10 @@ def check_parallel(parallel: int | None) -> None:
     Raises:
         UsageError: It is below 1.
     """
-    if parallel is not None and parallel < 1:
+    if parallel is None:
+        return
+    check_type(parallel, Integral, "parallel", "a whole number of runs, or None")
+    if parallel < 1:
         raise UsageError(f"parallel={parallel}: run at least one job at a time.")
 
 

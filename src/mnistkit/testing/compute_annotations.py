@@ -55,9 +55,13 @@ class AnnotationSuite(ComputeSuiteBase):
         held.gate.touch()
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda n: annotated.annotate_run(run.id, {f"tag {n}": str(n)}), range(8)))
-        run.wait(self.deadline)
+        expected = {f"tag {n}": str(n) for n in range(8)}
+        for _ in run.poll(self.deadline):
+            if run.record.started_at is not None and "late" not in expected:
+                annotated.annotate_run(run.id, expected := {**expected, "late": "yes"})
+                run.refresh()
+            assert expected.items() <= run.record.tags.items()
         assert run.state is RunState.COMPLETED, run.error
-        assert {f"tag {n}": str(n) for n in range(8)}.items() <= run.record.tags.items()
 
     def test_what_is_no_text_is_refused(self, backend: ComputeBackend, source: DataSource) -> None:
         """Tags and notes that aren't text are a `UsageError`, unknown runs a `RunNotFoundError`; nothing changes."""

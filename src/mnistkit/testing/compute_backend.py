@@ -16,6 +16,7 @@ from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
 from mnistkit.testing.compute_annotations import AnnotationSuite
 from mnistkit.testing.compute_base import HeldData
+from mnistkit.testing.compute_losses import LossSuite
 from mnistkit.testing.compute_scripts import ScriptSuite
 from mnistkit.testing.compute_tracking import TrackingSuite
 
@@ -25,7 +26,7 @@ _LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "
 _UNKNOWN = "20000101-000000-ffffff"
 
 
-class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite):
+class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite, LossSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::
@@ -35,7 +36,7 @@ class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite):
             def backend(self, tmp_path):
                 return MyBackend(tmp_path)
 
-    Override `reopened` and `damage` if you can: their tests are skipped without them.
+    Override `reopened`, `damage`, `lose` and `elsewhere` if you can: their tests are skipped without them.
 
     Attributes:
         deadline: Seconds within which any of these small runs must end.

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.data.dataset import Dataset
-from mnistkit.errors import NotFoundError, UsageError
+from mnistkit.errors import NotFoundError, StorageError, UsageError
 from mnistkit.evaluation.scores import evaluate
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.models.files import FORMAT_BY_SUFFIX, companions, format_of, parts
 from mnistkit.models.fitted import check_fitted
 from mnistkit.models.input import InputSpec
-from mnistkit.models.persistence import loads_files
+from mnistkit.models.persistence import check_size, loads_files
 from mnistkit.models.probe import PROBE_FILE, Probe
 from mnistkit.registry.info import ModelInfo
 from mnistkit.registry.registry import ModelRegistry
@@ -23,6 +23,7 @@ from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import check_data
 from mnistkit.training import input_spec, probe_of, write_model
 from mnistkit.utils.names import check_name
+from mnistkit.utils.regular import open_descriptor
 
 __all__ = ["register_classifier", "register_file"]
 
@@ -71,6 +72,16 @@ def register_classifier(
         return models.register(name, Path(folder), info)
 
 
+def _content(path: Path) -> bytes:
+    """Return the content of a file that the user names: a link to one is followed, a pipe isn't waited for."""
+    try:
+        with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
+            check_size(os.fstat(stream.fileno()).st_size, str(path))
+            return stream.read()
+    except OSError as error:
+        raise StorageError(f"Can't read {path}: {error.strerror or error}. Name a readable model file.") from error
+
+
 def register_file(
     models: ModelRegistry,
     path: str | os.PathLike[str],
@@ -114,7 +125,7 @@ def register_file(
         raise NotFoundError(f"There is no file {path.parent / missing[0]}.")
     beside = [each.name for each in path.parent.iterdir() if each.is_file()]
     names = {*parts(path.name), *companions(path.name, beside)}
-    contents = {each: (path.parent / each).read_bytes() for each in names}
+    contents = {each: _content(path.parent / each) for each in names}
     model = loads_files(contents, path.name, {}, allow_pickle=allow_pickle, trusted=trusted, source=str(path))
     if kind != "linear":  # which is no scikit-learn classifier, and has nothing that could be unfitted
         check_fitted(model)

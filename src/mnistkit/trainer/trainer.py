@@ -129,10 +129,11 @@ class Trainer(RunMethods, ModelMethods):
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
         check_classifier(estimator)
+        causes = (retry_on,) if isinstance(retry_on, str) else retry_on
         return TrainingJob(
             model=ModelSpec.from_estimator(estimator), seed=seed, limit=limit, model_format=model_format,
-            timeout=timeout, retries=retries, retry_on=tuple(retry_on), experiment=self.experiment,
-            tags=dict(tags or {}),
+            timeout=timeout, retries=retries, retry_on=causes, experiment=self.experiment,
+            tags={} if tags is None else tags,
         )  # fmt: skip
 
     def train(

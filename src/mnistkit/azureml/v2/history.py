@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mnistkit.azureml.v2.storage import ARTIFACTS, Place, Storage
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.errors import NotFoundError, RunNotFoundError
 from mnistkit.runs.record import MetricPoint
+from mnistkit.utils.clock import utc_time
 from mnistkit.utils.documents import parse_json
 
 __all__ = ["SdkHistory"]
@@ -138,6 +138,6 @@ def _stored(run: dict[str, Any]) -> StoredRun:
 
 
 def _point(name: str, point: dict[str, Any], *, has_step: bool) -> MetricPoint:
-    at = datetime.fromtimestamp(int(point["timestamp"]) / 1000, timezone.utc)
+    at = utc_time(int(point["timestamp"]) / 1000)
     step = int(point.get("step") or 0)
     return MetricPoint(name, float(point["value"]), step if has_step or step else None, at)

@@ -9,6 +9,7 @@ from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.folders import folder_names, new_folder
 from mnistkit.data.manifest import DatasetManifest
 from mnistkit.utils import progress
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.markup import encode_grey
 
 __all__ = ["export_pictures"]
@@ -35,6 +36,8 @@ def export_pictures(dataset: Dataset, out: str | os.PathLike[str]) -> Path:
         UsageError: It is there, and not empty.
         StorageError: It can't be written.
     """
+    check_type(dataset, Dataset, "dataset", "a Dataset: load_dataset(uri) returns one")
+    check_path(out, "out")
     out = Path(out).absolute()
     names = folder_names(dataset.class_names)
     splits = {"train": dataset.train, "test": dataset.test}

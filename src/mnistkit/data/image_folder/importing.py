@@ -20,6 +20,7 @@ from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_test
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
 from mnistkit.utils import progress
+from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import FileInfo, file_info
 
 __all__ = ["import_pictures"]
@@ -72,6 +73,8 @@ def import_pictures(
         MissingExtraError: Pillow isn't installed.
         StorageError: ``out`` can't be written, or a folder can't be listed.
     """
+    check_path(folder, "folder")
+    check_path(out, "out")
     folder, out = Path(folder), Path(out)
     _check(folder, out, size, test_fraction)
     check_seed(seed)
@@ -119,6 +122,8 @@ def import_pictures(
 def _check(folder: Path, out: Path, size: tuple[int, int], test_fraction: float | None) -> None:
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises on a name that is too long
         raise NotFoundError(f"{folder!s:.500} is not a folder: name the folder that holds a folder per class.")
+    if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(type(side) is int for side in size)):  # noqa: PLR2004
+        raise UsageError(f"size={size!r:.80}: use a height and a width in pixels, such as (28, 28).")
     if not all(1 <= side <= _MAX_SIDE for side in size):
         raise UsageError(f"size={size}: use 1 to {_MAX_SIDE} pixels, such as (28, 28).")
     if test_fraction is not None:

@@ -15,7 +15,7 @@ from mnistkit.data.manifest import MANIFEST, DatasetManifest, find_manifest
 from mnistkit.errors import DataFormatError, StorageError
 from mnistkit.utils.folders import walk_folders
 
-__all__ = ["Listing", "PictureFile", "list_pictures"]
+__all__ = ["Listing", "PictureFile", "is_litter", "list_pictures"]
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 _LITTER = {  # what systems and archivers leave behind, in small letters; hidden names don't count anyway
@@ -124,6 +124,11 @@ def list_pictures(folder: Path) -> Listing:
     )
 
 
+def is_litter(name: str) -> bool:
+    """Return True for hidden files and folders, and for those that systems and archivers leave behind."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
 def _entries(folder: Path) -> dict[str, os.DirEntry[str]]:
     """What is in a folder, by name, sorted; hidden files and what systems leave behind don't count."""
     try:
@@ -131,7 +136,7 @@ def _entries(folder: Path) -> dict[str, os.DirEntry[str]]:
             entries = {entry.name: entry for entry in found}
     except OSError as error:
         raise StorageError(f"Can't list {folder}: {error.strerror or error}. Make it readable.") from error
-    return {name: entries[name] for name in sorted(entries) if not name.startswith(".") and name.lower() not in _LITTER}
+    return {name: entries[name] for name in sorted(entries) if not is_litter(name)}
 
 
 def _is_folder(entry: os.DirEntry[str] | None) -> bool:
@@ -178,9 +183,9 @@ def _files(root: Path) -> Iterator[tuple[str, Path, str]]:
     """Yield ``(path within the class, path, problem)`` of each file of a class."""
     failed: list[OSError] = []
     for folder, names, files in walk_folders(root, failed.append):
-        names[:] = (name for name in names if not name.startswith(".") and name.lower() not in _LITTER)
+        names[:] = (name for name in names if not is_litter(name))
         for name in sorted([*files, *(name for name in names if Path(folder, name).is_symlink())]):
-            if name.startswith(".") or name.lower() in _LITTER:
+            if is_litter(name):
                 continue
             path = Path(folder, name)
             problem = _problem(path)

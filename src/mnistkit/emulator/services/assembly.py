@@ -39,6 +39,7 @@ from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.v2.assembly import Service, assemble_v2
+from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Services", "assemble"]
@@ -53,18 +54,21 @@ class Services:
         jobs: What runs.
         hyperdrive: What starts jobs of its own.
         webservices: What serves models.
+        processes: Those behind online deployments.
     """
 
     routes: Sequence[Route]
     jobs: Jobs
     hyperdrive: HyperDrive
     webservices: WebServices
+    processes: ScoringProcesses
 
     def stop(self) -> None:
         """End every process that any of them has started; idempotent."""
         self.hyperdrive.stop()
         self.jobs.stop()
         self.webservices.stop()
+        self.processes.stop()
 
 
 def assemble(
@@ -116,6 +120,20 @@ def assemble(
     webservices = WebServices(workspace, store, models, artifacts)
     datastores = Datastores(workspace, store, blobs, settings.blobs)
     opendatasets = OpenDatasets(workspace, store, settings.data)
+    newer, processes = assemble_v2(
+        workspace,
+        store,
+        blobs=blobs,
+        datastores=datastores,
+        opendatasets=opendatasets,
+        settings=settings,
+        models=models,
+        artifacts=artifacts,
+        runs=runs,
+        jobs=jobs,
+        hyperdrive=hyperdrive,
+        tokens=tokens,
+    )
     services: Sequence[Service] = (
         ResourceManager(workspace, tokens, hub),
         Discovery(workspace),
@@ -141,19 +159,8 @@ def assemble(
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,
         webservices,
-        *assemble_v2(
-            workspace,
-            store,
-            blobs=blobs,
-            datastores=datastores,
-            opendatasets=opendatasets,
-            settings=settings,
-            models=models,
-            artifacts=artifacts,
-            runs=runs,
-            jobs=jobs,
-        ),
+        *newer,
         ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]
-    return Services(routes, jobs, hyperdrive, webservices)
+    return Services(routes, jobs, hyperdrive, webservices, processes)

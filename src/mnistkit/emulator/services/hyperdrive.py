@@ -9,7 +9,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +24,10 @@ from mnistkit.emulator.store import Store
 from mnistkit.emulator.sweep import Sweep, config_of
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["HyperDrive"]
+__all__ = ["HyperDrive", "StartChild"]
+
+StartChild = Callable[[Sweep, int, Mapping[str, Any]], str]
+"""Starts the child of a sweep with an index and a point; returns its run's id."""
 
 _logger = logging.getLogger(__name__)
 _BASE_PATH = "/hyperdrive/v1.0/{arm_scope}"
@@ -77,6 +80,25 @@ class HyperDrive:
         for thread in self._threads:
             thread.join()
 
+    def run(self, sweep: Sweep, start: StartChild) -> None:
+        """Try a sweep's points on a thread of its own; the parent's run is there already.
+
+        Args:
+            sweep: The sweep.
+            start: Starts one child, and returns its run's id.
+
+        Raises:
+            Refusal: 503: the emulator is stopping.
+        """
+        with self._runs.change(sweep.run_id) as record:
+            record |= {"runType": _RUN_TYPE, "status": "Running", "startTimeUtc": record["startTimeUtc"] or now()}
+        thread = threading.Thread(target=self._drive, args=(sweep, start), name=sweep.run_id, daemon=True)
+        with self._lock:
+            if self._stopping.is_set():
+                raise Refusal(503, "The emulator is stopping.")
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            thread.start()
+
     def _create(self, request: Request, arm_scope: str, run_id: str = "", parent_id: str = "") -> Response:
         experiment = self._experiment(arm_scope)
         config = config_of(request)
@@ -84,12 +106,7 @@ class HyperDrive:
         self._jobs.check(sweep.configuration)
         config["platform_config"]["ParentRunId"] = sweep.run_id
         self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
-        thread = threading.Thread(target=self._drive, args=(sweep,), name=sweep.run_id, daemon=True)
-        with self._lock:
-            if self._stopping.is_set():
-                raise Refusal(503, "The emulator is stopping.")
-            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
-            thread.start()
+        self.run(sweep, self._start)
         return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep.run_id}}, 201)
 
     def _tried(self, run_id: str) -> list[dict[str, Any]]:
@@ -136,14 +153,14 @@ class HyperDrive:
             },
         }
 
-    def _drive(self, sweep: Sweep) -> None:
+    def _drive(self, sweep: Sweep, start: StartChild) -> None:
         try:
-            self._watch(sweep)
+            self._watch(sweep, start)
         except Exception:
             _logger.exception("The sweep %s can't continue.", sweep.run_id)
             self._runs.move(sweep.run_id, "Failed", error="The emulator has a bug; its log says more.")
 
-    def _watch(self, sweep: Sweep) -> None:
+    def _watch(self, sweep: Sweep, start: StartChild) -> None:
         """Start children and watch them until all have finished."""
         end = time.monotonic() + sweep.seconds
         waiting, children, running = list(sweep.points), list[str](), list[str]()
@@ -156,7 +173,7 @@ class HyperDrive:
                 waiting.clear()
                 ending = True
             while waiting and len(running) < sweep.at_once:
-                child = self._start(sweep, len(children), waiting.pop(0))
+                child = start(sweep, len(children), waiting.pop(0))
                 children.append(child)
                 running.append(child)
                 _append_line(log, f"Started {child}.")

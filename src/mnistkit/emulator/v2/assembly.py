@@ -10,18 +10,24 @@ from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.blobs import Blobs
 from mnistkit.emulator.services.datastores import Datastores
+from mnistkit.emulator.services.hyperdrive import HyperDrive
 from mnistkit.emulator.services.model_records import ModelRecords
 from mnistkit.emulator.services.opendatasets import OpenDatasets
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
+from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.v2.assets import Assets
 from mnistkit.emulator.v2.command_jobs import CommandJobs
 from mnistkit.emulator.v2.datastores import DatastoreResources
+from mnistkit.emulator.v2.endpoints import OnlineEndpoints
 from mnistkit.emulator.v2.history import RunOutputs
 from mnistkit.emulator.v2.jobs import JobResources
 from mnistkit.emulator.v2.models import ModelAssets
+from mnistkit.emulator.v2.operations import Operations
 from mnistkit.emulator.v2.places import Places
+from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
+from mnistkit.emulator.v2.sweeps import SweepJobs
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Service", "assemble_v2"]
@@ -47,24 +53,33 @@ def assemble_v2(
     artifacts: Artifacts,
     runs: Runs,
     jobs: Jobs,
-) -> Sequence[Service]:
-    """Build the services of the SDK's second version, over those of the first."""
+    hyperdrive: HyperDrive,
+    tokens: Tokens,
+) -> tuple[Sequence[Service], ScoringProcesses]:
+    """Return the services of the SDK's second version, over those of the first, and the processes that they start."""
     places = Places(workspace, datastores=datastores, blobs=blobs, opendatasets=opendatasets, settings=settings)
     assets = Assets(workspace, store, blobs)
     model_assets = ModelAssets(workspace, store, models=models, artifacts=artifacts, places=places)
     commands = CommandJobs(
         jobs=jobs, blobs=blobs, datastores=datastores, places=places, assets=assets, models=model_assets
     )
-    resources = JobResources(workspace, store, runs, {"Command": commands})
+    sweeps = SweepJobs(runs, hyperdrive)
+    resources = JobResources(workspace, store, runs, {"Command": commands, "Sweep": sweeps})
+    sweeps.start_trial = resources.start
     places.output_uri = resources.output_uri
     places.asset_uri = _asset_uris(assets, model_assets)
-    return (
+    operations = Operations(workspace)
+    processes = ScoringProcesses(store.folder / "deployments", models, places)
+    services = (
         DatastoreResources(workspace, datastores, blobs),
         assets,
         model_assets,
         resources,
         RunOutputs(workspace, runs, resources, places),
+        operations,
+        OnlineEndpoints(workspace, store, tokens=tokens, operations=operations, processes=processes),
     )
+    return services, processes
 
 
 def _asset_uris(assets: Assets, models: ModelAssets) -> Callable[[str, str, str], str]:

@@ -17,7 +17,7 @@ from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.curated import is_curated
 from mnistkit.emulator.v2.resources import name_in, seconds_of
 
-__all__ = ["CommandJob", "Input", "Output", "expand"]
+__all__ = ["CommandJob", "Input", "Output", "expand", "expand_space"]
 
 _NAME_PATTERN = re.compile(r"[A-Za-z_]\w*")
 _EXPRESSION_PATTERN = re.compile(r"\$\{\{\s*([\w.]+)\s*\}\}")
@@ -166,6 +166,16 @@ def expand(text: str, values: Mapping[str, str]) -> str:
         return values[found[1]]
 
     return _EXPRESSION_PATTERN.sub(value, _OPTIONAL_PATTERN.sub(optional, text))
+
+
+def expand_space(text: str, point: Mapping[str, Any]) -> str:
+    """Return a trial's command with the values of a point in place of ``${{search_space.NAME}}``."""
+
+    def value(found: re.Match[str]) -> str:
+        kind, _, name = found[1].partition(".")
+        return str(point[name]) if kind == "search_space" and name in point else found[0]
+
+    return _EXPRESSION_PATTERN.sub(value, text)
 
 
 def _input(name: str, about: object) -> Input | None:

@@ -10,7 +10,7 @@ from mnistkit.emulator.payloads import body_of, number
 from mnistkit.emulator.routing import Refusal, Request, Response
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["MANAGEMENT_HOST", "in_view", "listed", "name_in", "properties_of", "resource", "seconds_of"]
+__all__ = ["MANAGEMENT_HOST", "in_view", "listed", "name_in", "parts_of", "properties_of", "resource", "seconds_of"]
 
 MANAGEMENT_HOST = "management.azure.com"
 _TYPE_PREFIX = "Microsoft.MachineLearningServices/workspaces"
@@ -84,6 +84,18 @@ def name_in(resource_id: object, kind: str) -> str:
     if slash and not head.lower().endswith(f"/{kind}".lower()):
         raise Refusal(400, f"{resource_id!r} isn't the id of one of {kind}.")
     return name
+
+
+def parts_of(resource_id: object, kind: str) -> tuple[str, str]:
+    """Return the name and the version in the id of an asset.
+
+    Raises:
+        Refusal: 400: it isn't one of that kind.
+    """
+    found = re.search(rf"(?:^|/){kind}/([^/]+)/versions/([^/]+)/?$", str(resource_id), re.IGNORECASE)
+    if found is None:
+        raise Refusal(400, f"{resource_id!r} isn't the id of a version of {kind}.")
+    return found[1], found[2]
 
 
 def seconds_of(duration: object) -> float | None:

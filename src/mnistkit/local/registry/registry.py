@@ -36,6 +36,7 @@ from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.signing import Signature
 from mnistkit.registry.verification import Problem, Verification
 from mnistkit.registry.version import Assignment, ModelVersion, check_alias
+from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_name
 from mnistkit.utils.serialization import to_json
@@ -60,6 +61,7 @@ class FolderRegistry(ModelRegistry):
     def register(self, name: str, files: Path, info: ModelInfo) -> ModelVersion:
         """Publish the files below a folder as the next version; see `ModelRegistry.register`."""
         self._check(name)
+        check_path(files, "files")
         draft = Manifest.of(name, info, files={})
         sources = find_sources(Path(files))
         with self._layout.writing() as staging:
@@ -150,6 +152,7 @@ class FolderRegistry(ModelRegistry):
 
     def delete(self, name: str, version: int) -> None:
         """Delete a version's files permanently; see `ModelRegistry.delete`."""
+        check_type(version, int, "version", "its number")
         numbers = self._numbers(name)
         if version not in numbers.taken and not any(version in gap for gap in self._layout.missing(name)):
             raise self._missing(name, version)
@@ -224,6 +227,7 @@ class FolderRegistry(ModelRegistry):
         )
 
     def _missing(self, name: str, version: int | None) -> ModelNotFoundError:
+        check_type(version, (int, type(None)), "version", "its number")
         numbers = self._layout.numbers(name)
         if not numbers.taken:
             known = ", ".join(self.names()) or "none yet"

@@ -37,7 +37,7 @@ Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 """Carries out a training job: `mnistkit.training.train`, which stands above this room."""
 
 TRAIN = "mnistkit.training:train"
-"""Where that is, for the processes that call it."""
+"""Its import path, for the processes that call it."""
 
 
 @frozen(kw_only=True)

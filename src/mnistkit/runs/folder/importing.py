@@ -10,6 +10,7 @@ from pathlib import Path
 from mnistkit.errors import StorageError, UsageError
 from mnistkit.jobs.job import Job
 from mnistkit.runs.folder.owner import Owner
+from mnistkit.runs.folder.status import RECORD, Status
 from mnistkit.runs.lines import add_points
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.files import ensure_folder
@@ -38,16 +39,16 @@ def keep_record(root: Path, record: RunRecord, files: Mapping[str, Path]) -> boo
     if folder.exists():
         return False
     ensure_folder(root, "MNISTKIT_HOME")
-    status = {  # what RunStore reads
-        "data": record.data,
-        "transitions": record.transitions,
-        "owner": Owner.elsewhere(),
-        "error": record.error,
-        "traceback": record.traceback,
-        "attempts": record.attempts,
-        "versions": dict(record.versions),
-        "provenance": record.provenance,
-    }
+    status = Status(
+        data=record.data,
+        transitions=record.transitions,
+        owner=Owner.elsewhere(),
+        error=record.error,
+        traceback=record.traceback,
+        attempts=record.attempts,
+        versions=dict(record.versions),
+        provenance=record.provenance,
+    )
     staged = root / f".{record.id}.{secrets.token_hex(4)}"
     try:
         for part in ("logs", "outputs"):
@@ -58,7 +59,7 @@ def keep_record(root: Path, record: RunRecord, files: Mapping[str, Path]) -> boo
             shutil.copyfile(path, target, follow_symlinks=False)
         add_points(staged, record.points)
         (staged / "job.json").write_bytes(to_json(record.job, Job))
-        (staged / "record.json").write_bytes(to_json(status))
+        (staged / RECORD).write_bytes(to_json(status))
         staged.rename(folder)
     except OSError as error:
         if folder.exists():  # another process was first

@@ -1,7 +1,8 @@
-"""The status of a run: what ``record.json`` in its folder holds."""
+"""The status of a run: ``record.json`` in its folder."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ WORKER_LOG = ".worker.log"
 
 @frozen(kw_only=True)
 class Status:
-    """What ``record.json`` holds; the rest of a `RunRecord` is in the files next to it."""
+    """The content of ``record.json``; the rest of a `RunRecord` is in the files next to it."""
 
     data: str
     transitions: tuple[Transition, ...] = field(validator=min_len(1))
@@ -70,7 +71,7 @@ def observed_status(folder: Path) -> Status:
         last = status.transitions[-1]
         if last.state.is_terminal:
             return status
-        is_canceled = (folder / CANCEL_FILE).exists()
+        is_canceled = os.path.lexists(folder / CANCEL_FILE)
         if not status.owner.is_gone():
             if not is_canceled:
                 return status

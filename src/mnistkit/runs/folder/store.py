@@ -32,7 +32,7 @@ from mnistkit.errors import DataFormatError, InvalidNameError, NotFoundError, Ru
 from mnistkit.jobs.environment import library_versions
 from mnistkit.jobs.job import Job
 from mnistkit.jobs.provenance import Provenance
-from mnistkit.runs.annotations import read_annotations
+from mnistkit.runs.annotations import annotated_tags, read_annotations
 from mnistkit.runs.context import CANCEL_FILE, METRICS_FILE, TAGS_FILE, read_points, read_tags
 from mnistkit.runs.folder.owner import ELSEWHERE, Owner
 from mnistkit.runs.folder.processes import wake
@@ -43,7 +43,7 @@ from mnistkit.utils.files import ensure_folder, write_atomically
 from mnistkit.utils.folders import regular_names, remove_tree
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.redaction import redacted
-from mnistkit.utils.regular import copy_below, open_regular
+from mnistkit.utils.regular import copy_below, open_below, open_regular
 from mnistkit.utils.serialization import to_json
 
 __all__ = ["RunStore"]
@@ -187,7 +187,10 @@ class RunStore:
         """Move what an attempt that ended badly has left out of the way of the next one. For the owner alone."""
         folder = self.folder(run_id)
         aside = folder / "attempts" / str(number)
-        aside.mkdir(parents=True, exist_ok=True)
+        for place in (aside.parent, aside):
+            if place.is_symlink():  # the job's: it would lead out of the run
+                place.unlink()
+            place.mkdir(exist_ok=True)
         for name in (METRICS_FILE, TAGS_FILE, "outputs"):
             with contextlib.suppress(FileNotFoundError):
                 (folder / name).rename(aside / name)
@@ -199,9 +202,12 @@ class RunStore:
         Raises:
             StorageError: It can't be written.
         """
-        path = self.folder(run_id) / CANCEL_FILE
+        folder = self.folder(run_id)
+        path = folder / CANCEL_FILE
+        if os.path.lexists(path):
+            return
         try:
-            path.touch()
+            os.close(open_below(folder, CANCEL_FILE, os.O_WRONLY | os.O_CREAT))  # follows no link that a job puts there
         except OSError as error:
             raise StorageError(
                 f"Can't write {path}, which requests the end of the run: {error.strerror or error}. Make room, or make "
@@ -234,7 +240,7 @@ class RunStore:
 
     def is_cancel_requested(self, run_id: str) -> bool:
         """Return True if the end of a run was requested."""
-        return (self.folder(run_id) / CANCEL_FILE).exists()
+        return os.path.lexists(self.folder(run_id) / CANCEL_FILE)
 
     def read(self, run_id: str) -> RunRecord:
         """Return the present record of a run.
@@ -247,7 +253,6 @@ class RunStore:
         status = observed_status(folder)
         job = self.job(run_id)
         added, note = read_annotations(folder)
-        tags = {**job.tags, **read_tags(folder), **added}
         return RunRecord(
             id=run_id,
             job=job,
@@ -255,7 +260,7 @@ class RunStore:
             transitions=status.transitions,
             points=read_points(folder),
             files=tuple(f"{part}/{file}" for part in ("outputs", "logs") for file in regular_names(folder / part)),
-            tags={key: value for key, value in tags.items() if value is not None},
+            tags=annotated_tags({**job.tags, **read_tags(folder)}, added),
             note=note,
             error=status.error,
             traceback=status.traceback,
@@ -295,24 +300,27 @@ class RunStore:
         What isn't UTF-8 comes as backslash escapes.
         """
         folder = self.folder(run_id)
-        is_whole = (
-            observed_status(folder).transitions[-1].state.is_terminal
-        )  # read first: what comes later may be the end
+        # Read first: what comes later may be the end.
+        is_whole = observed_status(folder).transitions[-1].state.is_terminal
         characters, position = self._marks.get(run_id, (0, 0))
         if characters > start:
             characters = position = 0
-        try:
-            with open_regular(folder / _LOG, within=folder) as stream:
-                stream.seek(position)
-                data = stream.read(_MAX_LOG_BYTES)
-        except FileNotFoundError:
-            return ""
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
-        # The last bytes may be the beginning of a character that is still being written.
-        text = decoder.decode(data, final=is_whole and len(data) < _MAX_LOG_BYTES)
-        begun = len(decoder.getstate()[0])
-        self._marks[run_id] = (characters + len(text), position + len(data) - begun)
-        return text[start - characters :]
+        while True:
+            try:
+                with open_regular(folder / _LOG, within=folder) as stream:
+                    stream.seek(position)
+                    data = stream.read(_MAX_LOG_BYTES)
+            except FileNotFoundError:
+                return ""
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+            # The last bytes may be the beginning of a character that is still being written, or read.
+            is_last = len(data) < _MAX_LOG_BYTES
+            text = decoder.decode(data, final=is_whole and is_last)
+            wanted = text[max(start - characters, 0) :]
+            characters, position = characters + len(text), position + len(data) - len(decoder.getstate()[0])
+            self._marks[run_id] = (characters, position)
+            if wanted or is_last:
+                return wanted
 
     def copy_file(self, run_id: str, file: str, into: Path) -> Path:
         """Copy one of the run's files into a folder.

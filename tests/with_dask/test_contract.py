@@ -19,6 +19,14 @@ class TestDaskCompute(GroupBackendSuite):
 
     detaches = True
 
+    @pytest.fixture(autouse=True)
+    def _workers(self, cluster: DaskCluster) -> Iterator[None]:
+        """Two workers, also after a test has killed one."""
+        self.cluster = cluster
+        yield
+        while sum(worker.poll() is None for worker in cluster.workers) < 2:
+            cluster.add_worker()
+
     @pytest.fixture
     def backend(self, tmp_path: Path, cluster: DaskCluster) -> Iterator[DaskCompute]:
         """A backend without runs."""
@@ -34,3 +42,13 @@ class TestDaskCompute(GroupBackendSuite):
     def damage(self, backend: ComputeBackend, run: Run) -> None:
         """Cut the record off."""
         (Path(run.record.url) / "record.json").write_bytes(b'{"data": ')
+
+    def lose(self, backend: ComputeBackend, run: Run) -> None:
+        """Kill the worker."""
+        self.cluster.kill(self.cluster.worker_of(run.refresh().record.host))
+
+    def elsewhere(self, backend: ComputeBackend) -> str:
+        """The same one in another program."""
+        assert isinstance(backend, DaskCompute)
+        home, address = str(backend._root.parent), backend._connection.place
+        return f"from mnistkit.dask import DaskCompute\nbackend = DaskCompute({home!r}, address={address!r})"

@@ -52,8 +52,8 @@ def paths(trainer: Any) -> list[str]:
     first, second = (row.id for row in trainer.runs().rows[:2])
     sweep = next(row.tags["sweep"] for row in trainer.runs().rows if "sweep" in row.tags)
     return [
-        "/", "/?where=" + quote(HOSTILE_TEXTS[0]), "/sweeps", f"/sweep?name={quote(sweep)}", f"/runs/{first}", f"/runs/{second}",
-        f"/compare?run={first}&run={second}", "/models", "/models/digits", "/data",
+        "/", "/?where=" + quote(HOSTILE_TEXTS[0]), "/sweeps", f"/sweep?name={quote(sweep)}", f"/runs/{first}",
+        f"/runs/{second}", f"/compare?run={first}&run={second}", "/models", "/models/digits", "/data",
         f"/dataset?uri={quote(trainer.data.uri)}", "/nowhere" + quote(HOSTILE_TEXTS[-1].replace("/", "")),
         "/dataset?uri=" + quote(HOSTILE_TEXTS[-2]), "/runs/" + quote(HOSTILE_TEXTS[-2].replace("/", ""), safe=""),
     ]  # fmt: skip

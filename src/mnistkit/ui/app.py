@@ -177,17 +177,17 @@ class UiApp:
             summary, samples = self._values.dataset(uri)
         return self._page("dataset.html", summary.title, "data", summary=summary, samples=samples)
 
-    def _runs(self) -> flask.Response:
+    def _runs(self) -> Any:
         given = {name: flask.request.args.get(name, "") for name in ("where", "sort", "columns", "sweep")}
         return _json(self._listing.body(RunListQuery(**given)))
 
-    def _series(self) -> flask.Response:
+    def _series(self) -> Any:
         return _json(encode_json(series_of(self.trainer.compute, flask.request.args.getlist("run"))))
 
-    def _run(self, run_id: str) -> flask.Response:
+    def _run(self, run_id: str) -> Any:
         return _json(encode_json(record_data(self.trainer.compute.get(run_id))))
 
-    def _run_log(self, run_id: str) -> flask.Response:
+    def _run_log(self, run_id: str) -> Any:
         start = flask.request.args.get("start", 0, type=int)
         is_finished = self.trainer.compute.get(run_id).state.is_terminal  # first, or its last lines could be missed
         text = self.trainer.compute.logs(run_id, start=max(start, 0))

@@ -228,10 +228,14 @@ def test_a_server_that_ends_is_noticed(chromium: Any, trainer: Any) -> None:
 
     running = UiServer(trainer, port=0).start()
     page = chromium.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(running.url)
     page.wait_for_selector("#table tbody tr")
     running.close()
     page.evaluate("window.runs.poll.restart()")
     page.wait_for_selector("#connection:not([hidden])")
+    page.check("#table tbody tr:nth-child(1) input")  # draws its curve
     assert shown_runs(page)
     page.close()
+    assert errors == []

@@ -60,7 +60,7 @@ def make_trainer(home: Path) -> Trainer:
     for i, rate in enumerate((0.01, 0.1, 1.0, 10.0, 100.0)):
         text = HOSTILE_TEXTS[i % len(HOSTILE_TEXTS)]
         tags = {"rate": str(rate), text: text, **({"sweep": f"rates {HOSTILE_TEXTS[0]}"} if i < 3 else {})}
-        with trainer.start_run(f"fit-{i}", tags=tags) as run:
+        with trainer.start_run(f"fit-{i} {text}", tags=tags) as run:
             print(f"hello from {text}")
             for step in range(6):
                 run.log("loss", rate / (step + 1), step=step)

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from mnistkit.errors import ServiceError, UsageError
+from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.trainer.trainer import Trainer
 from mnistkit.ui import UiServer
+from mnistkit.ui.listing import RunListing, RunListQuery
+from support.stub_backend import Paper
 from support.ui import Visitor
 
 
@@ -57,3 +60,25 @@ def test_nothing_is_read_while_nobody_looks(trainer: Any, monkeypatch: pytest.Mo
         time.sleep(1.5)
         assert calls == []
         assert time.process_time() - before < 0.3
+
+
+class Remote(Paper):
+    """A service that holds one run and counts how often it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def runs(self, experiment: str | None = None) -> tuple[RunRecord, ...]:
+        self.calls += 1
+        return (self.get("one"),)
+
+
+def test_a_service_isnt_called_for_every_poll() -> None:
+    """Runs that a service lists are read again after some seconds alone, however many pages poll."""
+    remote = Remote()
+    remote.states = [RunState.COMPLETED]
+    listing = RunListing(remote)
+    bodies = {listing.body(RunListQuery(where=where)) for where in ("", "", "state == 'Completed'")}
+    assert len(bodies) == 1
+    assert remote.calls == 1

@@ -31,6 +31,7 @@ from mnistkit.registry.loading import load_model, load_probe
 from mnistkit.registry.promotion import resolve_model
 from mnistkit.registry.signing import check_signature, make_keys, sign
 from mnistkit.registry.verification import verify_models
+from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.context import FolderContext
 from mnistkit.runs.folder.index import RunIndex
 from mnistkit.runs.folder.store import RunStore
@@ -86,6 +87,7 @@ def _run(name: str, folder: Path) -> Victim:
         context.log("accuracy", 0.5, step=1)
         context.log("loss", float("nan"))
         context.tag("key", "value")
+        append_annotation(store.folder(each), {"later": "value"}, "a note")
         (outputs / EVALUATION_FILE).write_bytes(to_json(evaluate(_Constant(), fetch_dataset(DigitsSource()))))
         (outputs / INPUT_FILE).write_bytes(to_json(InputSpec(height=2, width=2, class_names=("a", "b"))))
         save_model(_fitted(), outputs, format="linear" if "linear" in name else "skops", probe=_PIXELS)

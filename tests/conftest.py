@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mnistkit.data.dataset import Dataset
 from mnistkit.plugins import data_source
@@ -15,6 +16,10 @@ from mnistkit.testing.data import write_tiny_mnist  # noqa: F401 - imported befo
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
+
+# On a busy machine drawing examples may take long, which says nothing about what is tested.
+settings.register_profile("mnistkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mnistkit")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started this in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # or no program that a test starts could be interrupted

@@ -26,7 +26,8 @@
     │   ├── AuthenticationError (PermissionError) it doesn't know or doesn't allow who asks; names the ways to log in
     │   ├── QuotaError                     the subscription has no room for that
     │   ├── ThrottledError                 it asked to be called less often, also after retries
-    │   └── ServiceTimeoutError (TimeoutError) no answer within the deadline
+    │   ├── ServiceTimeoutError (TimeoutError) no answer within the deadline
+    │   └── DeploymentError                a deployed model that didn't come up, or answers differently
     └── ModelError                         a registered model that can't be used
         ├── IntegrityError                 its files aren't the ones that were registered
         │   └── SignatureError             nobody with the key has signed it

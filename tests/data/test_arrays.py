@@ -127,6 +127,7 @@ def test_texts_name_the_classes() -> None:
         ((X, Y[:5]), {}, "30 images and 5 labels"),
         ((X.reshape(30, 2, 8)[:, :, :3].reshape(30, 6), Y), {}, r"X_train has shape \(30, 6\).*shape=\(h, w\)"),
         ((X / 255 - 1, Y), {}, "holds float64 in -1..0"),
+        ((X / 255 * 1.02, Y), {}, "slightly more than 0..1.*Clip it"),
         ((np.where(X > 250, np.nan, X), Y), {}, "NaN"),
         ((X.astype(object), Y), {}, "object values"),
         ((X, Y * 2), {}, r"no label 1, 3, but 4: name every class"),

@@ -167,3 +167,24 @@ def test_scaling_takes_the_result_and_no_more() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * split.images.nbytes + 2**19
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"class_names": "ab"}, "class_names is of the type str"),
+        ({"class_names": (0, 1)}, "One of class_names is of the type int"),
+        ({"class_names": None}, "class_names is of the type NoneType"),
+        ({"name": None}, "name is of the type NoneType"),
+        ({"train": None}, "train is of the type NoneType.*from_arrays"),
+        ({"test": (np.zeros((1, 2, 2)), [0])}, "test is of the type tuple"),
+    ],
+    ids=["text", "numbers", "none", "no name", "no train", "tuple"],
+)
+def test_values_of_other_types_are_refused(change: dict[str, object], words: str) -> None:
+    """What would fail later, or be taken for something else, is refused when the dataset is made."""
+    split = Split(images=np.ones((2, 2, 2), np.uint8), labels=np.array([0, 1], np.uint8))
+    values = {"name": "x", "version": "1", "uri": "", "class_names": ["a", "b"], "train": split, "test": split}
+    assert Dataset(**values).class_names == ("a", "b")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(UsageError, match=words):
+        Dataset(**{**values, **change})  # type: ignore[arg-type]  # that is the point

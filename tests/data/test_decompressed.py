@@ -113,7 +113,9 @@ def test_damage_is_found(tmp_path: Path, damage: str) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_no_byte_may_change_and_none_be_cut(tmp_path: Path, data: st.DataObject) -> None:
     """Whichever bit of a file is turned, and wherever the file is cut, it doesn't count."""
     content = CONTENT[: 4 * MIB + 1000]

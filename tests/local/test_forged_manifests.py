@@ -98,6 +98,19 @@ def test_a_hole_stays_one_in_a_copy(registry: FolderRegistry, tmp_path: Path, ve
     assert info == FileInfo(size, digest)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize("what", ["file", "link"])
+def test_what_lies_among_the_aliases_stops_no_registration(registry: FolderRegistry, tmp_path: Path, what: str) -> None:
+    """The alias of that name can't be read; the next version gets its number all the same."""
+    registry.assign("bad", "champion", 1)
+    odd = tmp_path / "registry" / "models" / "bad" / "aliases" / "odd"
+    odd.write_text("x") if what == "file" else odd.symlink_to("/etc")
+    assert registry.register("bad", tmp_path / "files", ModelInfo(format="files")).version == 2
+    assert any("odd" in str(problem) for problem in verify_models(registry).problems)
+    odd.unlink()
+    assert [history[-1].version for history in registry.aliases("bad").values()] == [1]
+
+
 def test_a_file_in_place_of_each_folder(registry: FolderRegistry, tmp_path: Path) -> None:
     """And a folder in place of each file: an error of ours, and the other model stays in use."""
     root = tmp_path / "registry" / "models" / "bad"

@@ -18,10 +18,11 @@ from mnistkit.data.source import DataSource
 from mnistkit.errors import StorageError
 from mnistkit.jobs.job import ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
-from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.local.processes.compute import ProcessCompute
 from mnistkit.local.threads import InProcessCompute
 from mnistkit.runs.folder.backend import FolderBackend
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.run import Run
 from support.small_disks import FILL, fill, make_read_only, small_disk
 
@@ -153,7 +154,7 @@ def test_a_home_that_can_only_be_read(backend: FolderBackend, tmp_path: Path, ho
     """What is there is listed and shown; submitting and deleting raise an error that says so."""
     run = Run(backend, backend.submit(_job(tmp_path, home, "print(1)\n"), DigitsSource())).wait(DEADLINE_SECONDS)
     log = run.logs()
-    _Worker.close_shared()  # its own log lies there, open for writing
+    Worker.close_shared()  # its own log lies there, open for writing
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         try:

@@ -17,7 +17,8 @@ from mnistkit.data.folders import FolderSource
 from mnistkit.errors import RunTimeoutError
 from mnistkit.interfaces import DataSource
 from mnistkit.jobs.job import ScriptJob
-from mnistkit.local.processes.compute import ProcessCompute, _Worker
+from mnistkit.local.processes.compute import ProcessCompute
+from mnistkit.runs.folder.worker_process import Worker
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
 from support import submitters
@@ -63,8 +64,8 @@ def supervisor(run: Run) -> psutil.Process:
 
 def dispatcher(run: Run) -> psutil.Process:
     """The process that the supervisors are forked from."""
-    assert _Worker._shared is not None
-    return psutil.Process(_Worker._shared._process.pid)
+    assert Worker._shared is not None
+    return psutil.Process(Worker._shared._process.pid)
 
 
 def job(run: Run) -> psutil.Process:
@@ -118,12 +119,12 @@ def test_a_cancellation_ends_what_is_stopped(
     await_log(run, "begun")
     stop(run)
     if is_another_process:  # one that has no dispatcher of its own, and so wakes none
-        mine = _Worker._shared
-        monkeypatch.setattr(_Worker, "_shared", None)
+        mine = Worker._shared
+        monkeypatch.setattr(Worker, "_shared", None)
         other = Run(ProcessCompute(Path(run.record.url).parents[1]), run.record)
         other.cancel()
         assert other.wait(DEADLINE_SECONDS).state is RunState.CANCELED
-        monkeypatch.setattr(_Worker, "_shared", mine)
+        monkeypatch.setattr(Worker, "_shared", mine)
         return
     run.cancel()
     assert run.wait(DEADLINE_SECONDS).state is RunState.CANCELED

@@ -268,7 +268,7 @@ def test_one_failure_does_not_stop_the_others(
     done = prune(plan_of(compute, registry), compute, registry)
     assert ids(done.delete) == [free]
     assert [kept.record.id for kept in done.keep] == [stuck]
-    assert "can't be deleted: [Errno 13] Permission denied" in done.keep[0].reason
+    assert "Permission denied" in done.keep[0].reason
 
 
 @pytest.mark.parametrize("damaged", [1, 2, 3, 4])

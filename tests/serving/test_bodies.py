@@ -82,7 +82,9 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(path=st.sampled_from(["/score", "/score?proba=1", "/invocations"]), body=BODIES)
 def test_any_json(app: Any, path: str, body: bytes) -> None:
     """Whatever is sent, the answer is a prediction or a refusal in JSON, never a status of 5xx."""
@@ -91,7 +93,9 @@ def test_any_json(app: Any, path: str, body: bytes) -> None:
     assert response.json is not None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.integers(0, 400), value=st.integers(0, 255), cut=st.integers(0, 600))
 def test_damaged_images(app: Any, images: Any, place: int, value: int, cut: int) -> None:
     """An image file with a changed byte or a torn end is predicted or refused."""

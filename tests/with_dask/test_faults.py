@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -47,6 +48,17 @@ def until(condition: Callable[[], object], seconds: float = DEADLINE) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def scripts_below(cluster: DaskCluster) -> list[int]:
+    """The processes of scripts that the workers run."""
+    found = []
+    for worker in cluster.alive:
+        for child in psutil.Process(worker.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if "train.py" in " ".join(child.cmdline()):
+                    found.append(child.pid)
+    return found
 
 
 def pid_in(log: str) -> int:
@@ -124,20 +136,11 @@ def test_a_dead_program_s_run_ends(tmp_path: Path, cluster: DaskCluster, script:
     until(live.exists)
     assert later.get(run_id).state is RunState.RUNNING  # as its program wrote
     assert later.get(run_id).metrics["i"] >= 0
-    workers = [psutil.Process(worker.pid) for worker in cluster.alive]
-    assert any("train.py" in " ".join(child.cmdline()) for w in workers for child in w.children(recursive=True))
+    assert scripts_below(cluster)
     program.kill()
     program.wait()
     assert later.get(run_id).state is RunState.FAILED
-    until(
-        lambda: (
-            not any(
-                "train.py" in " ".join(child.cmdline())
-                for worker in workers
-                for child in worker.children(recursive=True)
-            )
-        )
-    )
+    until(lambda: not scripts_below(cluster))
     later.close()
 
 

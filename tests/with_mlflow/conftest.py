@@ -22,8 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent == Path(__file__).parent:
             if "TestServer::test_threads" in item.nodeid or "TestServer::test_readers" in item.nodeid:
                 item.add_marker(pytest.mark.slow)
-            if {"session_server", "own_server"} & set(getattr(item, "fixturenames", ())):
-                item.add_marker(pytest.mark.xdist_group("server"))  # one worker starts it
             for kind in ("UserWarning", "FutureWarning", "DeprecationWarning"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
 
@@ -47,7 +45,7 @@ def sqlite_uri(template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def session_server(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that tests share; its models have names of their own."""
+    """A server that tests share."""
     server = new_server(template, tmp_path_factory.mktemp("server"))
     server.start()
     yield server

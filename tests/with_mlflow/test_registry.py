@@ -34,10 +34,15 @@ X = np.random.default_rng(0).random((60, 9)).astype(np.float32)
 Y = np.arange(60) % 3
 
 
+def fitted_classifier() -> LogisticRegression:
+    """Return a small classifier."""
+    return LogisticRegression().fit(X, Y)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> LogisticRegression:
     """A small classifier."""
-    return LogisticRegression().fit(X, Y)
+    return fitted_classifier()
 
 
 @pytest.fixture
@@ -103,25 +108,36 @@ def test_plain_mlflow_sees_versions(registry: MlflowRegistry, fitted: LogisticRe
     assert registry.get("digits").tags == info["tags"]
 
 
-def test_foreign_versions(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
-    """Versions of plain MLflow's are listed, loaded, promoted and counted on; nothing pins them."""
-    with mlflow_at(registry._address.uri) as mlflow:
-        experiment = mlflow.create_experiment("theirs", artifact_location=(tmp_path / "theirs").as_uri())
+def foreign(uri: str, model: Any, place: str | None) -> None:
+    """Register a fitted model as plain MLflow does."""
+    with mlflow_at(uri) as mlflow:
+        experiment = mlflow.create_experiment("theirs", artifact_location=place)
         with mlflow.start_run(experiment_id=experiment):
             mlflow.sklearn.log_model(
-                fitted, name="model", registered_model_name="digits", serialization_format="pickle", pip_requirements=[]
+                model, name="model", registered_model_name="theirs", serialization_format="pickle", pip_requirements=[]
             )
-    found = registry.get("digits")
+
+
+def check_foreign(registry: MlflowRegistry, fitted: LogisticRegression, folder: Path) -> None:
+    """Check that a version of plain MLflow's is listed, loaded, promoted and counted on."""
+    found = registry.get("theirs")
     assert (found.version, found.digest, found.format) == (1, "", "joblib")
-    assert registry.versions("digits")[0].files == {}
-    promote(registry, "digits:1", "champion", reason="theirs is good")
+    assert registry.versions("theirs")[0].files == {}
+    promote(registry, "theirs:1", "champion", reason="theirs is good")
     with pytest.raises(UnsafeModelError):
-        load_model(registry, "digits@champion")
-    model = load_model(registry, "digits@champion", allow_pickle=True)
+        load_model(registry, "theirs@champion")
+    model = load_model(registry, "theirs@champion", allow_pickle=True)
     np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
-    registered(registry, fitted, tmp_path / "model")
-    assert [(each.version, bool(each.digest)) for each in registry.versions("digits")] == [(2, True), (1, False)]
-    assert verify_models(registry).problems == ()
+    save_model(fitted, folder)
+    registry.register("theirs", folder, ModelInfo(format="skops"))
+    assert [(each.version, bool(each.digest)) for each in registry.versions("theirs")] == [(2, True), (1, False)]
+    assert verify_models(registry, "theirs").problems == ()
+
+
+def test_foreign_versions(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
+    """Versions of plain MLflow's are listed, loaded, promoted and counted on; nothing pins them."""
+    foreign(registry._address.uri, fitted, (tmp_path / "theirs").as_uri())
+    check_foreign(registry, fitted, tmp_path / "model")
 
 
 def test_a_tag_or_a_file_that_was_altered(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
@@ -169,26 +185,6 @@ def test_an_alias_that_mlflow_forbids(
     assert [each.version for each in registry.aliases("digits")[alias]] == [1]
     assert f"digits@{alias} holds in mnistkit alone" in caplog.text
     assert client(registry._address).get_registered_model("digits").aliases == {}
-
-
-def test_a_request_that_was_sent_twice(session_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registration whose answer was lost, so that MLflow's client sent it again, is one version."""
-    registry, plain = MlflowRegistry(session_server.uri), client(Address.parse(session_server.uri))
-    (tmp_path / "notes.txt").write_text("x")
-    create = type(plain).create_model_version
-
-    def twice(self: Any, *arguments: Any, **options: Any) -> Any:
-        create(self, *arguments, **options)
-        return create(self, *arguments, **options)
-
-    registry.register("twice", tmp_path, ModelInfo(format="files"))
-    with monkeypatch.context() as patched:
-        patched.setattr(type(plain), "create_model_version", twice)
-        assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 2
-        registry.assign("twice", "champion", 2)
-    assert registry.numbers("twice") == (2, 1)
-    assert len(registry.aliases("twice")["champion"]) == 1
-    assert registry.register("twice", tmp_path, ModelInfo(format="files")).version == 4
 
 
 def test_looking_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

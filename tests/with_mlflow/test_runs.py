@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from mnistkit import Trainer
 from mnistkit.cli.app import app
-from mnistkit.errors import MissingExtraError, ServiceError, UsageError
+from mnistkit.errors import MissingExtraError, UsageError
 from mnistkit.estimators import FastLogisticRegression
 from mnistkit.interfaces import ComputeBackend
 from mnistkit.jobs import ModelSpec, ScriptJob, TrainingJob
@@ -32,7 +32,6 @@ from mnistkit.runs.observers import ObservedCompute
 from mnistkit.runs.record import Attempt, MetricPoint, RunRecord, RunState, Transition
 from mnistkit.runs.run import Run
 from mnistkit.testing import ComputeBackendSuite
-from support.mlflow_server import Server
 
 DEADLINE = 60.0
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
@@ -253,51 +252,6 @@ def test_odd_values(sqlite_uri: str) -> None:
     [run] = runs_in(sqlite_uri)
     assert len(run.data.metrics) == len(values)
     assert {1.0, 2.0, 3.0, 4.0} <= set(run.data.metrics.values())
-
-
-@pytest.fixture
-def stopping(session_server: Server) -> Iterator[Server]:
-    """The server, to be stopped and started; it runs again after the test."""
-    yield session_server
-    if session_server.process is None:
-        session_server.start()
-
-
-def test_a_server_that_stops_and_comes_back(stopping: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that is down fails and delays no run, and is one warning; later all is mirrored, and nothing twice."""
-    server, uri = stopping, stopping.uri
-    observer = MlflowRuns(uri)
-    trainer = Trainer.local("digits", "stops", home=tmp_path / "home", observers=[observer])
-    (tmp_path / "train.py").write_text(
-        "import pathlib, time\nfrom mnistkit.runs import get_context\n"
-        "for step in range(3):\n    get_context().log('loss', step, step=step)\n"
-        f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists():\n    time.sleep(0.02)\n"
-        "get_context().log('loss', 3, step=3)\n"
-    )
-    run = trainer.submit(ScriptJob(str(tmp_path), "train.py"))
-    deadline = time.monotonic() + DEADLINE
-    while not any(each.data.metrics for each in runs_in(uri, "stops")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    server.stop()
-    begin = time.monotonic()
-    (tmp_path / "go").touch()
-    with caplog.at_level(logging.WARNING, "mnistkit"):
-        assert run.wait(DEADLINE).state is RunState.COMPLETED
-        assert time.monotonic() - begin < 10
-        assert trainer.train(FastLogisticRegression(), limit=50).state is RunState.COMPLETED
-        assert observer.wait(1) is False
-    assert caplog.text.count("aren't mirrored to MLflow for now") == 1
-    with pytest.raises(ServiceError, match="can't be reached"):
-        mirror_runs(trainer.compute, uri)
-    server.start()
-    for _ in range(2):
-        mirror_runs(trainer.compute, uri)
-    found = runs_in(uri, "stops")
-    assert [each.info.status for each in found] == ["FINISHED", "FINISHED"]
-    assert history(uri, found[0], "loss") == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]
-    assert observer.wait(DEADLINE)
-    assert len(runs_in(uri, "stops")) == 2
 
 
 def test_runs_come_back(trainer: Trainer, observer: MlflowRuns, tmp_path: Path) -> None:

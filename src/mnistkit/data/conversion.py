@@ -29,6 +29,7 @@ DARK_LEVEL = 64
 """Images that are nowhere brighter are suspicious: masks of 0 and 1, or another range than 0 to 255."""
 
 _MAX_PIXEL = 255
+_MIN_BRIGHTEST = 2.0  # of floats in 0..255: below, resizing or sharpening has left 0..1
 _TOLERANCE_SHARE = 1e-3  # of the range, that rounding may have left floats beyond its ends
 _N_COLOUR_CHANNELS = {3, 4}
 
@@ -111,12 +112,17 @@ def is_unit_range(dtype: np.dtype[Any], lowest: float, highest: float, name: str
         name: Of the array, for messages.
 
     Raises:
-        DataFormatError: They are in neither range.
+        DataFormatError: They are in neither range, or in 0..1 but for some.
     """
     if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise DataFormatError(f"{name} holds NaN or infinite values: leave these images out, or fill them with 0.")
     slack = _TOLERANCE_SHARE if dtype.kind == "f" else 0.0
     is_unit = dtype.kind == "f" and highest <= 1 + slack
+    if dtype.kind == "f" and not is_unit and highest < _MIN_BRIGHTEST:
+        raise DataFormatError(
+            f"{name} holds {dtype} in {lowest:g}..{highest:g}, slightly more than 0..1: as 0..255 it would be black. "
+            "Clip it to 0..1, or scale it to 0..255."
+        )
     top = 1 if is_unit else _MAX_PIXEL
     if lowest < -slack * top or highest > top + slack * top:
         raise DataFormatError(

@@ -19,7 +19,7 @@ from mnistkit.data.idx import encode_idx
 from mnistkit.data.labels import as_labels
 from mnistkit.data.layout import MAX_ARRAY_BYTES, ROLES, find_idx_files, idx_name
 from mnistkit.data.manifest import DatasetManifest, read_manifest
-from mnistkit.data.reading import check_arrays, class_names_of, read_arrays
+from mnistkit.data.reading import as_class_names, check_arrays, class_names_of, read_arrays
 from mnistkit.data.splitting import DEFAULT_TEST_FRACTION, check_fraction, check_seed, choose_subset, choose_test
 from mnistkit.errors import DataFormatError, UsageError
 from mnistkit.utils.arguments import check_path, check_type
@@ -137,18 +137,23 @@ class Dataset:
 
     Raises:
         DataFormatError: The splits' images differ in size, or a label has no class name.
+        UsageError: A value has another type.
     """
 
     name: str
     version: str
     uri: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = field(converter=as_class_names)
     train: Split
     test: Split
     inverted: bool | None = None
     centred: bool | None = None
 
     def __attrs_post_init__(self) -> None:
+        for name in ("name", "version", "uri"):
+            check_type(getattr(self, name), str, name, "text")
+        for name in ("train", "test"):
+            check_type(getattr(self, name), Split, name, "a Split; Dataset.from_arrays makes both of arrays")
         sizes = [split.images.shape[1:] for split in (self.train, self.test)]
         if sizes[0] != sizes[1]:
             raise DataFormatError(f"{self.name}: training images are {sizes[0]}, test images {sizes[1]}: use one size.")

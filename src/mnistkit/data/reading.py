@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from mnistkit.data.decompressed import DECODED, keeping, open_kept
 from mnistkit.data.idx import parse_idx, read_idx, read_idx_bytes
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
 from mnistkit.errors import ChecksumError, DataFormatError
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.files import FileInfo, mapped, sha256_hex
 
-__all__ = ["check_arrays", "class_names_of", "read_arrays"]
+__all__ = ["as_class_names", "check_arrays", "class_names_of", "read_arrays"]
 
 _THREADS = 2  # images to train with are most of it: the rest is read meanwhile
 
@@ -124,6 +125,18 @@ def check_arrays(arrays: Mapping[str, NDArray[np.uint8]], paths: Mapping[str, Pa
             f"{paths['test-images']}: its images are {arrays['test-images'].shape[1:]}, "
             f"those for training {arrays['train-images'].shape[1:]}: they must be of one size."
         )
+
+
+def as_class_names(values: Sequence[str]) -> tuple[str, ...]:
+    """Return names of classes as a tuple of texts.
+
+    Raises:
+        UsageError: They aren't texts in a tuple or a list.
+    """
+    check_type(values, (tuple, list), "class_names", "a tuple with a name per label, such as tuple('0123456789')")
+    for value in values:
+        check_type(value, str, "One of class_names", "texts alone")
+    return tuple(values)
 
 
 def class_names_of(

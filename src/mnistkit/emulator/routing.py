@@ -22,6 +22,7 @@ ANY_HOST = "*"
 MAX_FILE_BYTES = 1 << 29  # of a body that is a file's content
 _MAX_BODY_BYTES = 1 << 26  # of any other
 _MAX_DEPTH = 100
+_MAX_INT_BITS = 1023
 _SCOPE_PATTERN = (
     r"/subscriptions/(?P<subscription_>[^/]+)/resourceGroups/(?P<group_>[^/]+)"
     r"/providers/Microsoft\.MachineLearningServices/workspaces/(?P<workspace_>[^/]+)"
@@ -197,7 +198,8 @@ def parse_json(data: bytes | str, what: str) -> Any:
         what: Its name for the message.
 
     Raises:
-        Refusal: 400: it isn't JSON, is nested too deeply, or holds text that can't be encoded.
+        Refusal: 400: it isn't JSON, is nested too deeply, or holds text that can't be encoded or an integer that no
+            float can hold.
     """
     try:
         value = json.loads(data)
@@ -223,4 +225,6 @@ def _members(value: object, what: str) -> Iterable[Any]:
             value.encode()
         except UnicodeEncodeError:
             raise Refusal(400, f"{what} holds a lone surrogate, which isn't text.") from None
+    if isinstance(value, int) and value.bit_length() > _MAX_INT_BITS:
+        raise Refusal(400, f"{what} holds a number that is too large.")
     return ()

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError, StorageError
+from mnistkit.errors import AuthenticationError, IntegrityError, InvalidNameError, ServiceError, StorageError
 from mnistkit.mlflow._sdk import calls, client, download_artifacts
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
 from mnistkit.registry.files import all_or_nothing, check_same_files, walk_regular
-from mnistkit.registry.manifest import MANIFEST, Manifest
-from mnistkit.utils.files import FileInfo, file_info
+from mnistkit.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
+from mnistkit.utils.files import FileInfo, file_info, sha256_hex
 from mnistkit.utils.names import check_file
+from mnistkit.utils.regular import read_regular
 
 __all__ = ["copied", "hashed", "place_verified", "received", "write_model"]
 
@@ -52,8 +53,9 @@ def received(address: Address, stored: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         try:
             with calls(address):
-                place = client(address).get_model_version_download_uri(stored.name, stored.version)
-                download_artifacts(address, place, Path(folder))
+                download_artifacts(address, _place(address, stored), Path(folder))
+        except AuthenticationError:
+            raise
         except (ServiceError, StorageError) as error:
             with calls(address):  # it raises another error if it is the server that is lost, not the files
                 pass
@@ -81,7 +83,7 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
     if digest:
         files = folder / FILES_FOLDER
         kept = folder / MANIFEST
-        if not kept.is_file() or file_info(kept).sha256 != digest:
+        if not _is_content(kept, digest):
             raise IntegrityError(
                 f"{what}: its {MANIFEST} in MLflow isn't the one in its tags: one of them was altered. Use another "
                 "version."
@@ -103,6 +105,21 @@ def place_verified(folder: Path, what: str, digest: str, expected: Mapping[str, 
 def hashed(folder: Path, what: str) -> dict[str, FileInfo]:
     """Return size and sha256 of the received files of a version of others, of which nothing is known yet."""
     return {file: file_info(path) for file, path in _walked(folder, what).items()}
+
+
+def _place(address: Address, stored: Any) -> str:
+    """Return where the files of a version are; versions of others may be references to models that were logged."""
+    if not str(stored.source).startswith(("models:", "runs:")):
+        return str(stored.source)
+    return str(client(address).get_model_version_download_uri(stored.name, stored.version))
+
+
+def _is_content(path: Path, digest: str) -> bool:
+    """Return True if a file holds the content with this sha256; it may come from anyone who can write to the server."""
+    try:
+        return sha256_hex(read_regular(path, MAX_MANIFEST_BYTES)) == digest
+    except OSError:
+        return False
 
 
 def _walked(folder: Path, what: str) -> dict[str, Path]:

@@ -121,8 +121,9 @@ class UiApp:
         cookie = self.access.cookie_name(self.port)
         if request.method == "GET" and self.access.is_token(request.args.get("token", "")):
             rest = {key: value for key, value in request.args.items() if key != "token"}
+            path = quote(f"/{request.path.lstrip('/')}")  # two slashes would lead to another host
             query = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in rest.items())
-            response = flask.redirect(quote(request.path) + (f"?{query}" if query else ""), 303)
+            response = flask.redirect(path + (f"?{query}" if query else ""), 303)
             response.set_cookie(cookie, self.access.session, httponly=True, samesite="Lax")
             return response
         if not self.access.is_session(request.cookies.get(cookie, "")):
@@ -150,7 +151,7 @@ class UiApp:
         return response
 
     def _sweeps_page(self) -> str:
-        return self._page("sweeps.html", "Sweeps", "sweeps", sweeps=self._values.sweeps())
+        return self._page("sweeps.html", "Sweeps", "sweeps", sweeps=self._values.sweeps(), is_wide=True)
 
     def _compare_page(self) -> str:
         run_ids, with_test = flask.request.args.getlist("run"), flask.request.args.get("test") == "1"
@@ -160,7 +161,7 @@ class UiApp:
                           is_wide=True)  # fmt: skip
 
     def _models_page(self) -> str:
-        return self._page("models.html", "Models", "models", models=self._values.models())
+        return self._page("models.html", "Models", "models", models=self._values.models(), is_wide=True)
 
     def _model_page(self, name: str) -> str:
         model = self._values.model(name)
@@ -174,19 +175,19 @@ class UiApp:
         uri = flask.request.args.get("uri", "")
         with self._heavy:
             summary, samples = self._values.dataset(uri)
-        return self._page("dataset.html", f"Data {uri}", "data", summary=summary, samples=samples)
+        return self._page("dataset.html", summary.title, "data", summary=summary, samples=samples)
 
-    def _runs(self) -> flask.Response:
+    def _runs(self) -> Any:
         given = {name: flask.request.args.get(name, "") for name in ("where", "sort", "columns", "sweep")}
         return _json(self._listing.body(RunListQuery(**given)))
 
-    def _series(self) -> flask.Response:
+    def _series(self) -> Any:
         return _json(encode_json(series_of(self.trainer.compute, flask.request.args.getlist("run"))))
 
-    def _run(self, run_id: str) -> flask.Response:
+    def _run(self, run_id: str) -> Any:
         return _json(encode_json(record_data(self.trainer.compute.get(run_id))))
 
-    def _run_log(self, run_id: str) -> flask.Response:
+    def _run_log(self, run_id: str) -> Any:
         start = flask.request.args.get("start", 0, type=int)
         is_finished = self.trainer.compute.get(run_id).state.is_terminal  # first, or its last lines could be missed
         text = self.trainer.compute.logs(run_id, start=max(start, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,7 @@ from attrs import frozen
 
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.reports.overview_data import overview_data, series_data
-from mnistkit.runs.backend import ComputeBackend
+from mnistkit.runs.backend import ComputeBackend, SupportsRunRows
 from mnistkit.runs.columns import FIXED_COLUMNS
 from mnistkit.runs.query import RunQuery
 from mnistkit.runs.record import RunState
@@ -28,7 +29,8 @@ __all__ = ["MAX_ROWS", "RunListQuery", "RunListing", "encode_json", "series_of"]
 MAX_ROWS = 2_000
 """In one list; a filter finds the others."""
 
-_MAX_PROGRESS = 50
+_MAX_PROGRESS = 20
+_REMOTE_SECONDS = 10.0
 _MAX_CACHED = 8
 _MAX_SERIES_RUNS = 20
 _MAX_POINTS = 200
@@ -61,12 +63,13 @@ class RunListing:
     def __init__(self, compute: ComputeBackend) -> None:
         self._compute = compute
         self._lock = threading.Lock()
+        self._read: tuple[float, RunTable] | None = None
         self._cache: OrderedDict[RunListQuery, tuple[object, Body]] = OrderedDict()
 
     def body(self, query: RunListQuery) -> Body:
         """Return the runs that are meant, as JSON with its ETag; a filter that is wrong is a ``problem`` in it."""
         with self._lock:
-            table = RunTable.of(self._compute)
+            table = self._table()
             progress = {row.id: self._progress(row) for row in _active(table)}
             state = (table.rows, progress)
             found = self._cache.get(query)
@@ -77,6 +80,13 @@ class RunListing:
             while len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
             return found[1]
+
+    def _table(self) -> RunTable:
+        """Return all runs; where that takes requests to a service, as they were a few seconds ago at most."""
+        now = time.monotonic()
+        if self._read is None or isinstance(self._compute, SupportsRunRows) or now - self._read[0] > _REMOTE_SECONDS:
+            self._read = (now, RunTable.of(self._compute))
+        return self._read[1]
 
     def _data(self, table: RunTable, query: RunListQuery, progress: dict[str, str]) -> dict[str, Any]:
         problem, columns = "", []

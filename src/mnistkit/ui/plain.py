@@ -18,6 +18,7 @@ __all__ = ["log_data", "progress_text", "record_data", "summary_data"]
 _MAX_POINTS = 400
 _MAX_LOG_CHARS = 200_000
 _MAX_LINE_CHARS = 4_000
+_MINUTE_SECONDS = 60
 
 
 def summary_data(summary: Summary) -> dict[str, Any]:
@@ -59,8 +60,8 @@ def progress_text(record: RunRecord) -> str:
         step = "" if last.step is None else f" at step {last.step}"
         parts.append(f"{safe(redacted(last.name))} {number(last.value)}{step}")
     if record.started_at is not None:
-        seconds = (datetime.now(timezone.utc) - record.started_at).total_seconds()
-        parts.append(f"for {duration(float(int(max(seconds, 0))))}")
+        seconds = int((datetime.now(timezone.utc) - record.started_at).total_seconds())
+        parts.append(f"for {max(seconds, 0)} s" if seconds < _MINUTE_SECONDS else f"for {duration(seconds)}")
     return ", ".join(parts)
 
 

@@ -59,7 +59,7 @@ def _checked(descriptor: int, path: str | os.PathLike[str]) -> int:
     raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
-def open_file(path: str | Path) -> BufferedReader:
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     """Open for reading a file that the user names, which may be a symbolic link.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from mnistkit.emulator.payloads import (
     number,
     page,
 )
-from mnistkit.emulator.routing import Refusal, Request, Response, Route
+from mnistkit.emulator.routing import Refusal, Request, Response, Route, parse_json
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.workspace import Workspace
 
@@ -280,8 +279,8 @@ def file_of(saved: Mapping[str, Any]) -> str:
 
 def _engine_definition(dataflow: str) -> Any:
     try:
-        return json.loads(dataflow)["meta"]["RsDataflow"]
-    except (ValueError, KeyError, TypeError):
+        return parse_json(dataflow, "The dataflow")["meta"]["RsDataflow"]
+    except (LookupError, TypeError):
         raise Refusal(400, "The dataflow of a dataset has to be JSON with a meta.RsDataflow.") from None
 
 

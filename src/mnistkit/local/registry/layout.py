@@ -259,7 +259,11 @@ class Layout:
         """
         found = _numbers(self.entries("models", name, "signatures"))
         for alias in self.entries("models", name, "aliases"):
-            for number in self.sequence(name, alias):
+            try:
+                numbers = self.sequence(name, alias)
+            except IntegrityError:  # a file or a link in place of its folder
+                continue
+            for number in numbers:
                 path = self.path("models", name, "aliases", alias) / f"{number:012d}.json"
                 with contextlib.suppress(OSError, DataFormatError, KeyError, TypeError):
                     found |= _numbers([str(parse_json(disk.read_regular(path), path)["version"])])

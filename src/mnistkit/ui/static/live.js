@@ -1,13 +1,25 @@
 "use strict";
 // Polling, and drawing what is polled. All text is set as text: no markup is ever parsed.
 
-const ACTIVE_MS = 2000, QUIET_MS = 6000, LOST_MS = 10000;
+const ACTIVE_MS = 2000, QUIET_MS = 8000, LOST_MS = 10000;
+const LET_IN = "This browser isn't let in any more: open the address that the terminal shows.";
 const element = id => document.getElementById(id);
 
 /** Show a text in a note, or hide the note if there is none. */
 function note(id, text) {
   element(id).hidden = !text;
   if (element(id).textContent !== text) element(id).textContent = text;
+}
+
+/** Return what the server answers as JSON; null if it doesn't, or refuses: the next poll says why. */
+async function fetchJson(address) {
+  try {
+    const response = await fetch(address, { cache: "no-store" });
+    return response.status === 200 ? await response.json() : null;
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
+  }
 }
 
 /** Poll an address while the page is visible: often while something happens, seldom otherwise. */
@@ -43,12 +55,13 @@ class Poll {
         this.etag = response.headers.get("ETag") || "";
         this.isActive = this.show(data) === true;
       } else if (response.status !== 304) {
-        const text = response.status === 403 ? "This browser isn't let in any more: open the address that the terminal shows." : (await response.json()).error;
-        note("connection", text);
-        return;
+        note("connection", response.status === 403 ? LET_IN : (await response.json()).error);
+        if (response.status < 500) return;
       }
-      note("connection", "");
-      pause = this.isActive ? ACTIVE_MS : QUIET_MS;
+      if (response.status < 400) {
+        note("connection", "");
+        pause = this.isActive ? ACTIVE_MS : QUIET_MS;
+      }
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       note("connection", "The server doesn't answer: it was ended, perhaps. What is shown is as of its last answer.");
@@ -88,9 +101,10 @@ function phases(spans) {
   const bar = html("div", "", "phases");
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", `Time line: ${spans.map(span => `${span.label} ${span.seconds.toFixed(1)} s`).join(", ")}`);
+  const total = spans.reduce((sum, span) => sum + span.seconds, 0) || 1;
   for (const span of spans) {
     const part = html("span", "", `state-${span.state}`);
-    part.style.flexGrow = String(Math.max(span.seconds, 0.001));
+    part.style.flexGrow = String(span.seconds / total);
     part.title = `${span.label} ${span.seconds.toFixed(1)} s`;
     bar.append(part);
   }

@@ -18,7 +18,7 @@ class LiveRun {
 
   receive(run) {
     element("state").replaceChildren(...stateNodes(run.state));
-    element("progress").textContent = run.progress;
+    element("progress").textContent = run.progress && `\u00b7 ${run.progress}`;
     element("cancel").hidden = run.finished;
     drawSummary(element("summary"), run.summary);
     this.series = run.series;
@@ -35,6 +35,7 @@ class LiveRun {
 
   drawCurves() {
     const metric = element("curve-metric").value, points = this.series[metric];
+    element("curve-bar").hidden = !points;
     if (!points) return empty(element("curve-chart"), "It has logged no metric over several steps.");
     drawCurves(element("curve-chart"), [{ name: metric, points, colour: PALETTE[0] }], "step", metric, element("curve-log").checked);
   }
@@ -44,9 +45,8 @@ class LiveRun {
     this.isReading = true;
     try {
       for (let more = true; more;) {
-        const response = await fetch(`${this.path}/log?start=${this.start}`, { cache: "no-store" });
-        if (response.status !== 200) return;
-        const part = await response.json();
+        const part = await fetchJson(`${this.path}/log?start=${this.start}`);
+        if (!part) return;
         more = part.next > this.start;
         this.start = part.next;
         if (part.skipped) note("log-skipped", "Its beginning is left out here: 'mnistkit runs logs' prints all of it.");

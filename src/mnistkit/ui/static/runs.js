@@ -100,9 +100,8 @@ class LiveRuns extends Overview {
     if (!wanted.length || document.hidden) return;
     this.fetched = this.fetched || new Map();
     for (const run of wanted) this.fetched.set(run.id, run.words);
-    const response = await fetch(`/api/series?${wanted.map(run => `run=${encodeURIComponent(run.id)}`).join("&")}`, { cache: "no-store" });
-    if (response.status !== 200) return;
-    const found = await response.json();
+    const found = await fetchJson(`/api/series?${wanted.map(run => `run=${encodeURIComponent(run.id)}`).join("&")}`);
+    if (!found) return;
     Object.assign(this.series, found.series);
     for (const id of found.final) this.final.add(id);
     this.fill("curve-metric", [...new Set(Object.values(this.series).flatMap(each => Object.keys(each)))]);

@@ -1,0 +1,1 @@
+"""Tests of the local pages over HTTP, without a browser."""

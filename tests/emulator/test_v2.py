@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("h11")
 pytest.importorskip("jwt")
 
-from emulator.runs_client import answer, scope
+from emulator.runs_client import answer, cluster, scope, submit, wait
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.v2.commands import CommandJob, expand
 from mnistkit.emulator.v2.resources import name_in, parts_of, seconds_of
@@ -173,3 +173,25 @@ def test_several_processes() -> None:
     job = CommandJob.of(sent, outputs_uri="", conda_file=None)
     assert (job.plan.distribution.kind, job.plan.distribution.processes) == ("pytorch", 4)
     assert job.plan.target == "serverless"
+
+
+def test_what_v1_made_is_seen(client: Client) -> None:
+    """A model, a run's job and a datastore of the SDK v1 are resources of the same workspace."""
+    base = scope(client, "modelmanagement/v1.0")
+    asset = {"name": "m", "artifacts": [{"prefix": "LocalUpload/here/model.pkl"}]}
+    url = f"aml://asset/{answer(client.ask('POST', f'{base}/assets', body=asset))['id']}"
+    sent = {"name": "digits", "url": url, "mimeType": "application/json", "kvTags": {"a": "b"}}
+    answer(client.ask("POST", f"{base}/models", body=sent))
+    model = arm(client, "GET", "models/digits/versions/1")["properties"]
+    assert model["modelUri"].endswith("/datastores/workspaceartifactstore/paths/LocalUpload/here/model.pkl")
+    assert (model["modelType"], model["tags"]) == ("custom_model", {"a": "b"})
+    assert [each["name"] for each in arm(client, "GET", "models")["value"]] == ["digits"]
+    cluster(client)
+    submit(client, "older", "print('hello')")
+    wait(client, "older", "Completed")
+    job = arm(client, "GET", "jobs/older")["properties"]
+    assert (job["jobType"], job["status"], job["experimentName"]) == ("Command", "Completed", "digits")
+    assert "python" in job["command"]
+    names = [each["name"] for each in arm(client, "GET", "datastores")["value"]]
+    assert names == ["workspaceblobstore", "workspaceartifactstore"]
+    assert arm(client, "POST", "datastores/workspaceblobstore/listSecrets", {})["secretsType"] == "AccountKey"

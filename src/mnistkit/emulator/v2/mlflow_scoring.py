@@ -14,13 +14,13 @@ def init() -> None:
     """Load the model: by mlflow where that is installed with pandas, else a scikit-learn model by its own file."""
     global _model  # noqa: PLW0603 - as every scoring script keeps its model
     folder = next(Path(os.environ["AZUREML_MODEL_DIR"]).rglob("MLmodel")).parent
+    is_function = "python_function:" in (folder / "MLmodel").read_text(encoding="utf-8")
     try:
         import pandas as pd  # noqa: F401 - mlflow needs it to predict
         from mlflow import pyfunc
     except ImportError:
-        _model = _sklearn_model(folder)
-    else:
-        _model = pyfunc.load_model(str(folder))
+        is_function = False
+    _model = pyfunc.load_model(str(folder)) if is_function else _sklearn_model(folder)
 
 
 def run(text: str) -> Any:

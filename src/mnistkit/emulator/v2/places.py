@@ -147,8 +147,10 @@ class Places:
         folder.mkdir(parents=True, exist_ok=True)
         for path, file in self.files(uri).items():
             if not path:
-                name = self._resolved(uri).partition("?")[0].rstrip("/").rpartition("/")[2]
-                return Path(shutil.copyfile(file, folder / unquote(name)))
+                found = self._resolved(uri).partition("?")[0].rstrip("/").rpartition("/")[2]
+                # of a URL it stays encoded, so that no command line breaks at its blanks
+                name = found if self._resolved(uri).startswith("http") else unquote(found)
+                return Path(shutil.copyfile(file, folder / name))
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)

@@ -6,6 +6,8 @@ machine, to have one: give `DaskCompute` the address of yours. It keeps runs and
 
 from __future__ import annotations
 
+import logging
+
 from distributed import LocalCluster
 from sklearn.linear_model import LogisticRegression
 
@@ -19,7 +21,8 @@ HOME = ".mnistkit"
 
 
 def main() -> None:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+    settings = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **settings) as cluster:
         compute = DaskCompute(HOME, address=cluster.scheduler_address)
         trainer = Trainer(data="digits", compute=compute, models=FolderRegistry(HOME), experiment="cluster")
         sweep = trainer.sweep(LogisticRegression(tol=1e-3, max_iter=500), {"C": [0.003, 0.03, 0.3, 3]})

@@ -222,3 +222,13 @@ def test_closed_streams_are_no_failure(closed: str) -> None:
     (run,) = Trainer.local(data="digits").runs()
     assert run.state is RunState.COMPLETED
     assert ("accuracy" in done.stderr.decode()) == ("2>" not in closed)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("--version",), ("doctor",)])
+def test_a_full_disk_is_an_error(start: Start, arguments: tuple[str, ...]) -> None:
+    """What can't be written is an error with the system's reason, also before there is a command."""
+    with Path("/dev/full").open("w") as full:
+        process = start(*arguments, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "Error: No space left on device.\n")

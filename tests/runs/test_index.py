@@ -150,7 +150,7 @@ BAD = {
     "torn": lambda text: text[: len(text) // 2],
     "empty": lambda _: "",
     "garbage": lambda _: "\x00\xff" * 100,
-    "another format": lambda text: text.replace('{"format":1', '{"format":999'),
+    "another format": lambda text: text.replace('{"format":', '{"format":9'),
     "no header": lambda text: text.partition("\n")[2],
     "deep": lambda text: text + '{"stamp":' + "[" * 100_000 + "\n",
     "wrong types": lambda text: text.replace('"metrics":{"accuracy":0.9}', '"metrics":{"accuracy":[1]}'),

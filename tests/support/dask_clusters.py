@@ -40,6 +40,11 @@ class DaskCluster:
             time.sleep(0.05)
         self.address: str = json.loads(self._file.read_text())["address"]
 
+    @property
+    def alive(self) -> list[subprocess.Popen[bytes]]:
+        """The workers that weren't killed."""
+        return [worker for worker in self.workers if worker.poll() is None]
+
     def add_worker(self, variables: Mapping[str, str] | None = None, *, threads: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker, without a nanny that would start it again; it joins a moment later."""
         worker = self._start(
@@ -53,9 +58,8 @@ class DaskCluster:
         """The worker that a run's record names."""
         (found,) = [
             worker
-            for worker in self.workers
-            if worker.poll() is None
-            and any(
+            for worker in self.alive
+            if any(
                 f":{connection.laddr.port})" in host
                 for connection in psutil.Process(worker.pid).net_connections()
                 if connection.status == "LISTEN"

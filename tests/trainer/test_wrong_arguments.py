@@ -18,7 +18,8 @@ from mnistkit.plugins import load_dataset
 from mnistkit.registry import ModelInfo, promote, resolve_model
 from mnistkit.registry.version import ModelVersion
 from mnistkit.runs import Run, best_run
-from mnistkit.sweeps import Sweep
+from mnistkit.runs.registration import register_run
+from mnistkit.sweeps import Halving, Sweep
 from mnistkit.trainer import Trainer
 
 
@@ -56,9 +57,13 @@ CALLS: list[tuple[Call, str]] = [
     (lambda g: g.trainer.submit_all(g.sweep), r"jobs is of the type mnistkit Sweep"),
     (lambda g: g.trainer.submit_all([LogisticRegression()]), r"job is of the type"),
     (lambda g: g.trainer.explain_reuse(g.run), r"job is of the type mnistkit Run"),
-    (lambda g: g.trainer.register(g.fitted, "m"), r"run is of the type.*a fitted estimator has no record of its data"),
+    (lambda g: g.trainer.register(LogisticRegression(), "m"), r"LogisticRegression isn't fitted"),
+    (lambda g: g.trainer.register(None, "m"), r"None isn't a scikit-learn estimator"),
+    (lambda g: g.trainer.start_run(5), r"name=5"),
+    (lambda g: g.trainer.start_run(tags=["a"]), r"tags=\['a'\]"),
+    (lambda g: g.trainer.start_run(parent=5).__enter__(), r"parent is of the type int"),
     (lambda g: g.trainer.register(g.sweep, "m"), r"sweep\.best\('accuracy'\)"),
-    (lambda g: g.trainer.register(g.run.id, "m"), r"trainer\.run\('"),
+    (lambda g: register_run(g.trainer.models, g.run.id, "m"), r"run is of the type str.*trainer\.run\(id\)"),
     (lambda g: g.trainer.register(g.run, "m", file=Path("a")), r"file is of the type"),
     (lambda g: g.trainer.register(g.run, "m", tags=["a"]), r"tags is of the type list"),
     (lambda g: g.trainer.load(g.run), r"The reference is of the type mnistkit Run"),
@@ -73,6 +78,12 @@ CALLS: list[tuple[Call, str]] = [
     (lambda g: g.trainer.job(LogisticRegression(), retry_on=3), r"retry_on is of the type int"),
     (lambda g: g.trainer.sweep(LogisticRegression(), None), r"grid is of the type NoneType"),
     (lambda g: g.trainer.sweep(LogisticRegression(), {"C": [1]}, parallel="2"), r"parallel is of the type str"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), {"C": [1, 2]}, n=1.5), r"n is of the type float"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), {1: [1]}), r"The parameter 1 is of the type int"),
+    (lambda g: g.trainer.sweep(LogisticRegression(), [{1: 1}]), r"The parameter 1 is of the type int"),
+    (lambda g: Halving(factor="3"), r"factor is of the type str"),
+    (lambda g: Halving(min_limit=0.5), r"min_limit is of the type float"),
+    (lambda g: Halving(metric=None), r"metric is of the type NoneType"),
     (lambda g: g.run.wait(timeout="5"), r"timeout is of the type str"),
     (lambda g: g.run.download("outputs/model.skops", None), r"into is of the type NoneType"),
     (lambda g: g.sweep.best(["accuracy"]), r"metric is of the type list"),

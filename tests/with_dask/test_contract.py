@@ -24,7 +24,7 @@ class TestDaskCompute(GroupBackendSuite):
         """Two workers, also after a test has killed one."""
         self.cluster = cluster
         yield
-        while sum(worker.poll() is None for worker in cluster.workers) < 2:
+        while len(cluster.alive) < 2:
             cluster.add_worker()
 
     @pytest.fixture

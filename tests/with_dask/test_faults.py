@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -33,13 +33,6 @@ COUNTS = (
 
 
 @pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[DaskCluster]:
-    """A cluster of this test's own, with two workers."""
-    with dask_cluster(tmp_path / "cluster") as found:
-        yield found
-
-
-@pytest.fixture
 def script(tmp_path: Path) -> Path:
     """A folder with a script that writes a line and a metric 20 times a second, for so many seconds."""
     folder = tmp_path / "script"
@@ -59,22 +52,6 @@ def until(condition: Callable[[], object], seconds: float = DEADLINE) -> None:
 def pid_in(log: str) -> int:
     """The process that wrote the last line of a log."""
     return int(log.splitlines()[-1].split()[-1])
-
-
-def test_a_lost_worker_fails_a_run(tmp_path: Path, fragile: DaskCluster, script: Path, tiny_mnist: DataSource) -> None:
-    """A run whose worker is killed is Failed, with what it had logged, and no process of it is left."""
-    backend = DaskCompute(tmp_path / "home", address=fragile.address)
-    run = Run(backend, backend.submit(ScriptJob(str(script), arguments=(60,)), tiny_mnist))
-    until(lambda: "line 3" in run.logs())
-    pid = pid_in(run.logs())
-    fragile.kill(fragile.worker_of(run.refresh().record.host))
-    assert run.wait(DEADLINE).state is RunState.FAILED
-    assert "The worker that ran it was lost" in (run.error or "")
-    assert [attempt.cause for attempt in run.record.attempts] == ["killed"]
-    assert "line 3" in run.logs()
-    assert RunState.RUNNING in [transition.state for transition in run.record.transitions]
-    until(lambda: not psutil.pid_exists(pid))
-    backend.close()
 
 
 def test_no_worker_is_a_reason(tmp_path: Path, script: Path, tiny_mnist: DataSource) -> None:
@@ -147,7 +124,7 @@ def test_a_dead_program_s_run_ends(tmp_path: Path, cluster: DaskCluster, script:
     until(live.exists)
     assert later.get(run_id).state is RunState.RUNNING  # as its program wrote
     assert later.get(run_id).metrics["i"] >= 0
-    workers = [psutil.Process(worker.pid) for worker in cluster.workers]
+    workers = [psutil.Process(worker.pid) for worker in cluster.alive]
     assert any("train.py" in " ".join(child.cmdline()) for w in workers for child in w.children(recursive=True))
     program.kill()
     program.wait()
@@ -215,18 +192,17 @@ def test_a_scheduler_that_was_started_again(tmp_path: Path, script: Path, tiny_m
         later.close()
 
 
-@pytest.mark.parametrize("minutes", [-10, 10])
-def test_clocks_may_differ(tmp_path: Path, script: Path, tiny_mnist: DataSource, minutes: int) -> None:
+def test_clocks_may_differ(tmp_path: Path, script: Path, tiny_mnist: DataSource) -> None:
     """A worker whose clock is minutes off records times of the submitter's clock, in order."""
     with dask_cluster(tmp_path / "cluster", workers=0) as fragile:
         folder = tmp_path / "site"
         folder.mkdir()
         (folder / "sitecustomize.py").write_text(
             "import datetime, time\n_time = time.time\n"
-            f"time.time = lambda: _time() + {minutes * 60}\n"
+            "time.time = lambda: _time() + 600\n"
             "class _Shifted(datetime.datetime):\n"
             "    @classmethod\n    def now(cls, tz=None):\n"
-            f"        return datetime.datetime.fromtimestamp(_time() + {minutes * 60}, tz)\n"
+            "        return datetime.datetime.fromtimestamp(_time() + 600, tz)\n"
             "datetime.datetime, _datetime = _Shifted, datetime.datetime\n"
         )
         fragile.add_worker({"PYTHONPATH": f"{folder}{os.pathsep}{python_path()}"})
@@ -272,7 +248,7 @@ def test_workers_are_killed_at_random(tmp_path: Path, script: Path, tiny_mnist: 
             jobs = [ScriptJob(str(script), arguments=(0.3,), retries=n) for n in (0, 1, 2)]
             runs = [Run(backend, backend.submit(job, tiny_mnist)) for job in jobs]
             time.sleep(chosen.uniform(0, 2.5))
-            fragile.kill(chosen.choice([worker for worker in fragile.workers if worker.poll() is None]))
+            fragile.kill(chosen.choice(fragile.alive))
             fragile.add_worker()
             for run in runs:
                 record = run.wait(DEADLINE).record

@@ -16,6 +16,7 @@ from support.mlflow_server import Server, new_server
 collect_ignore_glob = ["test_*.py"] if importlib.util.find_spec("mlflow") is None else []
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave MLflow's own warnings out of its tests; threads on a server take long, as races of processes do."""
     for item in items:

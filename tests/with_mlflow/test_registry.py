@@ -103,25 +103,42 @@ def test_plain_mlflow_sees_versions(registry: MlflowRegistry, fitted: LogisticRe
     assert registry.get("digits").tags == info["tags"]
 
 
-def test_foreign_versions(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
-    """Versions of plain MLflow's are listed, loaded, promoted and counted on; nothing pins them."""
-    with mlflow_at(registry._address.uri) as mlflow:
-        experiment = mlflow.create_experiment("theirs", artifact_location=(tmp_path / "theirs").as_uri())
+def foreign(uri: str, model: Any, place: str | None) -> None:
+    """Register a fitted model as plain MLflow does."""
+    with mlflow_at(uri) as mlflow:
+        experiment = mlflow.create_experiment("theirs", artifact_location=place)
         with mlflow.start_run(experiment_id=experiment):
             mlflow.sklearn.log_model(
-                fitted, name="model", registered_model_name="digits", serialization_format="pickle", pip_requirements=[]
+                model, name="model", registered_model_name="theirs", serialization_format="pickle", pip_requirements=[]
             )
-    found = registry.get("digits")
+
+
+def check_foreign(registry: MlflowRegistry, fitted: LogisticRegression, folder: Path) -> None:
+    """Check that a version of plain MLflow's is listed, loaded, promoted and counted on."""
+    found = registry.get("theirs")
     assert (found.version, found.digest, found.format) == (1, "", "joblib")
-    assert registry.versions("digits")[0].files == {}
-    promote(registry, "digits:1", "champion", reason="theirs is good")
+    assert registry.versions("theirs")[0].files == {}
+    promote(registry, "theirs:1", "champion", reason="theirs is good")
     with pytest.raises(UnsafeModelError):
-        load_model(registry, "digits@champion")
-    model = load_model(registry, "digits@champion", allow_pickle=True)
+        load_model(registry, "theirs@champion")
+    model = load_model(registry, "theirs@champion", allow_pickle=True)
     np.testing.assert_array_equal(model.predict(X), fitted.predict(X))
-    registered(registry, fitted, tmp_path / "model")
-    assert [(each.version, bool(each.digest)) for each in registry.versions("digits")] == [(2, True), (1, False)]
-    assert verify_models(registry).problems == ()
+    save_model(fitted, folder)
+    registry.register("theirs", folder, ModelInfo(format="skops"))
+    assert [(each.version, bool(each.digest)) for each in registry.versions("theirs")] == [(2, True), (1, False)]
+    assert verify_models(registry, "theirs").problems == ()
+
+
+def test_foreign_versions(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:
+    """Versions of plain MLflow's are listed, loaded, promoted and counted on; nothing pins them."""
+    foreign(registry._address.uri, fitted, (tmp_path / "theirs").as_uri())
+    check_foreign(registry, fitted, tmp_path / "model")
+
+
+def test_foreign_versions_on_a_server(session_server: Server, fitted: LogisticRegression, tmp_path: Path) -> None:
+    """The same on a server."""
+    foreign(session_server.uri, fitted, None)
+    check_foreign(MlflowRegistry(session_server.uri), fitted, tmp_path / "model")
 
 
 def test_a_tag_or_a_file_that_was_altered(registry: MlflowRegistry, fitted: LogisticRegression, tmp_path: Path) -> None:

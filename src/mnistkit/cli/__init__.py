@@ -29,6 +29,10 @@ def main() -> None:
     except KeyboardInterrupt:  # before there was a command, which takes care of it
         sys.stderr.write("Interrupted: stopped.\n")
         raise SystemExit(130) from None
+    except OSError as error:  # the same: as --help is written to a full disk
+        sys.stdout = _null_stream(1)  # Python flushes it at the end
+        sys.stderr.write(f"Error: {error.strerror or error}.\n")
+        raise SystemExit(1) from None
 
 
 def _null_stream(number: int) -> TextIO:

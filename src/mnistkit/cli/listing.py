@@ -38,7 +38,7 @@ __all__ = [
 
 _MAX_ROWS = 20
 _COLUMN_GAP_CHARS = 2
-_DROPPED_FIRST = ("experiment", "created", "note", "tags", "data", "duration")
+_DROPPED_FIRST = ("experiment", "created", "note", "tags", "data", "host", "duration")
 """The columns to leave out, one by one, where a terminal is too narrow for all of them."""
 
 LIST_EXAMPLES = examples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -237,7 +238,7 @@ class Connection:
         """Raise what Dask raises as errors of mnistkit's."""
         try:
             yield
-        except TimeoutError as error:
+        except (TimeoutError, asyncio.TimeoutError) as error:  # before Python 3.11 they are two
             raise ServiceTimeoutError(
                 f"No Dask scheduler responds at {self.place}: {error}. Is it running, and is the address right?"
             ) from error

@@ -139,7 +139,7 @@ class Tracker:
         for run_id in info.runs:
             self._mirror.drop(run_id)
             for kept in (self._waits, self._seen, self._nodes):
-                kept.pop(run_id, None)  # type: ignore[attr-defined]
+                kept.pop(run_id, None)
         self._workers.pop(info.key, None)
         if task is not None:
             task.future = None

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mnistkit.errors import DataFormatError, NotFoundError, StorageError, UsageError
 from mnistkit.utils.arguments import check_path
 from mnistkit.utils.files import write_atomically
-from mnistkit.utils.regular import open_descriptor
+from mnistkit.utils.regular import open_file
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
@@ -137,7 +137,7 @@ def read_idx_bytes(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX
     """
     check_path(path, "path")
     try:
-        with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
+        with open_file(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             check_file_size(path, size, max_bytes)
             return stream.read(size + 1)  # a device or a growing file isn't read without end; one byte too many shows
@@ -166,7 +166,7 @@ def read_idx_header(path: str | os.PathLike[str]) -> tuple[np.dtype[Any], tuple[
         OSError: It can't be read.
     """
     source = str(path)
-    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
+    with open_file(path) as stream:
         header = _parse_header(stream.read(_LONGEST_HEADER), source)
         size = os.fstat(stream.fileno()).st_size
     expected = header.size + header.nbytes

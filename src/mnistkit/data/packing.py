@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from mnistkit.data.layout import ROLES, find_idx_files, idx_name
+from mnistkit.data.idx import check_file_size
+from mnistkit.data.layout import MAX_ARRAY_BYTES, ROLES, find_idx_files, idx_name
 from mnistkit.data.manifest import MANIFEST, DatasetManifest, FileInfo, read_manifest
 from mnistkit.errors import ChecksumError, DataFormatError
 from mnistkit.utils.files import sha256_hex
@@ -40,6 +41,7 @@ def pack_dataset(folder: Path) -> bytes:
     manifest = read_manifest(folder)
     files = {}
     for role, path in sorted(find_idx_files(folder).items()):
+        check_file_size(path, path.stat().st_size, MAX_ARRAY_BYTES)
         data = path.read_bytes()
         _verify(path.relative_to(folder).as_posix(), data, manifest)
         is_packed = path.suffix.lower() == ".gz"

@@ -26,7 +26,7 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = {
     "services": Limit(
-        "Pipelines, AutoML, Databricks, Synapse, Kubernetes, registries, batch endpoints, schedules, the studio",
+        "Pipelines of the SDK v1, AutoML, Databricks, Synapse, Kubernetes, registries, batch endpoints, schedules",
         "-",
     ),
     "compute": Limit(

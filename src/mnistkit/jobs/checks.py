@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, SupportsIndex, cast, get_args
 
 from mnistkit.errors import UsageError
-from mnistkit.utils.arguments import check_path, check_type
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.names import check_file, check_name
 from mnistkit.utils.text import is_encodable
 
@@ -136,7 +136,7 @@ def arguments(values: Iterable[object]) -> tuple[str, ...]:
 
 def source_folder(value: str | os.PathLike[str]) -> str:
     """Return the path of a script's folder."""
-    check_path(value, "source_directory")
+    check_type(value, (str, os.PathLike), "source_directory", "a path, as text or a pathlib.Path")
     return os.fspath(value)
 
 

@@ -280,7 +280,9 @@ def check_classifier(estimator: Any) -> None:
         )
     # Some instances have it once they are fitted.
     if not (hasattr(type(estimator), "predict") or hasattr(estimator, "predict")):
-        raise SpecError(f"{name} has no predict: give a classifier such as LogisticRegression().")
+        raise SpecError(
+            f"{name} can't predict classes: it has no predict; give a classifier such as LogisticRegression()."
+        )
     inner = (estimator, *_params(estimator, name, deep=True).values())
     for each in inner:
         if getattr(each, "refit", None) is False and hasattr(each, "scoring") and hasattr(each, "error_score"):

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mnistkit.errors import IntegrityError, InvalidNameError, ServiceError, StorageError
+from mnistkit.errors import AuthenticationError, IntegrityError, InvalidNameError, ServiceError, StorageError
 from mnistkit.mlflow._sdk import calls, client, download_artifacts
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.flavor import FILES_FOLDER, write_mlmodel
 from mnistkit.registry.files import all_or_nothing, check_same_files, walk_regular
-from mnistkit.registry.manifest import MANIFEST, Manifest
-from mnistkit.utils.documents import MAX_RECORD_BYTES
+from mnistkit.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest
 from mnistkit.utils.files import FileInfo, file_info, sha256_hex
 from mnistkit.utils.names import check_file
 from mnistkit.utils.regular import read_regular
@@ -54,8 +53,9 @@ def received(address: Address, stored: Any) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as folder:
         try:
             with calls(address):
-                place = client(address).get_model_version_download_uri(stored.name, stored.version)
-                download_artifacts(address, place, Path(folder))
+                download_artifacts(address, _place(address, stored), Path(folder))
+        except AuthenticationError:
+            raise
         except (ServiceError, StorageError) as error:
             with calls(address):  # it raises another error if it is the server that is lost, not the files
                 pass
@@ -107,10 +107,17 @@ def hashed(folder: Path, what: str) -> dict[str, FileInfo]:
     return {file: file_info(path) for file, path in _walked(folder, what).items()}
 
 
+def _place(address: Address, stored: Any) -> str:
+    """Return where the files of a version are; versions of others may be references to models that were logged."""
+    if not str(stored.source).startswith(("models:", "runs:")):
+        return str(stored.source)
+    return str(client(address).get_model_version_download_uri(stored.name, stored.version))
+
+
 def _is_content(path: Path, digest: str) -> bool:
     """Return True if a file holds the content with this sha256; it may come from anyone who can write to the server."""
     try:
-        return sha256_hex(read_regular(path, MAX_RECORD_BYTES)) == digest
+        return sha256_hex(read_regular(path, MAX_MANIFEST_BYTES)) == digest
     except OSError:
         return False
 

@@ -13,9 +13,8 @@ from mnistkit.mlflow._sdk import client, pages
 from mnistkit.mlflow.address import Address
 from mnistkit.mlflow.values import from_milliseconds
 from mnistkit.registry.events import Event, EventLog, log_name, model_name
-from mnistkit.registry.manifest import MANIFEST, read_version
+from mnistkit.registry.manifest import MANIFEST, MAX_MANIFEST_BYTES, read_version
 from mnistkit.registry.version import ModelVersion
-from mnistkit.utils.documents import MAX_RECORD_BYTES
 from mnistkit.utils.files import sha256_hex
 from mnistkit.utils.names import check_name
 from mnistkit.utils.regular import read_regular
@@ -167,7 +166,7 @@ def _kept_manifest(address: Address, stored: Any) -> bytes:
 
     with received(address, stored) as folder:
         try:
-            data = read_regular(folder / MANIFEST, MAX_RECORD_BYTES)
+            data = read_regular(folder / MANIFEST, MAX_MANIFEST_BYTES)
         except OSError as error:
             raise IntegrityError(f"{stored.name}:{stored.version} has lost its {MANIFEST}: {error}.") from error
     if sha256_hex(data) != stored.tags[DIGEST_TAG]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mnistkit.errors import ModelError
 from mnistkit.mlflow._sdk import sdk
 from mnistkit.models.files import FORMAT_BY_SUFFIX, parts
-from mnistkit.models.persistence import TRUSTED_TYPES, loads_files
+from mnistkit.models.persistence import TRUSTED_TYPES, check_size, loads_files
 from mnistkit.models.probe import PROBE_FILE, Probe
 from mnistkit.registry.manifest import Manifest
 
@@ -117,7 +117,10 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _load_pyfunc(path: str) -> Any:
     """Return what MLflow's ``pyfunc`` calls for a linear model: MLflow finds this function by its name."""
-    contents = {file.name: file.read_bytes() for file in Path(path).iterdir() if file.is_file()}
+    files = [file for file in Path(path).iterdir() if file.is_file()]
+    for file in files:
+        check_size(file.stat().st_size, str(file))
+    contents = {file.name: file.read_bytes() for file in files}
     [model] = [name for name in contents if name.endswith(".linear.json")]
     return _LinearFunction(loads_files(contents, model, {}))
 

@@ -97,11 +97,12 @@ class InputSpec:
     def differences(self, other: InputSpec) -> str:
         """Return in words in what two models' inputs and data differ; empty if nothing keeps them from being compared.
 
-        Another release of the same dataset is no difference.
+        Another release of the same dataset is no difference, nor are the same images under another name.
         """
+        is_same_data = self.dataset_sha256 and self.dataset_sha256 == other.dataset_sha256
         pairs = (
             ("images of", self.size, other.size),
-            ("the dataset", self.dataset, other.dataset),
+            ("the dataset", "" if is_same_data else self.dataset, other.dataset),
             ("the classes", ", ".join(self.class_names), ", ".join(other.class_names)),
         )
         return "; ".join(f"{what} {a:.80}, not {b:.80}" for what, a, b in pairs if a and b and a != b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -49,11 +50,15 @@ def run_cells(rows: Sequence[RunRow], columns: Columns, names: Sequence[str] = (
 
 
 def default_columns(rows: Sequence[RunRow]) -> list[str]:
-    """Return the columns that a list of these runs shows; those that are empty for all of them are left out."""
+    """Return the columns that a list of these runs shows; those that are empty for all of them are left out.
+
+    The hosts are shown if any of them is another one than this machine.
+    """
     metric = key_metric(rows)
     names = ["run", "state", "created", "duration"]
     names += [f"metrics.{metric}"] if metric is not None else []
     names += ["data", "estimator", "experiment"]
+    names += ["host"] if {row.host for row in rows} - {"", socket.gethostname()} else []
     names += ["tags"] if any(row.tags for row in rows) else []
     return [*names, "note"] if any(row.note for row in rows) else names
 

@@ -7,7 +7,6 @@ import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mnistkit.errors import (
     DataFormatError,
@@ -62,7 +61,7 @@ def register_run(
         InvalidNameError: The name breaks the rule.
         UnsafeModelError: A file is larger than any model that is loaded.
     """
-    _check_run(run)
+    check_type(run, Run, "run", "the run that trainer.train(estimator) returns, or trainer.run(id)")
     if file is not None:
         check_type(file, str, "file", "one of the run's files, such as 'outputs/model.skops'")
     check_type({} if tags is None else tags, Mapping, "tags", "text by key, such as {'stage': 'trial'}")
@@ -91,19 +90,6 @@ def register_run(
         if isinstance(models, SupportsRunFiles) and models.has_run(run.id):
             return models.register_from_run(name, files, info, copies=Path(folder))
         return models.register(name, Path(folder), info)
-
-
-def _check_run(run: Any) -> None:
-    """Refuse what isn't a run, with the way from what was given to one."""
-    if isinstance(run, str):
-        use = f"trainer.run({run!r:.40})"
-    elif hasattr(run, "trials"):
-        use = "one of its runs, such as sweep.best('accuracy')"
-    elif hasattr(run, "predict"):
-        use = "the run that trainer.train(estimator) returns: a fitted estimator has no record of its data"
-    else:
-        use = "the run that trainer.train(estimator) returns"
-    check_type(run, Run, "run", use)
 
 
 def run_input(run: Run, file: str) -> InputSpec | None:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from mnistkit.errors import MissingExtraError, UsageError
@@ -15,6 +16,7 @@ from mnistkit.runs.run import Run
 from mnistkit.runs.submission import OnUpdate, Submitter, canceling, running, wait_while_running
 from mnistkit.sweeps.sweep import Trial
 from mnistkit.sweeps.trials import lacks_metric, note_missing_metric
+from mnistkit.utils.arguments import check_type
 
 if TYPE_CHECKING:  # an optional dependency
     import optuna
@@ -58,6 +60,7 @@ def optimized_trials(
         MissingExtraError: Optuna isn't installed.
         UsageError: ``n`` is below 1, ``mode`` is neither, or ``space`` holds something else.
     """
+    check_type(metric, str, "metric", "the name of a metric that the runs log, such as 'accuracy'")
     study = _study(space, n, sampler, mode, seed)
     chosen: list[optuna.Trial] = []
     reported: set[int] = set()
@@ -85,6 +88,7 @@ def optimized_trials(
 def _study(
     space: Mapping[str, Any], n: int, sampler: optuna.samplers.BaseSampler | None, mode: str, seed: int
 ) -> optuna.Study:
+    check_type(n, Integral, "n", "a whole number of combinations")
     if n < 1:
         raise UsageError(f"n={n}: try at least 1 combination.")
     if mode not in {"max", "min"}:
@@ -103,6 +107,9 @@ def _study(
                 f"{name} is {values!r:.80}: use one of optuna.distributions, such as "
                 "FloatDistribution(0.01, 10, log=True) or CategoricalDistribution([...])."
             )
+    if sampler is not None:
+        use = "one of optuna.samplers, made with its arguments, such as TPESampler(seed=1)"
+        check_type(sampler, optuna.samplers.BaseSampler, "sampler", use)
     with _quiet():
         return optuna.create_study(
             direction="maximize" if mode == "max" else "minimize",

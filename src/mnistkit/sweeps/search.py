@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
+from numbers import Integral
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -19,14 +20,21 @@ __all__ = ["Halving", "check_parameters", "combinations", "configured"]
 
 
 def _factor(value: int) -> int:
+    check_type(value, Integral, "factor", "a whole number such as 3")
     if value < 2:  # noqa: PLR2004 - a factor of 1 halves nothing
         raise UsageError(f"factor={value}: use 2 or more: the best 1/factor of the combinations stay.")
     return value
 
 
 def _min_limit(value: int) -> int:
+    check_type(value, Integral, "min_limit", "a whole number of training images")
     if value < 1:
         raise UsageError(f"min_limit={value}: train on at least 1 image.")
+    return value
+
+
+def _metric(value: str) -> str:
+    check_type(value, str, "metric", "the name of a metric that the runs log, such as 'accuracy'")
     return value
 
 
@@ -66,7 +74,7 @@ class Halving:
 
     factor: int = field(default=3, converter=_factor)
     min_limit: int = field(default=1000, converter=_min_limit)
-    metric: str = "accuracy"
+    metric: str = field(default="accuracy", converter=_metric)
     mode: Literal["max", "min"] = field(default="max", converter=_mode)
 
     def limits(self, n: int, full: int) -> list[int]:
@@ -124,6 +132,7 @@ def combinations(
         check_type(grid, Iterable, "grid", "values by parameter, {'C': [0.1, 1]}, or a list of combinations")
         found = [_combination(each) for each in grid]
     else:
+        _check_names(grid)
         found = _drawn(grid, n, seed) if n is not None else _all(grid)
     if not found:
         raise UsageError("The sweep has nothing to try: give at least one value for a parameter.")
@@ -167,7 +176,13 @@ def check_parameters(estimator: Any, names: Iterable[str]) -> None:
 def _combination(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError(f"A list for a sweep holds combinations such as {{'C': 1}}; this one holds {value!r:.80}.")
+    _check_names(value)
     return dict(value)
+
+
+def _check_names(values: Mapping[Any, Any]) -> None:
+    for name in values:
+        check_type(name, str, f"The parameter {name!r:.80}", "its name, such as 'C'")
 
 
 def _all(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -187,6 +202,7 @@ def _all(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _drawn(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, Any]]:
     from sklearn.model_selection import ParameterGrid, ParameterSampler
 
+    check_type(n, Integral, "n", "a whole number of combinations")
     if n < 1:
         raise UsageError(f"n={n}: draw at least 1 combination.")
     try:

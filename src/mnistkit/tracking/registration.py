@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.data.dataset import Dataset
-from mnistkit.errors import NotFoundError, StorageError, UsageError
+from mnistkit.errors import NotFoundError, UsageError
 from mnistkit.evaluation.scores import evaluate
 from mnistkit.jobs.job import ModelFormat
 from mnistkit.models.files import FORMAT_BY_SUFFIX, companions, format_of, parts
@@ -23,7 +23,6 @@ from mnistkit.registry.version import ModelVersion
 from mnistkit.runs.registration import check_data
 from mnistkit.training import input_spec, probe_of, write_model
 from mnistkit.utils.names import check_name
-from mnistkit.utils.regular import open_descriptor
 
 __all__ = ["register_classifier", "register_file"]
 
@@ -72,16 +71,6 @@ def register_classifier(
         return models.register(name, Path(folder), info)
 
 
-def _content(path: Path) -> bytes:
-    """Return the content of a file that the user names: a link to one is followed, a pipe isn't waited for."""
-    try:
-        with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
-            check_size(os.fstat(stream.fileno()).st_size, str(path))
-            return stream.read()
-    except OSError as error:
-        raise StorageError(f"Can't read {path}: {error.strerror or error}. Name a readable model file.") from error
-
-
 def register_file(
     models: ModelRegistry,
     path: str | os.PathLike[str],
@@ -120,12 +109,18 @@ def register_file(
     path = Path(path)
     kind = format_of(path.name)
     if kind == "files":
-        raise UsageError(f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}.")
+        raise UsageError(
+            f"{path} isn't a model file by its name: it ends in none of {', '.join(FORMAT_BY_SUFFIX)}. If it is a "
+            f"run's id, give the run: trainer.run({str(path)!r})."
+        )
     if missing := [part for part in parts(path.name) if not (path.parent / part).is_file()]:
         raise NotFoundError(f"There is no file {path.parent / missing[0]}.")
     beside = [each.name for each in path.parent.iterdir() if each.is_file()]
     names = {*parts(path.name), *companions(path.name, beside)}
-    contents = {each: _content(path.parent / each) for each in names}
+    for each in names:
+        if kind != "joblib" or not allow_pickle or each == PROBE_FILE:
+            check_size((path.parent / each).stat().st_size, str(path.parent / each))
+    contents = {each: (path.parent / each).read_bytes() for each in names}
     model = loads_files(contents, path.name, {}, allow_pickle=allow_pickle, trusted=trusted, source=str(path))
     if kind != "linear":  # which is no scikit-learn classifier, and has nothing that could be unfitted
         check_fitted(model)

@@ -24,6 +24,7 @@ from mnistkit.runs.folder.snapshot import write_sources
 from mnistkit.runs.run import Run
 from mnistkit.runs.submission import fingerprint
 from mnistkit.tracking.active import ActiveRun
+from mnistkit.utils.arguments import check_type
 from mnistkit.utils.redaction import redacted
 
 __all__ = ["PARENT_TAG", "start_run"]
@@ -66,6 +67,7 @@ def start_run(
             "that keeps its runs in a folder, such as Trainer.local(), or submit a ScriptJob."
         )
     if parent is not None:
+        check_type(parent, (Run, str), "parent", "the run that this one is part of, or its id")
         parent_id = parent.id if isinstance(parent, Run) else compute.get(parent).id
         job = evolve(job, tags={**job.tags, PARENT_TAG: parent_id})
     program = program_sources()

@@ -10,6 +10,7 @@ from typing import Any
 from mnistkit import plugins
 from mnistkit.data.arrays import Data
 from mnistkit.data.dataset import Dataset, Split
+from mnistkit.errors import UsageError
 from mnistkit.evaluation.comparison import Comparison, compare
 from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictions, predict_images, predictor_of
@@ -25,6 +26,7 @@ from mnistkit.runs.registration import register_run
 from mnistkit.runs.run import Run
 from mnistkit.serving.deployment import Deployment, deploy_model
 from mnistkit.serving.server import ModelServer
+from mnistkit.sweeps.sweep import Sweep
 from mnistkit.tracking.registration import register_classifier, register_file
 from mnistkit.trainer.base import TrainerBase
 
@@ -69,8 +71,12 @@ class ModelMethods(TrainerBase):
         """
         name = self.model_name if name is None else name
         common: Any = {"tags": tags, "description": description, "allow_other_data": allow_other_data}
+        if isinstance(model, Sweep):
+            raise UsageError("A sweep has several runs: register one of them, such as sweep.best('accuracy').")
         if isinstance(model, Run):
             return register_run(self.models, model, name, file=file, **common)
+        if isinstance(model, Sweep):
+            raise UsageError("A sweep has several models: give one of its runs, such as sweep.best('accuracy').")
         dataset = partial(self._dataset_of, data) if evaluate else None
         if isinstance(model, (str, os.PathLike)):
             return register_file(

@@ -72,7 +72,7 @@ class RunMethods(TrainerBase):
             RunNotFoundError: There is no run ``parent``.
             StorageError: The run's folder can't be written.
         """
-        job = TrackedJob(name=name, experiment=self.experiment, tags=dict(tags or {}))
+        job = TrackedJob(name=name, experiment=self.experiment, tags={} if tags is None else tags)
         return start_run(self.compute, self.data, job, self.dataset, parent=parent, capture=capture)
 
     def explain_reuse(self, job: Job) -> ReuseDecision:

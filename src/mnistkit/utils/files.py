@@ -16,7 +16,7 @@ from pathlib import Path
 from attrs import frozen
 
 from mnistkit.errors import StorageError
-from mnistkit.utils.regular import open_descriptor
+from mnistkit.utils.regular import open_descriptor, open_file
 
 __all__ = [
     "FileInfo",
@@ -77,7 +77,7 @@ def file_info(path: Path) -> FileInfo:
         OSError: It can't be read, or is a pipe, a device or a folder.
     """
     digest, size = hashlib.sha256(), 0
-    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
             size += len(chunk)

@@ -8,7 +8,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-__all__ = ["copy_below", "open_below", "open_descriptor", "open_regular", "read_regular"]
+__all__ = ["copy_below", "open_below", "open_descriptor", "open_file", "open_regular", "read_regular"]
 
 _CHUNK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16  # allocated without a system call: records are read by the thousand
@@ -33,7 +33,7 @@ def open_regular(path: Path, *, within: Path | None = None) -> BufferedReader:
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             raise FileNotFoundError(errno.ENOENT, "it is a symbolic link", str(path)) from error
-        if error.errno == errno.EINVAL:
+        if error.errno in {errno.EINVAL, errno.EISDIR}:
             raise FileNotFoundError(errno.ENOENT, "it isn't a regular file", str(path)) from error
         raise
 
@@ -50,10 +50,22 @@ def open_descriptor(path: str | os.PathLike[str], *, follow: bool = False) -> in
 
 def _checked(descriptor: int, path: str | os.PathLike[str]) -> int:
     """Return a descriptor of a regular file; close that of anything else, and raise an error."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return descriptor
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open for reading a file that the user names, which may be a symbolic link.
+
+    Raises:
+        OSError: It can't be read, or is a pipe, a device or a folder: nothing waits for these.
+    """
+    return os.fdopen(open_descriptor(path, follow=True), "rb")
 
 
 def open_below(root: Path, name: str, flags: int) -> int:

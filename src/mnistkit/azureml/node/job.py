@@ -27,7 +27,7 @@ from mnistkit.azureml.properties import PREFIX, pack_text
 from mnistkit.runs.folder.attempts import may_retry, outcome_by_exit, outcome_by_timeout
 from mnistkit.utils.documents import parse_json, read_text
 from mnistkit.utils.interpreter import module_command
-from mnistkit.utils.regular import open_descriptor
+from mnistkit.utils.regular import open_file
 
 __all__ = ["main"]
 
@@ -158,7 +158,7 @@ def _write_manifest() -> str | None:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with os.fdopen(open_descriptor(path, follow=True), "rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

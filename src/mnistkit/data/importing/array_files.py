@@ -20,6 +20,7 @@ from mnistkit.data.importing.spool import MAX_PIXELS, ImageSpool
 from mnistkit.data.importing.tables import Content, Table, can_not_read, import_tables, stem
 from mnistkit.errors import DataFormatError, NotFoundError, UsageError
 from mnistkit.utils import progress
+from mnistkit.utils.regular import open_file
 
 __all__ = ["import_npy", "import_npz"]
 
@@ -74,7 +75,7 @@ def import_npz(
     """
     shape = as_shape(shape)
     path = Path(file)
-    with _opening(path), zipfile.ZipFile(path) as archive:
+    with _opening(path), open_file(path) as raw, zipfile.ZipFile(raw) as archive:
         members = {each.removesuffix(".npy"): each for each in archive.namelist() if each.endswith(".npy")}
         chosen = _chosen(list(members), arrays, path)
         unused = tuple(each for each in members if each not in chosen)
@@ -142,9 +143,9 @@ def import_npy(
 
 def _npy_table(images: Path, labels: Path, shape: tuple[int, int] | None) -> Table:
     def read(spool: ImageSpool) -> Content:
-        with _opening(images), images.open("rb") as stream:
+        with _opening(images), open_file(images) as stream:
             _append(stream, spool, shape)
-        with _opening(labels), labels.open("rb") as stream:
+        with _opening(labels), open_file(labels) as stream:
             return Content(labels=_whole(stream, labels.name))
 
     return Table(images.name, read, labels.name)
@@ -181,7 +182,7 @@ def _opening(path: Path) -> Iterator[None]:
         raise NotFoundError(f"There is no file {path!s:.500}: name one that is there.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataFormatError(f"{path} is damaged, or no file of arrays: {error}.") from error
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         if error.filename is None or Path(error.filename) != path:
             raise
         raise can_not_read(path, error) from error

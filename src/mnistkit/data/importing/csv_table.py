@@ -21,6 +21,7 @@ from mnistkit.data.importing.spool import ImageSpool
 from mnistkit.data.importing.tables import Content, Paths, Table, as_paths, can_not_read, import_tables, stem
 from mnistkit.errors import DataFormatError, NotFoundError
 from mnistkit.utils import progress
+from mnistkit.utils.regular import open_file
 
 __all__ = ["import_csv"]
 
@@ -119,7 +120,7 @@ def _table(paths: Sequence[Path], options: _Options) -> Table:
 
 def _read(path: Path, spool: ImageSpool, options: _Options) -> tuple[Columns, np.ndarray]:
     """Append the images of one file, and return its columns and labels."""
-    with path.open("rb") as raw:
+    with open_file(path) as raw:
         total, is_gzip = os.fstat(raw.fileno()).st_size, raw.peek(2)[:2] == _GZIP_MAGIC
         stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
         try:

@@ -22,6 +22,7 @@ from mnistkit.data.importing.spool import ImageSpool
 from mnistkit.data.importing.tables import Content, Paths, Table, as_paths, can_not_read, import_tables, stem
 from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError
 from mnistkit.utils import progress
+from mnistkit.utils.regular import open_file
 
 __all__ = ["import_parquet"]
 
@@ -138,7 +139,7 @@ def _read(
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
     """Append the images of one file and their labels; return the names of the classes, and the unused columns."""
     pa = _pyarrow()
-    with path.open("rb") as stream, pa.parquet.ParquetFile(stream) as file:
+    with open_file(path) as stream, pa.parquet.ParquetFile(stream) as file:
         schema, total, row = file.schema_arrow, path.stat().st_size, 0
         layout = _layout(schema, options, path)
         wanted = [*layout.images, layout.label]

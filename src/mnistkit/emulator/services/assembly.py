@@ -38,8 +38,7 @@ from mnistkit.emulator.services.webservices import WebServices
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
-from mnistkit.emulator.v2.assembly import Service, assemble_v2
-from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
+from mnistkit.emulator.v2.assembly import Service, Stoppable, assemble_v2
 from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Services", "assemble"]
@@ -54,21 +53,22 @@ class Services:
         jobs: What runs.
         hyperdrive: What starts jobs of its own.
         webservices: What serves models.
-        processes: Those behind online deployments.
+        starters: What else starts jobs and processes.
     """
 
     routes: Sequence[Route]
     jobs: Jobs
     hyperdrive: HyperDrive
     webservices: WebServices
-    processes: ScoringProcesses
+    starters: Sequence[Stoppable]
 
     def stop(self) -> None:
         """End every process that any of them has started; idempotent."""
         self.hyperdrive.stop()
+        for starter in self.starters:
+            starter.stop()
         self.jobs.stop()
         self.webservices.stop()
-        self.processes.stop()
 
 
 def assemble(
@@ -120,7 +120,7 @@ def assemble(
     webservices = WebServices(workspace, store, models, artifacts)
     datastores = Datastores(workspace, store, blobs, settings.blobs)
     opendatasets = OpenDatasets(workspace, store, settings.data)
-    newer, processes = assemble_v2(
+    newer, starters = assemble_v2(
         workspace,
         store,
         blobs=blobs,
@@ -163,4 +163,4 @@ def assemble(
         ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]
-    return Services(routes, jobs, hyperdrive, webservices, processes)
+    return Services(routes, jobs, hyperdrive, webservices, starters)

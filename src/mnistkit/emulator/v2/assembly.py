@@ -22,15 +22,16 @@ from mnistkit.emulator.v2.command_jobs import CommandJobs
 from mnistkit.emulator.v2.datastores import DatastoreResources
 from mnistkit.emulator.v2.endpoints import OnlineEndpoints
 from mnistkit.emulator.v2.history import RunOutputs
-from mnistkit.emulator.v2.jobs import JobResources
+from mnistkit.emulator.v2.jobs import JobKind, JobResources
 from mnistkit.emulator.v2.models import ModelAssets
 from mnistkit.emulator.v2.operations import Operations
+from mnistkit.emulator.v2.pipelines import PipelineJobs
 from mnistkit.emulator.v2.places import Places
 from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
 from mnistkit.emulator.v2.sweeps import SweepJobs
 from mnistkit.emulator.workspace import Workspace
 
-__all__ = ["Service", "assemble_v2"]
+__all__ = ["Service", "Stoppable", "assemble_v2"]
 
 
 class Service(Protocol):
@@ -39,6 +40,13 @@ class Service(Protocol):
     @property
     def routes(self) -> Sequence[Route]:
         """Its routes."""
+
+
+class Stoppable(Protocol):
+    """A service that starts processes or jobs."""
+
+    def stop(self) -> None:
+        """End what it has started; idempotent."""
 
 
 def assemble_v2(
@@ -55,8 +63,8 @@ def assemble_v2(
     jobs: Jobs,
     hyperdrive: HyperDrive,
     tokens: Tokens,
-) -> tuple[Sequence[Service], ScoringProcesses]:
-    """Return the services of the SDK's second version, over those of the first, and the processes that they start."""
+) -> tuple[Sequence[Service], Sequence[Stoppable]]:
+    """Return the services of the SDK's second version, over those of the first, and those of them that start others."""
     places = Places(workspace, datastores=datastores, blobs=blobs, opendatasets=opendatasets, settings=settings)
     assets = Assets(workspace, store, blobs)
     model_assets = ModelAssets(workspace, store, models=models, artifacts=artifacts, places=places)
@@ -64,7 +72,9 @@ def assemble_v2(
         jobs=jobs, blobs=blobs, datastores=datastores, places=places, assets=assets, models=model_assets
     )
     sweeps = SweepJobs(runs, hyperdrive)
-    resources = JobResources(workspace, store, runs, {"Command": commands, "Sweep": sweeps})
+    pipelines = PipelineJobs(runs, artifacts, assets, datastores)
+    kinds: dict[str, JobKind] = {"Command": commands, "Sweep": sweeps, "Pipeline": pipelines}
+    resources = pipelines.resources = JobResources(workspace, store, runs, kinds)
     sweeps.start_trial = resources.start
     places.output_uri = resources.output_uri
     places.asset_uri = _asset_uris(assets, model_assets)
@@ -79,7 +89,7 @@ def assemble_v2(
         operations,
         OnlineEndpoints(workspace, store, tokens=tokens, operations=operations, processes=processes),
     )
-    return services, processes
+    return services, (pipelines, processes)
 
 
 def _asset_uris(assets: Assets, models: ModelAssets) -> Callable[[str, str, str], str]:

@@ -131,7 +131,7 @@ class JobResources:
         query = request.query
         found = []
         for record in self._runs.newest():
-            properties = self._properties(record)
+            properties = None if record["parentRunId"] else self._properties(record)
             if properties is None or not in_view(request, is_archived=bool(record["hidden"])):
                 continue
             if query.get("jobType") in {None, properties["jobType"]} and query.get("tag") in {None, *record["tags"]}:

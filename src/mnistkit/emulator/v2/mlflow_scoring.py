@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -15,12 +16,12 @@ def init() -> None:
     global _model  # noqa: PLW0603 - as every scoring script keeps its model
     folder = next(Path(os.environ["AZUREML_MODEL_DIR"]).rglob("MLmodel")).parent
     is_function = "python_function:" in (folder / "MLmodel").read_text(encoding="utf-8")
-    try:
-        import pandas as pd  # noqa: F401 - mlflow needs it to predict
+    if is_function and all(importlib.util.find_spec(name) for name in ("mlflow", "pandas")):
         from mlflow import pyfunc
-    except ImportError:
-        is_function = False
-    _model = pyfunc.load_model(str(folder)) if is_function else _sklearn_model(folder)
+
+        _model = pyfunc.load_model(str(folder))
+    else:
+        _model = _sklearn_model(folder)
 
 
 def run(text: str) -> Any:

@@ -81,6 +81,7 @@ MODEL_REGISTRIES: Mapping[str, str] = {
 DEPLOYMENT_TARGETS: Mapping[str, str] = {
     "local": "mnistkit.local.deployments:LocalDeployments",
     "aci": "mnistkit.azureml.v1.deployments:AciDeployments.from_home",
+    "endpoint": "mnistkit.azureml.v2.deployments:ManagedEndpoints.from_home",
 }
 """Deployment targets by name, as ``module:callable``."""
 

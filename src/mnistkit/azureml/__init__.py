@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "v1.compute": ["AmlCompute"],
         "v1.data": ["OpenDatasetsMnist"],
+        "v1.deployments": ["AciDeployments"],
         "v1.registry": ["WorkspaceRegistry"],
         "v1.workspace": ["connect"],
     },

@@ -23,7 +23,12 @@ DEPLOY_EXAMPLES = examples(
 app = typer.Typer(cls=Group, help="List deployments, show their logs and keys, delete them.", no_args_is_help=True)
 
 TargetOption = Annotated[
-    str, typer.Option("--target", metavar="TARGET", help="local: a process of this machine; aci: a container in Azure.")
+    str,
+    typer.Option(
+        "--target",
+        metavar="TARGET",
+        help="local: a process of this machine; in Azure aci (SDK v1) or endpoint (SDK v2).",
+    ),
 ]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
 

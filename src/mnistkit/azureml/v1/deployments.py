@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict
-
 from mnistkit.azureml.calls import call
+from mnistkit.azureml.deployments import (
+    ERROR_LINES,
+    MODEL_TAG,
+    check_service_name,
+    input_properties,
+    last_lines,
+    record_of,
+    tags_of,
+    write_conda_file,
+)
 from mnistkit.azureml.v1._sdk import sdk
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.errors import (
     ConflictError,
     DeploymentError,
-    InvalidNameError,
     MnistkitError,
     NotFoundError,
 )
-from mnistkit.models.input import InputSpec
 from mnistkit.registry.deployment import DeploymentRecord, DeploymentState, DeploymentTarget
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.documents import parse_json
 
 __all__ = ["AciDeployments"]
 
 _log = logging.getLogger(__name__)
 
-_NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 _DEPLOY_SECONDS = 1800.0
-_ERROR_LINES = 15
-_MODEL, _DIGEST, _INPUT = "mnistkit.model", "mnistkit.digest", "mnistkit.input"
+_SERVER = "azureml-defaults"  # as Azure's images for web services of the SDK v1 need it
 _STATES = {
     "Transitioning": DeploymentState.STARTING,
     "Healthy": DeploymentState.HEALTHY,
@@ -72,11 +73,7 @@ class AciDeployments(DeploymentTarget):
 
     def deploy(self, version: ModelVersion, name: str, package: Path) -> DeploymentRecord:
         """Deploy a web service; see `DeploymentTarget.deploy`. It takes minutes in Azure, where it builds an image."""
-        if not _NAME_PATTERN.fullmatch(name):
-            raise InvalidNameError(
-                f"{name!r:.80} isn't a valid name of a web service: use 3 to 32 small letters, digits or '-', from a "
-                "letter to a letter or digit."
-            )
+        check_service_name(name)
         with contextlib.suppress(NotFoundError):
             self._service(name)
             raise ConflictError(f"There is a web service {name!r}: delete it first, or use another name.")
@@ -85,7 +82,7 @@ class AciDeployments(DeploymentTarget):
             call(f"deploying {name}", service.wait_for_deployment, show_output=False, seconds=_DEPLOY_SECONDS)
             return self._record(call(f"getting the web service {name}", self._service, name))
         except BaseException as error:
-            told = self._log_of(service, _ERROR_LINES)
+            told = self._log_of(service, ERROR_LINES)
             call(f"deleting the web service {name}", service.delete)
             if isinstance(error, MnistkitError):
                 raise DeploymentError(
@@ -100,7 +97,7 @@ class AciDeployments(DeploymentTarget):
     def deployments(self) -> tuple[DeploymentRecord, ...]:
         """Return all records; see `DeploymentTarget.deployments`."""
         services = call("listing the web services", sdk("azureml.core.webservice").Webservice.list, self._workspace)
-        ours = [service for service in services if _MODEL in (service.tags or {})]
+        ours = [service for service in services if MODEL_TAG in (service.tags or {})]
         return tuple(self._record(service) for service in sorted(ours, key=lambda service: str(service.name)))
 
     def logs(self, name: str, *, lines: int = 100) -> str:
@@ -135,13 +132,13 @@ class AciDeployments(DeploymentTarget):
 
     def _submit(self, version: ModelVersion, name: str, package: Path) -> Any:
         core, model, webservice = sdk(), sdk("azureml.core.model"), sdk("azureml.core.webservice")
-        environment = core.Environment.from_conda_specification(f"{name}-serving", str(package / "conda.yaml"))
-        spec = {} if version.input is None else {_INPUT: json.dumps(asdict(version.input))}
+        file = write_conda_file(package, _SERVER)
+        environment = core.Environment.from_conda_specification(f"{name}-serving", str(file))
         configuration = webservice.AciWebservice.deploy_configuration(
             **self._size,
             auth_enabled=True,
-            tags={_MODEL: version.id, _DIGEST: version.digest},
-            properties=spec,
+            tags=tags_of(version),
+            properties=input_properties(version),
             description=f"{version.id}, by mnistkit",
         )
         inference = model.InferenceConfig(
@@ -164,17 +161,15 @@ class AciDeployments(DeploymentTarget):
             _log.warning(
                 "Azure says %r of the web service %s, which is taken for unhealthy.", service.state, service.name
             )
-        tags = service.tags or {}
-        return DeploymentRecord(
-            name=str(service.name),
-            target="aci",
-            model=str(tags.get(_MODEL, "")),
-            digest=str(tags.get(_DIGEST, "")),
+        return record_of(
+            str(service.name),
+            "aci",
+            tags=service.tags or {},
+            properties=service.properties or {},
             created_at=service.created_time or utc_now(),
             state=state or DeploymentState.UNHEALTHY,
             url=str(service.scoring_uri or ""),
             error=_error_of(service),
-            input=_input_of(service.properties or {}),
         )
 
     def _log_of(self, service: Any, lines: int) -> str:
@@ -182,18 +177,9 @@ class AciDeployments(DeploymentTarget):
             text = call(f"getting the log of {service.name}", service.get_logs, num_lines=max(lines, 1)) or ""
         except MnistkitError as error:
             return f"(its log can't be had: {error})"
-        return "".join(str(text).splitlines(keepends=True)[-lines:] if lines > 0 else [])
+        return last_lines(str(text), lines)
 
 
 def _error_of(service: Any) -> str:
     error = getattr(service, "error", None) or {}
     return str(error.get("message", "")) if isinstance(error, dict) else str(error)
-
-
-def _input_of(properties: dict[str, str]) -> InputSpec | None:
-    """Return the noted preparation of images; None if there is none, or it isn't one."""
-    try:
-        found = parse_json(properties[_INPUT], _INPUT)
-        return InputSpec(**{**found, "class_names": tuple(found.get("class_names", ()))})
-    except (KeyError, ValueError, TypeError, AttributeError, MnistkitError):
-        return None

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "compute": ["AmlCompute"],
         "data": ["OpenDatasetsMnist"],
+        "deployments": ["ManagedEndpoints"],
         "registry": ["WorkspaceRegistry"],
         "workspace": ["connect"],
     },

@@ -1,4 +1,4 @@
-"""What deployments of both SDKs share: names, tags, and the environment of a scoring script."""
+"""Names, tags and records of deployments, and the environment of a scoring script, for both SDKs."""
 
 from __future__ import annotations
 

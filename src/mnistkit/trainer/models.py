@@ -140,8 +140,8 @@ class ModelMethods(TrainerBase):
         """Deploy a registered version as a web service that outlives this program, and return once it answers rightly.
 
         ``trainer.deploy("sklearn_mnist@champion", "digits")`` starts a process on this machine; with ``target="aci"`` a
-        container in Azure (SDK v1), with ``"endpoint"`` a managed online endpoint (SDK v2). The version that ``ref`` names now stays deployed. The recorded probe is sent through HTTP
-        first.
+        container in Azure (SDK v1), with ``"endpoint"`` a managed online endpoint (SDK v2). The version that ``ref``
+        names now stays deployed. The recorded probe is sent through HTTP first.
 
         Args:
             ref: ``name``, ``name:3``, ``name@champion``, or a version.

@@ -137,7 +137,7 @@ def prune(plan: PruningPlan, compute: SupportsDelete, models: ModelRegistry) -> 
         except RunNotFoundError:
             continue
         except (MnistkitError, OSError) as error:
-            reason = f"it can't be deleted: {error}"
+            reason = f"it can't be deleted: {str(error).rstrip('.')}"
         if reason is None:
             deleted.append(run)
         else:

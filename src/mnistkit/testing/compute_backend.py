@@ -16,6 +16,7 @@ from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.runs.run import Run
 from mnistkit.testing.compute_annotations import AnnotationSuite
 from mnistkit.testing.compute_base import HeldData
+from mnistkit.testing.compute_listing import ListingSuite
 from mnistkit.testing.compute_losses import LossSuite
 from mnistkit.testing.compute_scripts import ScriptSuite
 from mnistkit.testing.compute_tracking import TrackingSuite
@@ -26,7 +27,7 @@ _LOGISTIC = ModelSpec("sklearn.linear_model.LogisticRegression", {"tol": 0.01, "
 _UNKNOWN = "20000101-000000-ffffff"
 
 
-class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite, LossSuite):
+class ComputeBackendSuite(ScriptSuite, AnnotationSuite, TrackingSuite, ListingSuite, LossSuite):
     """Subclass it with a fixture ``backend`` that returns a backend without runs.
 
     ::

@@ -82,6 +82,7 @@ class Shouting(DelegatingCompute):
         return super().submit_group([*jobs, *jobs], data, detach=detach)
 
 
+@pytest.mark.slow  # TestObserved proves a wrapper at each run of the tests
 class TestDelegation(GroupBackendSuite):
     """A wrapper keeps the contract of the backend in it."""
 

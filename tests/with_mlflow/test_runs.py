@@ -85,6 +85,7 @@ def trainer(observer: MlflowRuns, tmp_path: Path) -> Trainer:
     return Trainer(data="digits", compute=compute, models=models, observers=[observer])
 
 
+@pytest.mark.slow
 class TestObservedProcesses(ComputeBackendSuite):
     """`ProcessCompute` keeps its contract while `MlflowRuns` mirrors its runs."""
 

@@ -1,20 +1,25 @@
-"""How long a request to ``mnistkit serve`` takes, next to the prediction alone in Python; and with slow clients beside.
+"""How long a request to ``mnistkit serve`` takes, next to Python's prediction alone and to ``mlflow models serve``.
 
-The server is a process of its own, the client this one, on the same machine.
+The server is a process of its own, the client this one, on the same machine. MLflow is compared with where it is
+installed: mlflow, or mlflow-skinny with fastapi and uvicorn.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import urllib3
 from harness import Result, compare
 from sklearn.linear_model import LogisticRegression
@@ -24,6 +29,7 @@ from mnistkit import Trainer
 __all__ = ["results"]
 
 N_SLOW_CONNECTIONS = 40
+STARTING_STATUS = 400  # and above: it does not serve yet
 SLOW_REQUEST = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{"
 
 
@@ -54,6 +60,21 @@ def results(*, quick: bool) -> Iterator[Result]:
                 what = f"serving: {repeats} times {rows} row{'s' if rows > 1 else ''}"
                 through = (f"POST /score of {rows}", lambda rows=rows: request(rows))
                 yield compare(what, ("model.predict", lambda rows=rows: predict(rows)), through, n=n)
+            if importlib.util.find_spec("mlflow") is not None:
+                with served_by_mlflow(Path(folder), model) as theirs:
+
+                    def invoke(at: str) -> None:
+                        body = json.dumps({"inputs": X[:1].tolist()}).encode()
+                        for _ in range(repeats):
+                            http.request("POST", at, body=body, headers={"Content-Type": "application/json"}).json()
+
+                    yield compare(
+                        f"serving: {repeats} times 1 row",
+                        ("mlflow models serve, /invocations", lambda: invoke(f"{theirs}/invocations")),
+                        ("mnistkit serve, /invocations", lambda: invoke(f"{url}/invocations")),
+                        n=n,
+                    )
+                    yield latency(f"serving: 1 row at half of the load, p99 of {repeats}", url, X, repeats)
             with slow_connections(url):
                 beside = (f"beside {N_SLOW_CONNECTIONS} slow connections", lambda: request(1))
                 yield compare(f"serving: {repeats} times 1 row", ("model.predict", lambda: predict(1)), beside, n=n)
@@ -70,6 +91,50 @@ def served(home: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def served_by_mlflow(folder: Path, model: object) -> Iterator[str]:
+    """Serve the same classifier by MLflow's own command, and yield its address once it answers."""
+    import mlflow.sklearn
+
+    mlflow.sklearn.save_model(model, folder / "mlflow-model", serialization_format="skops")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--env-manager", "local"]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / "mlflow-model"), *where]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with suppress(urllib3.exceptions.HTTPError):
+                if urllib3.request("GET", f"{url}/ping", retries=False, timeout=1.0).status < STARTING_STATUS:
+                    break
+            time.sleep(0.1)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def latency(what: str, url: str, X: np.ndarray, repeats: int) -> Result:
+    """Send requests of one row at half the rate that the server can take; the time is the 99th percentile of one."""
+    body = json.dumps({"data": X[:1].tolist()}).encode()
+    with urllib3.PoolManager() as http:
+
+        def request() -> float:
+            start = time.perf_counter()
+            http.request("POST", f"{url}/score", body=body, headers={"Content-Type": "application/json"}).json()
+            return time.perf_counter() - start
+
+        pause = sorted(request() for _ in range(repeats))[repeats // 2]  # as long as one takes: half of the load
+        found = []
+        for _ in range(repeats):
+            found.append(request())
+            time.sleep(pause)
+    slowest = sorted(found)[-max(1, repeats // 100)]
+    return Result(what=what, a="", b="POST /score of 1", a_seconds=(), b_seconds=(slowest,))
 
 
 @contextmanager

@@ -290,7 +290,10 @@ def test_manifest_can_not_switch_pickle_on(registry: FolderRegistry, tmp_path: P
 
 
 def test_one_place_unpickles() -> None:
-    """The package imports no module that unpickles, and calls ``joblib.load`` in exactly one place."""
+    """The package imports no module that unpickles, and calls ``joblib.load`` in exactly one place.
+
+    In the process of a scoring script the emulator loads the user's own model besides, as MLflow does there.
+    """
     calls, imports = [], []
     for path in Path(mnistkit.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -304,7 +307,7 @@ def test_one_place_unpickles() -> None:
                 case ast.keyword(arg="allow_pickle", value=ast.Constant(value=True)):
                     calls.append(path.name)
     unpicklers = {"pickle", "_pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib.load", "joblib.numpy_pickle"}
-    assert calls == ["persistence.py"]
+    assert sorted(calls) == ["mlflow_scoring.py", "persistence.py"]
     assert [(file, name) for file, name in imports if name in unpicklers] == []
 
 

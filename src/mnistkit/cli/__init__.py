@@ -25,13 +25,21 @@ def main() -> None:
             with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is
                 stream.reconfigure(errors="backslashreplace")
     try:
-        _run()
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()  # here, where it can be an error: at the end Python only prints that it failed
     except KeyboardInterrupt:  # before there was a command, which takes care of it
         sys.stderr.write("Interrupted: stopped.\n")
         raise SystemExit(130) from None
-    except OSError as error:  # the same: as --help is written to a full disk
+    except BrokenPipeError:  # the reader has closed the pipe, as in "mnistkit --help | head"
+        sys.stdout = _null_stream(1)
+        raise SystemExit(0) from None
+    except OSError as error:  # as --help is written to a full disk
+        ended = error.__context__  # a command that has said what failed, and left it in the buffer
         sys.stdout = _null_stream(1)  # Python flushes it at the end
-        sys.stderr.write(f"Error: {error.strerror or error}.\n")
+        if not (isinstance(ended, SystemExit) and ended.code):
+            sys.stderr.write(f"Error: {error.strerror or error}.\n")
         raise SystemExit(1) from None
 
 

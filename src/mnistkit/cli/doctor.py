@@ -34,6 +34,7 @@ _EXTRAS = {  # what each imports; azure and azure-v1 have checks of their own
     "parquet": ("pyarrow",),
     "onnx": ("skl2onnx", "onnxruntime"),
     "serve": ("flask", "waitress"),
+    "ui": ("flask", "waitress"),
     "dask": ("distributed",),
     "sign": ("cryptography",),
     "emulator": ("certifi", "cryptography", "h11", "jwt"),

@@ -49,7 +49,7 @@ def _climb(folder: Path) -> None:
     path.write_text(json.dumps(data))
 
 
-_NAMED = {"extra": "extra", "folder is a link": "extra", "edited manifest": "model.skops", "climbing manifest": ".."}
+_NAMED = {"extra": "extra", "folder is a link": "extra", "edited manifest": "model.skops"}
 
 _DAMAGE: dict[str, Callable[[Path], object]] = {
     "flipped byte": lambda folder: flip(folder / "model.skops"),

@@ -283,7 +283,8 @@ class Layout:
             with os.scandir(path) as entries:
                 return list(entries)
         except (FileNotFoundError, NotADirectoryError) as error:
-            if os.path.lexists(path):  # else a folder above it isn't there
+            # Else a folder above it isn't there, or it was made just now, when another process needed it.
+            if os.path.lexists(path) and not (path.is_dir() and not path.is_symlink()):
                 raise IntegrityError(f"{path} isn't a folder, as it should be. Restore it from a copy.") from error
             return []
         except OSError as error:

@@ -231,7 +231,7 @@ class SupportsTracking(Protocol):
         """Begin a run, Running from now on, that this process carries out and records the end of.
 
         `ComputeBackend.get`, ``runs``, ``logs``, ``download`` and ``cancel`` treat it as any other, in any process.
-        ``cancel`` requests its end, which this process reads from `RunLifecycle.is_canceled`. If this process ends
+        ``cancel`` requests its end, which this process reads from ``RunLifecycle.is_canceled``. If this process ends
         first, the run is Failed.
 
         Args:

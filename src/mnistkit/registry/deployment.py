@@ -25,6 +25,10 @@ class DeploymentState(str, Enum):
     UNHEALTHY = "Unhealthy"
     FAILED = "Failed"
 
+    def __str__(self) -> str:
+        """Return the word."""
+        return self.value
+
 
 @frozen(kw_only=True)
 class DeploymentRecord:

@@ -104,7 +104,9 @@ def served_by_mlflow(folder: Path, model: object) -> Iterator[str]:
         port = free.getsockname()[1]
     where = ["--host", "127.0.0.1", "--port", str(port), "--env-manager", "local"]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / "mlflow-model"), *where]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # it starts uvicorn by name
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env={**os.environ, "PATH": path}, start_new_session=True, **silent)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):

@@ -195,7 +195,9 @@ def test_interrupting_cancels_the_run_and_ends_at_once(start: Start, write_datas
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130
     (run,) = Trainer.local().runs()
-    assert err == f"Interrupted: canceled run {run.id}.\n"
+    *before, last = err.splitlines()
+    assert last == f"Interrupted: canceled run {run.id}."
+    assert before in ([], [f"Run {run.id} is Queued."])  # which comes first depends on the machine
     assert run.state is RunState.CANCELED
 
 

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import io
 import sys
+import threading
 import warnings
 import weakref
 
@@ -54,6 +55,28 @@ def test_a_stream_that_is_put_back_late_is_not_wrapped_again() -> None:
     finally:
         sys.stdout, warnings.showwarning = before, shown
     assert out.getvalue() == "still there\n"
+
+
+def test_streams_that_were_replaced_meanwhile_are_captured() -> None:
+    """A run has what it prints in its log, also if the program replaced the streams since an unfinished run began."""
+    begun, ending = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with captured(_Log()):
+            begun.set()
+            ending.wait(timeout=30)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    log = _Log()
+    try:
+        assert begun.wait(timeout=30)
+        with contextlib.redirect_stdout(io.StringIO()), captured(log):
+            print("one")
+    finally:
+        ending.set()
+        thread.join()
+    assert "one" in log.content.decode()
 
 
 class _Log(io.BytesIO):

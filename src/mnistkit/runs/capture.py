@@ -127,9 +127,10 @@ def _install() -> None:
     global _active  # noqa: PLW0603 - the standard streams are global too
     with _lock:
         _active += 1
+        # Also while another run is active: the program may have put other streams in place since that one began.
+        sys.stdout, sys.stderr = _stand_in(sys.stdout), _stand_in(sys.stderr)
         if _active > 1:
             return
-        sys.stdout, sys.stderr = _stand_in(sys.stdout), _stand_in(sys.stderr)
         if not isinstance(warnings.showwarning, _WarningByThread):
             warnings.showwarning = _WarningByThread(warnings.showwarning)  # type: ignore[assignment]  # same arguments
         logger = logging.getLogger("mnistkit.run")

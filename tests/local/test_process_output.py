@@ -100,6 +100,7 @@ def growth_watched() -> Iterator[list[float]]:
 )
 def test_a_flood_is_capped(backend: ProcessCompute, tiny_mnist: DataSource, script: Path, text: str, told: str) -> None:
     """However much a job writes, it completes; its log is at most 64 MiB and 1 KiB; nothing here grows by 16 MB."""
+    submitted(backend, script, "pass\n", tiny_mnist).wait(DEADLINE)  # the worker has imported what it needs
     with growth_watched() as growth:
         run = submitted(backend, script, text + "print('the end')\n", tiny_mnist)
         assert run.wait(300).state is RunState.COMPLETED, run.error

@@ -60,12 +60,12 @@ def test_events(client: Client) -> None:
 
 def test_children(client: Client) -> None:
     """Children know their parent and their root; a parent has to be there."""
-    make_run(client, "root")
-    make_run(client, "child", parentRunId="root")
+    make_run(client, "top")
+    make_run(client, "child", parentRunId="top")
     make_run(client, "grandchild", parentRunId="child")
-    assert history(client, "GET", "/runs/grandchild")["rootRunId"] == "root"
-    assert [each["runId"] for each in history(client, "GET", "/runs/root/children")["value"]] == ["child"]
-    query = {"filter": "RootRunId eq root and RunId ne root", "orderby": "RunId asc"}
+    assert history(client, "GET", "/runs/grandchild")["rootRunId"] == "top"
+    assert [each["runId"] for each in history(client, "GET", "/runs/top/children")["value"]] == ["child"]
+    query = {"filter": "RootRunId eq top and RunId ne top", "orderby": "RunId asc"}
     found = history(client, "POST", "/runs:query", query)["value"]
     assert [each["runId"] for each in found] == ["child", "grandchild"]
     history(client, "PATCH", "/runs/lost", {"parentRunId": "none"}, status=404)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -171,6 +172,7 @@ def _takes_quiet(
     del quiet
 
 
+@functools.cache  # every command has it
 def _quiet_option() -> Any:
     """Return the option --quiet as typer makes it, whose own classes differ from release to release."""
     app = typer.Typer(add_completion=False)

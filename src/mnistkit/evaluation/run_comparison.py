@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
@@ -10,6 +11,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
+from mnistkit.data.dataset import Split
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.evaluation.comparison import Comparison
 from mnistkit.evaluation.results import run_dataset, run_model
@@ -206,16 +208,21 @@ def _times(record: RunRecord) -> dict[str, str]:
 def _tests(runs: Sequence[Run], made: RunComparison) -> tuple[Comparison | str, ...]:
     first, *others = runs
     is_same_data = [not any(item.values[0] != item.values[i] for item in made.data) for i in range(1, len(runs))]
+
+    @functools.cache
+    def test_split() -> Split:
+        return run_dataset(first).test
+
     cache: dict[str, NDArray[np.bool_]] = {}
 
     def test(other: Run, name: str, *, is_same: bool) -> Comparison | str:
-        if not is_same and _uri_of(first) != _uri_of(other):
+        if not is_same and first.record.data != other.record.data:
             return "no test of their predictions: they are on different data."
         for run in (first, other):
             if run.state is not RunState.COMPLETED:
                 return f"no test of their predictions: run {run.id} is {run.state}."
         try:
-            a, b = (_right(run, first, cache) for run in (first, other))
+            a, b = (_right(run, test_split, cache) for run in (first, other))
         except MnistkitError as error:
             return f"no test of their predictions: {error}"
         return _comparison(a, b, (made.names[0], name))
@@ -226,14 +233,10 @@ def _tests(runs: Sequence[Run], made: RunComparison) -> tuple[Comparison | str, 
     )
 
 
-def _uri_of(run: Run) -> str:
-    return run.record.data
-
-
-def _right(run: Run, first: Run, cache: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+def _right(run: Run, test_split: Callable[[], Split], cache: dict[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
     if run.id not in cache:
         model = run_model(run)
-        cache[run.id] = predict(model, run_dataset(first).test).right
+        cache[run.id] = predict(model, test_split()).right
     return cache[run.id]
 
 

@@ -88,8 +88,8 @@ class LocalDeployments(DeploymentTarget):
         )  # fmt: skip
         folder = self._claimed(record, package)
         try:
-            self._start(folder)
-            self._wait(record.name, folder)
+            process = self._start(folder)
+            self._wait(record.name, folder, process)
             return self.get(record.name)
         except BaseException as error:
             told = self._tail(folder, _ERROR_LINES)
@@ -183,7 +183,7 @@ class LocalDeployments(DeploymentTarget):
             raise StorageError(f"Can't write {self._root}: {error}. Use a home with room to write.") from error
         return folder
 
-    def _start(self, folder: Path) -> None:
+    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MNISTKIT_")}
         environment["MNISTKIT_SERVE_TOKEN"] = _small(folder / _TOKEN)
         with (folder / _ADDRESS).open("wb") as address, (folder / _LOG).open("wb") as log:
@@ -193,8 +193,9 @@ class LocalDeployments(DeploymentTarget):
                 start_new_session=True,
             )  # fmt: skip
         _children.append(process)
+        return process
 
-    def _wait(self, name: str, folder: Path) -> None:
+    def _wait(self, name: str, folder: Path, process: subprocess.Popen[bytes]) -> None:
         """Return when the server has printed its address, which it does once it has answered its own probe.
 
         Raises:
@@ -202,7 +203,7 @@ class LocalDeployments(DeploymentTarget):
         """
         end = time.monotonic() + self._start_seconds
         while not _small(folder / _ADDRESS):
-            if not _processes(folder):
+            if process.poll() is not None:
                 raise DeploymentError(f"The deployment {name} has ended before it could answer.")
             if time.monotonic() > end:
                 raise DeploymentError(f"The deployment {name} doesn't answer after {self._start_seconds:g} s.")

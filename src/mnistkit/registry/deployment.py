@@ -36,7 +36,7 @@ class DeploymentRecord:
 
     Attributes:
         name: The deployment.
-        target: Where it runs, for people: ``local``, ``aci``.
+        target: Where it runs, for people: ``local``, ``aci``, ``endpoint``.
         model: The version that it serves: ``name:3``. It never changes.
         digest: Of that version.
         created_at: When it was deployed, UTC.

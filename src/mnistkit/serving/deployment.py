@@ -83,7 +83,7 @@ class Deployment:
             )
         predictor = Predictor(
             name=f"{self.model} at {self.url}",
-            classifier=_RemoteClassifier(self.record, self._key()),
+            classifier=_RemoteClassifier(self.record, _key_of(self)),
             spec=spec,
             note=spec.preparation,
         )
@@ -100,9 +100,6 @@ class Deployment:
     def delete(self) -> None:
         """End it, and remove all that is left of it."""
         self.target.delete(self.name)
-
-    def _key(self) -> str:
-        return next(iter(self.keys()), "")
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
@@ -173,9 +170,13 @@ def deploy_model(
     return made
 
 
+def _key_of(made: Deployment) -> str:
+    return next(iter(made.keys()), "")
+
+
 def _check(made: Deployment, probe: Probe) -> None:
     """Send the recorded rows, and compare the labels that come back."""
-    labels = _RemoteClassifier(made.record, next(iter(made.keys()), "")).predict(probe.X)
+    labels = _RemoteClassifier(made.record, _key_of(made)).predict(probe.X)
     wrong = [i for i, (got, noted) in enumerate(zip(labels, probe.labels, strict=True)) if str(got) != str(noted)]
     if wrong:
         raise DeploymentError(

@@ -186,10 +186,10 @@ def _reference(text: object) -> str | None:
     return found.removeprefix("azureml:") if found.startswith("azureml:/subscriptions") else found or None
 
 
-def _camel(sent: object) -> dict[str, Any]:
-    """Return an object with the keys that jobs have; components have those of YAML."""
-    if not isinstance(sent, dict):
-        return {}
+def _camel(sent: object) -> dict[str, Any] | None:
+    """Return an object with the keys that jobs have; components have those of YAML. None for an empty one."""
+    if not isinstance(sent, dict) or not sent:
+        return None  # the SDK can't read an empty distribution
     found = {}
     for key, value in sent.items():
         head, *rest = str(key).split("_")

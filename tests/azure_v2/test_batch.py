@@ -138,7 +138,9 @@ def test_files_are_scored_in_mini_batches(workspace: Any, endpoint: str, tmp_pat
     endpoints.begin_create_or_update(found).result()
     job = endpoints.invoke(endpoint_name=endpoint, input=files)
     assert ended(workspace, job.name).status == "Completed"
-    assert [each.display_name for each in workspace.jobs.list(parent_job_name=job.name)] == ["batchscoring"]
+    (child,) = workspace.jobs.list(parent_job_name=job.name)
+    assert child.display_name == "batchscoring"
+    assert child.creation_context.last_modified_at > child.creation_context.created_at
     score = score_of(workspace, job, tmp_path / "one")
     assert (score / "numbers.txt").read_text() == "0.txt 10\n1.txt 20\n3.txt 40\n4.txt 50\n"
     assert (score / "4.own").read_text() == "5"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from attrs import frozen
 
 from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
+from mnistkit.azureml.deployments import target_options
 from mnistkit.azureml.environments import NodeEnvironment
 from mnistkit.azureml.runs.compute import WorkspaceCompute, check_job
 from mnistkit.azureml.runs.pending import duration_seconds
@@ -169,6 +170,10 @@ class AmlCompute(WorkspaceCompute):
     def workspace(self) -> Any:
         """The SDK's workspace; connects if need be."""
         return self._connection.workspace
+
+    def deployment_options(self, target: str) -> Mapping[str, Any]:
+        """Return the options of a target in this workspace; see `mnistkit.registry.SupportsDeployment`."""
+        return target_options(target, "v1", self._connection)
 
     @property
     def settings(self) -> ClusterSettings:

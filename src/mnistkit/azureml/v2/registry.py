@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from mnistkit.azureml.deployments import target_options
 from mnistkit.azureml.models.registry import StoredRegistry
 from mnistkit.azureml.v2.models import WorkspaceModels
 from mnistkit.azureml.v2.workspace import Connection
@@ -23,10 +25,11 @@ class WorkspaceRegistry(StoredRegistry):
             ``config.json`` names.
     """
 
-    __slots__ = ()
+    __slots__ = ("_connection",)
 
     def __init__(self, workspace: Any = None) -> None:
-        super().__init__(WorkspaceModels(Connection.of(workspace)))
+        self._connection = Connection.of(workspace)
+        super().__init__(WorkspaceModels(self._connection))
 
     @classmethod
     def from_home(
@@ -61,3 +64,7 @@ class WorkspaceRegistry(StoredRegistry):
                 credentials=credentials,
             )
         )
+
+    def deployment_options(self, target: str) -> Mapping[str, Any]:
+        """Return the options of a target in this workspace; see `mnistkit.registry.SupportsDeployment`."""
+        return target_options(target, "v2", self._connection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import sys
 import traceback
@@ -18,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mnistkit.cli import output
 from mnistkit.cli.completion import complete_data
+from mnistkit.cli.pipes import code_before, discard
 from mnistkit.errors import MnistkitError, UsageError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "TrustedOption",
     "confirm",
     "examples",
+    "failing",
     "parse_tags",
 ]
 
@@ -140,6 +141,19 @@ def confirm(question: str, *, yes: bool) -> None:
         raise typer.Abort
 
 
+@contextmanager
+def failing(failed: bool) -> Iterator[None]:  # noqa: FBT001 - reads as a sentence
+    """End the command with exit code 1 after the block if it failed, also if no reader is left for what it prints."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not failed:
+            raise
+        discard(sys.stdout)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
 def examples(*lines: str) -> str:
     """Return example command lines for the end of a help page."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])  # \b: don't join the lines
@@ -204,8 +218,8 @@ def _reporting_errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError as error:
         # The reader has closed the pipe, as in "mnistkit runs list | head". Nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from error
+        discard(sys.stdout)
+        raise typer.Exit(code_before(error)) from error
     except Exception as error:
         if output.is_debug():
             sys.stderr.write(output.safe(traceback.format_exc()))

@@ -131,6 +131,7 @@ def assemble(
         artifacts=artifacts,
         runs=runs,
         jobs=jobs,
+        clusters=clusters,
         hyperdrive=hyperdrive,
         tokens=tokens,
     )

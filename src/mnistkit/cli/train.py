@@ -32,6 +32,7 @@ from mnistkit.cli.training_options import (
     TimeoutOption,
     TolOption,
     accurate_classifier,
+    fast_logistic_regression,
     inverse_rate,
     logistic_regression,
 )
@@ -110,6 +111,8 @@ def train(
     name = name or trainer.model_name
     if classifier is None and solver is Solver.ACCURATE:
         classifier = accurate_classifier(trainer.data.uri)
+    elif classifier is None and solver is Solver.FAST:
+        classifier = fast_logistic_regression(c, max_iter, tol)
     elif classifier is None:
         classifier = logistic_regression(c, solver, max_iter, tol)
     job = trainer.job(classifier, **options)

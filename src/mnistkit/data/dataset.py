@@ -308,7 +308,7 @@ class Dataset:
         digest = hashlib.sha256()
         for array in (self.train.images, self.train.labels, self.test.images, self.test.labels):
             digest.update(idx_header(array.shape))
-            digest.update(np.ascontiguousarray(array))  # not `encode_idx`, which copies all of it
+            digest.update(np.ascontiguousarray(array).data)  # not `encode_idx`, which copies all of it
         return digest.hexdigest()
 
     def files(self) -> dict[str, bytes]:

@@ -204,10 +204,11 @@ class Worker:
     def _close_log(self) -> None:
         """Add to the log what was written before it was there; remove it if it is empty."""
         with contextlib.suppress(OSError, StorageError):
-            if self._early_errors is not None:
-                with self._early_errors, _opened_log(self._log) as log:
-                    self._early_errors.seek(0)
-                    log.write(self._early_errors.read(_MAX_REPORT_BYTES))
+            early, self._early_errors = self._early_errors, None
+            if early is not None:
+                with early, _opened_log(self._log) as log:
+                    early.seek(0)
+                    log.write(early.read(_MAX_REPORT_BYTES))
             if not self._log.stat().st_size:
                 self._log.unlink()
 

@@ -9,6 +9,7 @@ import io
 import sys
 from typing import NoReturn
 
+from mnistkit.cli.ahead import start_ahead
 from mnistkit.cli.pipes import code_before, discard, null_stream
 
 __all__ = ["main"]
@@ -70,6 +71,7 @@ def _print_error(text: str) -> None:
 
 def _run() -> None:
     try:
+        start_ahead(sys.argv[1:])
         from mnistkit.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnistkit":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.payloads import allow_query, body_of, check_types
+from mnistkit.emulator.payloads import allow_query, body_of, check_types, list_of
 from mnistkit.emulator.pipelines.entities import (
     ACTIVE,
     BASE_PATH,
@@ -85,7 +85,7 @@ class PublishedPipelines:
 
     def _publish(self, request: Request) -> Response:
         sent = body_of(request, needs=["Name", "Graph"])
-        check_types(sent, Name=str, Description=str, Version=str, Properties=dict)
+        check_types(sent, Name=str, Description=str, Version=str, Properties=dict, tags=dict)
         graph_id = self._runs.keep_graph(sent)
         entity = new_entity(GraphId=graph_id, **{key: sent.get(key) for key in _PIPELINE_KEYS})
         entity["ParameterAssignments"] = self._runs.parameters_of(graph_id, sent)
@@ -166,9 +166,12 @@ class PublishedPipelines:
 
     def _change_endpoint(self, request: Request, endpoint: str) -> Response:
         sent = body_of(request)
-        versions = sent.get("PipelineVersionList") or []
-        for each in versions:
+        check_types(sent, Name=str, Description=str, DefaultVersion=str, Properties=dict, tags=dict)
+        for each in list_of(sent, "PipelineVersionList", dict):
+            check_types(each, Version=str, PipelineId=str)
             self.pipeline(str(each.get("PipelineId")))
+            if not each.get("Version"):
+                raise Refusal(400, "A version of the endpoint has no number.")
         self.endpoint(endpoint)
         with self._endpoints.change(endpoint) as entity:
             entity |= {key: sent[key] for key in _ENDPOINT_KEYS if sent.get(key) is not None}

@@ -160,8 +160,7 @@ def test_other_steps_are_refused(client: Client) -> None:
     ("change", "said"),
     [
         ({"Graph": {}}, "no steps"),
-        ({"CreationInfo": {"ParameterAssignments": {"q": "1"}}}, "no parameters"),
-        ({"CreationInfo": {"DataPathAssignments": {"q": {}}}}, "no parameters"),
+        ({"CreationInfo": {"DataPathAssignments": [1]}}, "has to be a JSON object"),
     ],
 )
 def test_what_cannot_be_run_is_refused(client: Client, change: dict[str, Any], said: str) -> None:

@@ -58,6 +58,7 @@ class PublishedPipelines:
                 "GET PipelineEndpoints/Id/{endpoint}": self._get_endpoint,
                 "PUT PipelineEndpoints/{endpoint}": self._change_endpoint,
                 "GET PipelineEndpoints/{endpoint}/pipelines": self._list_versions,
+                "POST PipelineRuns/PipelineEndpointSubmit/Name": self._submit_by_name,
                 "POST PipelineRuns/PipelineEndpointSubmit/Id/{endpoint}": self._submit_endpoint,
                 "POST PipelineRuns/PipelineEndpointSubmit/Id/{endpoint}/{version}": self._submit_endpoint,
             }
@@ -155,11 +156,15 @@ class PublishedPipelines:
         return active(request, self._endpoints.views())
 
     def _endpoint_by_name(self, request: Request) -> Response:
+        return Response.json(self._named(request))
+
+    def _named(self, request: Request) -> Mapping[str, Any]:
+        """Return the endpoint that a request's query names."""
         name = request.query.get("name", request.query.get("Name", ""))
-        found = next((each for each in self._endpoints.views() if each["Name"] == name), None)
-        if found is None:
-            raise Refusal(404, f"There is no pipeline endpoint {name!r}.", code="NotFound")
-        return Response.json(found)
+        for each in self._endpoints.views():
+            if each["Name"] == name:
+                return each
+        raise Refusal(404, f"There is no pipeline endpoint {name!r}.", code="NotFound")
 
     def _get_endpoint(self, request: Request, endpoint: str) -> Response:
         return Response.json(self.endpoint(endpoint))
@@ -187,7 +192,13 @@ class PublishedPipelines:
 
     def _submit_endpoint(self, request: Request, endpoint: str, version: str = "") -> Response:
         allow_query(request, "parentRunId", "pipelineVersion")
-        entity = self.endpoint(endpoint)
+        return self._start_endpoint(self.endpoint(endpoint), request, version)
+
+    def _submit_by_name(self, request: Request) -> Response:
+        allow_query(request, "parentRunId", "pipelineVersion", "name", "Name")
+        return self._start_endpoint(self._named(request), request)
+
+    def _start_endpoint(self, entity: Mapping[str, Any], request: Request, version: str = "") -> Response:
         if entity["EntityStatus"] != ACTIVE:
             raise Refusal(400, f"The endpoint {entity['Name']!r} is {entity['EntityStatus']}: enable it to submit it.")
         version = version or request.query.get("pipelineVersion") or entity["DefaultVersion"]

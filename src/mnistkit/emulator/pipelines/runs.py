@@ -93,7 +93,7 @@ class PipelineRuns:
         """Return the values of a graph's parameters, with those that were sent in place of its defaults.
 
         Raises:
-            Refusal: 400: it has no such parameter.
+            Refusal: 400: a value can't be read.
         """
         return Assignments.of(self._graphs.view(graph_id)["interface"], sent, self._datasets).shown
 
@@ -107,7 +107,7 @@ class PipelineRuns:
             **fields: What more its entity says.
 
         Raises:
-            Refusal: 400: it has no such parameter.
+            Refusal: 400: a value can't be read.
         """
         assignments = Assignments.of(self._graphs.view(graph_id)["interface"], sent, self._datasets)
         continues = sent.get("ContinueRunOnStepFailure")
@@ -130,6 +130,10 @@ class PipelineRuns:
             about = {"runType": PIPELINE_RUN_TYPE, "description": sent.get("Description"), "tags": tags}
             self._runs.create(experiment, run_id, properties=properties, **about)
             self._table[run_id] = {**new_entity(), **entity, "Id": run_id}
+            if assignments.unknown:
+                text = f"The pipeline has no parameters {assignments.unknown}; it has {sorted(assignments.shown)}."
+                with self._runs.change(run_id) as record:
+                    record["warnings"].append({"source": "emulator", "message": text})
         return run_id
 
     def submit(self, run_id: str, parent_id: str = "") -> None:

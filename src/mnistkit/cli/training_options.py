@@ -27,7 +27,6 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
-    "accurate_classifier",
     "inverse_rate",
     "logistic_regression",
 ]
@@ -102,24 +101,8 @@ def inverse_rate(rate: float) -> float:
     return 1 / rate
 
 
-def accurate_classifier(uri: str) -> Any:
-    """Return the accurate classifier with the options for a dataset, not fitted."""
-    from mnistkit.estimators import ACCURATE_OPTIONS, AccurateClassifier
-
-    return AccurateClassifier(**ACCURATE_OPTIONS.get(uri, {}))
-
-
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted.
-
-    Raises:
-        UsageError: The solver is that of another classifier.
-    """
-    if solver is Solver.ACCURATE:
-        raise UsageError(
-            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
-            "or Trainer.sweep over parameters of AccurateClassifier."
-        )
+    """Return the logistic regression, not fitted."""
     from sklearn.linear_model import LogisticRegression
 
     from mnistkit.estimators import FastLogisticRegression

@@ -46,8 +46,11 @@ class KernelMap:
     def __call__(self, X: Array) -> Array:
         """Return the kernels of ``X``, ``(b, d)``, with each landmark: ``(b, m)``."""
         gamma = self.landmarks.dtype.type(self.gamma)
-        K: Array = X @ (2 * gamma * self.landmarks).T
-        K -= gamma * np.einsum("ij,ij->i", self.landmarks, self.landmarks)
+        # Distances stay as they are, and lose less to rounding, when all is moved to where the landmarks' mean is 0.
+        centre = self.landmarks.mean(axis=0)
+        X, landmarks = X - centre, self.landmarks - centre
+        K: Array = X @ (2 * gamma * landmarks).T
+        K -= gamma * np.einsum("ij,ij->i", landmarks, landmarks)
         K -= (gamma * np.einsum("ij,ij->i", X, X))[:, None]
         np.minimum(K, 0, out=K)  # rounding may leave a distance below 0
         return np.exp(K, out=K)

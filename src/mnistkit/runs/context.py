@@ -101,7 +101,7 @@ class RunContext(ABC):
             UsageError: ``image`` is none of these.
             MissingExtraError: An array was given and Pillow isn't installed.
         """
-        from mnistkit.runs.drawings import as_drawn  # it needs numpy, which a script in a run may do without
+        from mnistkit.runs.drawings import as_drawn  # loads numpy
 
         drawn = as_drawn(image, name)
         path = self._file(f"{name}.png")

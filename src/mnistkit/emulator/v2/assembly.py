@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from mnistkit.emulator.graph import PipelineThreads
 from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.artifacts import Artifacts
@@ -67,6 +68,7 @@ def assemble_v2(
     jobs: Jobs,
     clusters: Clusters,
     hyperdrive: HyperDrive,
+    threads: PipelineThreads,
     tokens: Tokens,
 ) -> tuple[Sequence[Service], Sequence[Stoppable]]:
     """Return the services of the SDK's second version, over those of the first, and those of them that start others."""
@@ -77,7 +79,7 @@ def assemble_v2(
         jobs=jobs, blobs=blobs, datastores=datastores, places=places, assets=assets, models=model_assets
     )
     sweeps = SweepJobs(runs, hyperdrive)
-    pipelines = PipelineJobs(runs, artifacts, assets, datastores)
+    pipelines = PipelineJobs(runs, threads, assets, datastores)
     kinds: dict[str, JobKind] = {"Command": commands, "Sweep": sweeps, "Pipeline": pipelines}
     resources = pipelines.resources = JobResources(workspace, store, runs, kinds)
     sweeps.start_trial = resources.start
@@ -97,7 +99,7 @@ def assemble_v2(
         BatchEndpoints(workspace, store, runs=runs, jobs=resources, operations=operations, deployments=batch),
         Schedules(workspace, store, resources, operations),
     )
-    return services, (pipelines, processes)
+    return services, (processes,)
 
 
 def _asset_uris(assets: Assets, models: ModelAssets) -> Callable[[str, str, str], str]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-import threading
 from collections.abc import Mapping
 from typing import Any
 
-from mnistkit.emulator.graph import GraphDriver
-from mnistkit.emulator.payloads import now
+from mnistkit.emulator.graph import PipelineThreads
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.datastores import Datastores
 from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.v2.assets import Assets
@@ -22,11 +18,8 @@ from mnistkit.emulator.v2.pipeline_sweeps import sweep_properties
 
 __all__ = ["PipelineJobs"]
 
-_logger = logging.getLogger(__name__)
-_RUN_TYPE = "azureml.PipelineRun"
 _PIPELINE_KEYS = ("displayName", "experimentName", "computeId", "inputs", "outputs")
 _VALUES_KEY = "azureml.pipeline.control"
-_LOG_PATH = "logs/azureml/executionlogs.txt"
 
 
 class PipelineJobs:
@@ -38,19 +31,8 @@ class PipelineJobs:
 
     resources: JobResources
 
-    def __init__(self, runs: Runs, artifacts: Artifacts, assets: Assets, datastores: Datastores) -> None:
-        self._runs, self._artifacts, self._assets, self._datastores = runs, artifacts, assets, datastores
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        for run_id in runs.ids():
-            if runs.get(run_id)["runType"] == _RUN_TYPE:
-                runs.move(run_id, "Failed", error="The emulator was stopped while the pipeline ran.")
-
-    def stop(self) -> None:
-        """Start no more steps; idempotent. The jobs service ends the running ones."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+    def __init__(self, runs: Runs, threads: PipelineThreads, assets: Assets, datastores: Datastores) -> None:
+        self._runs, self._threads, self._assets, self._datastores = runs, threads, assets, datastores
 
     def start(self, name: str, experiment: str, properties: Mapping[str, Any], parent: str | None = None) -> None:
         """Start a pipeline, whose run is there already.
@@ -59,11 +41,13 @@ class PipelineJobs:
             Refusal: 400: it can't be run here.
         """
         pipeline = self._read(properties)
-        with self._runs.change(name) as record:
-            record |= {"runType": _RUN_TYPE, "status": "Running", "startTimeUtc": now()}
-        thread = threading.Thread(target=self._drive, args=(name, experiment, pipeline), name=name, daemon=True)
-        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
-        thread.start()
+
+        def start(step: str) -> str:
+            return self._start(name, experiment, pipeline, pipeline.steps[step])
+
+        steps = {each: step.before for each, step in pipeline.steps.items()}
+        continues = pipeline.continues_on_failure
+        self._threads.start(name, steps, start, self.resources.cancel, continues_on_failure=continues)
 
     def cancel(self, name: str) -> None:
         """Cancel a pipeline and its steps; idempotent."""
@@ -91,26 +75,6 @@ class PipelineJobs:
 
     def _folder(self, name: str) -> str:
         return f"azureml://datastores/{self._datastores.default}/paths/azureml/{name}"
-
-    def _drive(self, name: str, experiment: str, pipeline: Pipeline) -> None:
-        log = self._artifacts.open_log(ORIGIN, container_of(name), _LOG_PATH)
-
-        def note(text: str) -> None:
-            with log.open("a", encoding="utf-8") as stream:
-                stream.write(f"[{now()}] {text}\n")
-
-        driver = GraphDriver(self._runs, self.resources.cancel, self._stopping, note)
-        steps = {each: step.before for each, step in pipeline.steps.items()}
-
-        def start(step: str) -> str:
-            return self._start(name, experiment, pipeline, pipeline.steps[step])
-
-        try:
-            status, error = driver.drive(name, steps, start, continues_on_failure=pipeline.continues_on_failure)
-        except Exception:
-            _logger.exception("The pipeline %s can't continue.", name)
-            status, error = "Failed", "The emulator has a bug; its log says more."
-        self._runs.move(name, status, error=error)
 
     def _start(self, name: str, experiment: str, pipeline: Pipeline, step: Step) -> str:
         child = f"{name}_{step.name}"

@@ -75,6 +75,15 @@ def test_the_accurate_classifier_is_trained_and_loaded(mnistkit: Program) -> Non
     assert mnistkit(*DIGITS, "--solver", "accurate").out.startswith("accuracy: 0.9")
 
 
+def test_options_of_the_accurate_classifier_are_set(mnistkit: Program) -> None:
+    """--set changes its options, those for the dataset among them; one that it doesn't have is an error."""
+    settings = ("--set", "effort=high", "--set", "cells=5", "--set", "n_landmarks=200")
+    found = mnistkit(*DIGITS, "--solver", "accurate", *settings, "--no-register", "--json").json
+    params = Trainer.local(data="digits").run(found["run"]["id"]).record.job.model.params
+    assert params == {"effort": "high", "cells": 5, "centre": False, "n_landmarks": 200}
+    assert "no parameter 'efort'" in mnistkit(*DIGITS, "--solver", "accurate", "--set", "efort=high", code=2).err
+
+
 def test_a_sweep_of_the_accurate_classifier_is_refused(mnistkit: Program) -> None:
     """It has no regularization rate to sweep over, which the error says."""
     outcome = mnistkit("sweep", "--data", "digits", "--regularization", "1,2", "--solver", "accurate", code=2)

@@ -27,7 +27,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A parameter of the estimator; repeatable. Values are JSON, anything else is text.",
+        help="A parameter of the estimator, or of --solver accurate; repeatable. Values are JSON, all else is text.",
     ),
 ]
 GridOption = Annotated[

@@ -64,6 +64,7 @@ TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
     "mnistkit train --solver accurate",
+    "mnistkit train --solver accurate --set effort=high",
     "mnistkit train --estimator sklearn.svm:SVC --set C=10 --set gamma=scale",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
@@ -102,14 +103,15 @@ def train(
     Ctrl-C cancels the run.
     """
     c = inverse_rate(regularization)
-    classifier = named(context, estimator, settings)
+    is_accurate = estimator is None and solver is Solver.ACCURATE
+    classifier = None if is_accurate else named(context, estimator, settings)
     name, tags = checked_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
     name = name or trainer.model_name
-    if classifier is None and solver is Solver.ACCURATE:
-        classifier = accurate_classifier(trainer.data.uri)
+    if is_accurate:
+        classifier = accurate_classifier(trainer.data.uri, settings)
     elif classifier is None:
         classifier = logistic_regression(c, solver, max_iter, tol)
     job = trainer.job(classifier, **options)
@@ -135,7 +137,7 @@ def named(context: typer.Context, estimator: str | None, settings: Sequence[str]
     """Return the estimator of ``--estimator`` with its parameters; None without that option."""
     if estimator is None:
         if settings:
-            raise UsageError(f"--set {settings[0]} needs --estimator.")
+            raise UsageError(f"--set {settings[0]} needs --estimator, or --solver accurate.")
         return None
     why = "is for the logistic regression: set parameters of --estimator with --set NAME=VALUE."
     refuse_options(context, ("regularization", "solver", "max_iter", "tol"), why)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from rich.console import Console
 from rich.text import Text
 
+from mnistkit.cli.pipes import discard
 from mnistkit.utils import text as words
 from mnistkit.utils.summary import Summary
 from mnistkit.utils.text import json_safe, safe, shown
@@ -104,13 +105,13 @@ def say(text: str = "", style: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a note on standard error, unless --quiet is set."""
+    """Print a note on standard error, unless --quiet is set or its reader has gone."""
     if not _quiet:
         _print_prose("", text, "")
 
 
 def complain(text: str, label: str = "Error") -> None:
-    """Print an error."""
+    """Print an error, unless the reader of standard error has gone."""
     _print_prose(f"{label}: ", text, "bold red")
 
 
@@ -225,7 +226,10 @@ def _print_prose(label: str, text: str, style: str) -> None:
     """Print on standard error: broken at words on a terminal, line by line elsewhere."""
     out = error_console()
     if not out.is_terminal:
-        out.file.write(f"{label}{safe(text)}\n")
+        try:
+            out.file.write(f"{label}{safe(text)}\n")
+        except BrokenPipeError:  # no reader: what the command does, and its exit code, don't depend on one
+            discard(sys.stderr)
         return
     lines = f"{label}{safe(text)}".splitlines()
     wrapped = [textwrap.fill(line, out.width, break_long_words=False, break_on_hyphens=False) for line in lines]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from mnistkit.cli.estimator_options import chosen_estimator
 from mnistkit.errors import UsageError
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
-    "accurate_classifier",
     "inverse_rate",
     "logistic_regression",
 ]
@@ -60,8 +57,8 @@ SolverOption = Annotated[
     Solver,
     typer.Option(
         help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class. accurate is no "
-        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, whatever the regularization; with "
-        "--set effort=high 99.5 %."
+        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, or 99.5 % with --set "
+        "effort=high."
     ),
 ]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
@@ -105,30 +102,8 @@ def inverse_rate(rate: float) -> float:
     return 1 / rate
 
 
-def accurate_classifier(uri: str, settings: Sequence[str] | None) -> Any:
-    """Return the accurate classifier with the options for a dataset, and those of ``--set``; not fitted.
-
-    Raises:
-        UsageError: It has no such parameter.
-    """
-    from mnistkit.estimators import ACCURATE_OPTIONS
-
-    classifier = chosen_estimator("mnistkit.estimators:AccurateClassifier", settings)
-    given = {setting.partition("=")[0] for setting in settings or ()}
-    return classifier.set_params(**{k: v for k, v in ACCURATE_OPTIONS.get(uri, {}).items() if k not in given})
-
-
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted.
-
-    Raises:
-        UsageError: The solver is that of another classifier.
-    """
-    if solver is Solver.ACCURATE:
-        raise UsageError(
-            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
-            "or Trainer.sweep over parameters of AccurateClassifier."
-        )
+    """Return the logistic regression, not fitted."""
     from sklearn.linear_model import LogisticRegression
 
     from mnistkit.estimators import FastLogisticRegression

@@ -1,5 +1,7 @@
 from mnistkit.dask.compute import DaskCompute as DaskCompute
+from mnistkit.dask.rows import DaskRows as DaskRows
 
 __all__ = [
     "DaskCompute",
+    "DaskRows",
 ]

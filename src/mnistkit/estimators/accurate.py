@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnistkit.estimators.gradients import OrientedGradients
 from mnistkit.estimators.nystroem_ridge import NystroemRidgeClassifier
-from mnistkit.estimators.parallel import blocks, for_each, one_blas_thread, thread_count
-from mnistkit.estimators.rows import ArrayRows, RowBlocks, TransformedRows, scaled_rows
+from mnistkit.estimators.parallel import one_blas_thread, thread_count
+from mnistkit.estimators.rows import ArrayRows, RowBlocks, scaled_rows
 
 __all__ = ["ACCURATE_OPTIONS", "AccurateClassifier"]
 
@@ -31,7 +32,6 @@ upright and fill the image, so that deskewing and centring have no meaning there
 """
 
 _MAX_CACHED_BYTES = 256 << 20  # of features; those of more rows are computed anew on each pass
-_BLOCK_ROWS = 1024
 _COMPONENTS = 256
 _COMPONENT_ROWS = 6000  # that the principal components are fitted to
 
@@ -171,13 +171,10 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return self._featured(X)
 
     def _featured(self, rows: RowBlocks) -> RowBlocks:
-        if self.components_ is None:
-            return TransformedRows(rows, self.features_.transform_block, self.features_.n_features_out)
-        return TransformedRows(rows, self._principal, self.components_.n_components_)
-
-    def _principal(self, X: Array) -> Array:
-        components: Array = self.components_.transform(self.features_.transform_block(X))
-        return components
+        features, components = self.features_, self.components_
+        if components is None:
+            return rows.transform(features.transform_block, features.n_features_out)
+        return rows.transform(partial(_principal, features, components), components.n_components_)
 
     def _components(self, rows: RowBlocks) -> Any:
         """Return the fitted principal components of some random rows."""
@@ -189,19 +186,17 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
 
     def _cached(self, rows: RowBlocks) -> RowBlocks:
         """Return the features as an array if they take little memory: each pass would compute them anew."""
-        if rows.n_rows * rows.n_columns * rows.dtype.itemsize > _MAX_CACHED_BYTES:
-            return rows
-        features = np.empty((rows.n_rows, rows.n_columns), rows.dtype)
-
-        def work(block: tuple[int, int]) -> None:
-            rows.block(*block, features[slice(*block)])
-
         with one_blas_thread():
-            for_each(work, blocks(len(features), _BLOCK_ROWS), thread_count(self.n_jobs))
-        return ArrayRows(features)
+            return rows.in_memory(_MAX_CACHED_BYTES, thread_count(self.n_jobs))
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that data which isn't images is classified poorly."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = True
         return tags
+
+
+def _principal(features: OrientedGradients, components: Any, X: Array) -> Array:
+    """Return the principal components of the features of ``X``; a function, so that it travels without landmarks."""
+    found: Array = components.transform(features.transform_block(X))
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -155,6 +156,21 @@ def test_images_that_arent_square_are_classified(digits: Any) -> None:
     assert model.score(wide[1::2].reshape(-1, 104), y[1::2]) > 0.975
     of_rows = AccurateClassifier(cells=4, random_state=0).fit(ArrayRows(wide[::2]), y[::2])
     np.testing.assert_array_equal(of_rows.classifier_.coef_, model.classifier_.coef_)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (32, 32), (36, 24)])
+@pytest.mark.parametrize("effort", ["normal", "high"])
+def test_images_of_other_sizes_are_classified(shape: tuple[int, int], effort: Any, digits: Any) -> None:
+    """Digits enlarged to squares, and to pictures that are higher than wide, are classified with the defaults."""
+    X, y = digits
+    factors = 1, *(0.75 * length / 8 for length in shape)
+    large = zoom(X[:1200].reshape(-1, 8, 8), factors, order=1)
+    h, w = ((length - each) // 2 for length, each in zip(shape, large.shape[1:], strict=True))
+    X = np.pad(large, [(0, 0), (h, shape[0] - h - large.shape[1]), (w, shape[1] - w - large.shape[2])]).reshape(
+        1200, -1
+    )
+    model = AccurateClassifier(shape, effort=effort, n_landmarks=300, random_state=0).fit(X[:800], y[:800])
+    assert model.score(X[800:], y[800:1200]) > 0.95
 
 
 def test_it_is_its_two_parts(digits: Any) -> None:

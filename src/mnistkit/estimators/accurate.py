@@ -182,7 +182,8 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
 
         chosen = check_random_state(self.random_state).permutation(rows.n_rows)[:_COMPONENT_ROWS]
         features = scaled_rows(rows, np.sort(chosen))
-        return PCA(min(_COMPONENTS, *features.shape), svd_solver="covariance_eigh").fit(features)
+        solver = "covariance_eigh" if len(features) > features.shape[1] else "full"  # the cheaper one; both are exact
+        return PCA(min(_COMPONENTS, *features.shape), svd_solver=solver).fit(features)
 
     def _cached(self, rows: RowBlocks) -> RowBlocks:
         """Return the features as an array if they take little memory: each pass would compute them anew."""

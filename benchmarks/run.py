@@ -26,6 +26,7 @@ BENCHMARKS = {
     "idx": "idx_reader.results",
     "readers": "readers.results",
     "run": "run_overhead.results",
+    "command": "command.results",
     "dask": "dask_overhead.results",
     "registry": "registration.results",
     "mlflow": "mlflow_registry.results",

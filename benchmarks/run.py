@@ -28,6 +28,7 @@ BENCHMARKS = {
     "run": "run_overhead.results",
     "command": "command.results",
     "dask": "dask_overhead.results",
+    "dask-rows": "dask_rows.results",
     "registry": "registration.results",
     "mlflow": "mlflow_registry.results",
     "training": "training.results",
@@ -36,7 +37,11 @@ BENCHMARKS = {
     "accuracy": "accuracy.results",
     "serving": "serving.results",
 }
-LONG = {"peers-long": "peers.long_results", "growth-long": "growth.long_results"}
+LONG = {
+    "peers-long": "peers.long_results",
+    "growth-long": "growth.long_results",
+    "dask-rows-long": "dask_rows.long_results",
+}
 _PEERS = ("torch", "scikit-learn-intelex", "isal", "blake3", "mlflow-skinny")
 
 

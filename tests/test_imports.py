@@ -89,6 +89,12 @@ def test_the_pytest_plugin_is_light() -> None:
     assert loaded_after("import mnistkit.testing.plugin") == set()
 
 
+@pytest.mark.parametrize("module", ["mnistkit.azureml.v2.node", "mnistkit.azureml.node.attempt"])
+def test_a_node_of_azure_starts_a_script_without_the_heavy_ones(module: str) -> None:
+    """A script that runs on Azure waits for neither numpy nor what runs need for their records."""
+    assert not loaded_after(f"import {module}") & {"numpy", "cattrs", "sklearn", "scipy", "skops", "joblib", "urllib3"}
+
+
 def test_every_public_name_is_there() -> None:
     """All names of ``__all__`` exist, ``dir`` lists them and nothing else, and others raise AttributeError."""
     for name in mnistkit.__all__:

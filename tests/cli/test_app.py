@@ -232,3 +232,9 @@ def test_a_full_disk_is_an_error(start: Start, arguments: tuple[str, ...]) -> No
         process = start(*arguments, stdout=full)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, "Error: No space left on device.\n")
+
+
+def test_a_verb_without_its_noun_is_answered_with_the_command(mnistkit: Program) -> None:
+    """What people try first names the command that there is."""
+    assert "No such command 'promote'. Did you mean 'mnistkit models promote'?" in mnistkit("promote", "x", code=2).err
+    assert "'mnistkit runs show' or 'mnistkit models show'" in mnistkit("show", code=2).err

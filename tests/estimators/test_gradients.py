@@ -52,6 +52,23 @@ def test_a_slanted_stroke_stands_upright_in_the_middle(
     assert abs(y - (h - 1) / 2) <= 0.51
 
 
+@pytest.mark.parametrize("shape", [(9, 9), (40, 5), (5, 30)])
+def test_pixels_are_read_where_the_shear_says(shape: tuple[int, int]) -> None:
+    """Each pixel is the linear interpolation between its two sources; those outside the image count as 0."""
+    h, w = shape
+    image = np.full(shape, 0.001, np.float32)
+    image[h // 2 - 2 : h // 2 + 3, :5] += np.eye(5, dtype=np.float32)
+    x, y = (np.average(axis, weights=image) for axis in np.mgrid[:h, :w][::-1])
+    rows, columns = np.mgrid[:h, :w]
+    variance, covariance_ = (np.average(axis, weights=image) for axis in ((rows - y) ** 2, (rows - y) * (columns - x)))
+    shear, down = np.clip(covariance_ / variance, -1, 1), round(y - (h - 1) / 2)
+    expected = np.zeros(shape)
+    for i in range(max(0, -down), min(h, h - down)):
+        where = np.arange(w) + x - (w - 1) / 2 + shear * (i + down - y)
+        expected[i] = np.interp(where, np.arange(-1, w + 1), np.pad(image[i + down], 1))
+    np.testing.assert_allclose(straighten(image[None])[0], expected, atol=1e-4)
+
+
 def test_each_step_can_be_left_out() -> None:
     """Without deskewing the slant stays, without centring the place; without both nothing changes."""
     image = stroke(28, 28, 0.5, 15.5, 12.0)

@@ -31,6 +31,7 @@ __all__ = [
     "DataOption",
     "Group",
     "JsonOption",
+    "Program",
     "TagOption",
     "TrustedOption",
     "confirm",
@@ -92,6 +93,21 @@ class Group(TyperGroup):
     def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - there is no limit
         """Return the first sentence of its help, whole: the list of a program's commands breaks it at words."""
         return _first_sentence(self.help)
+
+
+class Program(Group):
+    """The program itself: a verb without its noun is answered with the whole command."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            groups = [group for group in self.commands.values() if isinstance(group, TyperGroup)]
+            found = [f"'{ctx.command_path} {group.name} {args[0]}'" for group in groups if args[0] in group.commands]
+            if found and isinstance(message := getattr(error, "message", None), str):
+                error.message = f"{message} Did you mean {' or '.join(found)}?"  # type: ignore[attr-defined]
+            raise
 
 
 class Command(TyperCommand):

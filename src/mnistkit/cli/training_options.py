@@ -30,7 +30,6 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
-    "accurate_classifier",
     "fast_logistic_regression",
     "inverse_rate",
     "logistic_regression",
@@ -106,13 +105,6 @@ def inverse_rate(rate: float) -> float:
     return 1 / rate
 
 
-def accurate_classifier(uri: str) -> Any:
-    """Return the accurate classifier with the options for a dataset, not fitted."""
-    from mnistkit.estimators import ACCURATE_OPTIONS, AccurateClassifier
-
-    return AccurateClassifier(**ACCURATE_OPTIONS.get(uri, {}))
-
-
 def fast_logistic_regression(c: float, max_iter: int, tol: float) -> ModelSpec:
     """Return the spec of mnistkit's own logistic regression: scikit-learn is imported only where it is fitted."""
     from mnistkit.jobs.signatures import own_model
@@ -121,16 +113,7 @@ def fast_logistic_regression(c: float, max_iter: int, tol: float) -> ModelSpec:
 
 
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted.
-
-    Raises:
-        UsageError: The solver is that of another classifier.
-    """
-    if solver is Solver.ACCURATE:
-        raise UsageError(
-            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
-            "or Trainer.sweep over parameters of AccurateClassifier."
-        )
+    """Return the logistic regression, not fitted."""
     from sklearn.linear_model import LogisticRegression
 
     from mnistkit.estimators import FastLogisticRegression

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 
+from mnistkit.emulator.payloads import now
 from mnistkit.emulator.routing import Refusal
+from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.runs import FINAL, Runs
 
-__all__ = ["GraphDriver", "check_order"]
+__all__ = ["PIPELINE_RUN_TYPE", "GraphDriver", "PipelineThreads", "check_order"]
 
+PIPELINE_RUN_TYPE = "azureml.PipelineRun"
+
+_logger = logging.getLogger(__name__)
+_LOG_PATH = "logs/azureml/executionlogs.txt"
+_TAIL_HEADING = " The last lines of "  # of a log, which is left to the node's own error
 _POLL_SECONDS = 0.1
 _RUNNING_STATES = frozenset({"NotStarted", "Queued", "Preparing", "Running"})
 
@@ -74,7 +82,70 @@ class GraphDriver:
         """Return the first line of a run's error, after a space; empty for none."""
         error = (self._runs.get(run_id).get("error") or {}).get("error") or {}
         text = str(error.get("message") or "")
-        return f" {text.splitlines()[0]}" if text else ""
+        return f" {text.splitlines()[0].partition(_TAIL_HEADING)[0]}" if text else ""
+
+
+class PipelineThreads:
+    """Drives the graphs of pipelines, of either version of the SDK, each on a thread of its own.
+
+    Args:
+        runs: The runs of the pipelines; those that were running when the state was last closed are Failed.
+        artifacts: Where their logs are kept.
+    """
+
+    def __init__(self, runs: Runs, artifacts: Artifacts) -> None:
+        self._runs, self._artifacts = runs, artifacts
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        for run_id in runs.ids():
+            if runs.get(run_id)["runType"] == PIPELINE_RUN_TYPE:
+                runs.move(run_id, "Failed", error="The emulator was stopped while the pipeline ran.")
+
+    def stop(self) -> None:
+        """Start no more nodes; idempotent. The jobs service ends the running ones."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def start(
+        self,
+        run_id: str,
+        nodes: Mapping[str, Collection[str]],
+        start: Callable[[str], str],
+        cancel: Callable[[str], None],
+        *,
+        continues_on_failure: bool,
+    ) -> None:
+        """Start the pipeline of a run that is there already.
+
+        Args:
+            run_id: Of the pipeline's run.
+            nodes: As for `GraphDriver.drive`, and so `start` and `continues_on_failure`.
+            start: Starts a node.
+            cancel: Cancels a node's run by its id; idempotent.
+            continues_on_failure: Start what doesn't depend on a node that failed.
+        """
+
+        def drive() -> None:
+            log = self._artifacts.open_log(ORIGIN, container_of(run_id), _LOG_PATH)
+
+            def note(text: str) -> None:
+                with log.open("a", encoding="utf-8") as stream:
+                    stream.write(f"[{now()}] {text}\n")
+
+            driver = GraphDriver(self._runs, cancel, self._stopping, note)
+            try:
+                status, error = driver.drive(run_id, nodes, start, continues_on_failure=continues_on_failure)
+            except Exception:
+                _logger.exception("The pipeline %s can't continue.", run_id)
+                status, error = "Failed", "The emulator has a bug; its log says more."
+            self._runs.move(run_id, status, error=error)
+
+        with self._runs.change(run_id) as record:
+            record |= {"runType": PIPELINE_RUN_TYPE, "status": "Running", "startTimeUtc": now()}
+        thread = threading.Thread(target=drive, name=run_id, daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        thread.start()
 
 
 def check_order(nodes: Mapping[str, Collection[str]]) -> None:

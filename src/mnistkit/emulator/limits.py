@@ -26,16 +26,22 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = {
     "services": Limit(
-        "Pipelines of the SDK v1, AutoML, Databricks, Synapse, Kubernetes, registries, batch endpoints, schedules",
+        "AutoML, Databricks, Synapse, Kubernetes, registries",
         "-",
+    ),
+    "pipelines": Limit(
+        "Pipelines of the SDK v1: steps other than `PythonScriptStep`, `CommandStep` and `HyperDriveStep`; "
+        "modules and drafts; data that is parsed between steps; runs that a schedule starts",
+        "these three; `published.submit(...)` in place of a schedule's time",
     ),
     "compute": Limit(
         "Compute other than clusters and instances, and changes of a cluster beyond its scale", "a cluster, or `local`"
     ),
     "jobs": Limit(
-        "Spark and R jobs, data references, data caches, more processes than 4",
+        "Spark and R jobs, data caches, more processes than 4",
         "datasets as inputs; up to 4 nodes or processes",
     ),
+    "schedules": Limit("Schedules that become due, and those that monitor or import", "`schedules.trigger(name)`"),
     "sweeps": Limit("Bayesian sampling; with the SDK v1, sweeps of commands", "random or grid sampling"),
     "web services": Limit(
         "Kubernetes, local containers, containers of one's own, TLS and virtual networks of services, data collection",

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mnistkit.estimators.gradients import OrientedGradients
 from mnistkit.estimators.nystroem_ridge import NystroemRidgeClassifier
-from mnistkit.estimators.parallel import blocks, for_each, one_blas_thread, thread_count
-from mnistkit.estimators.rows import ArrayRows, RowBlocks, TransformedRows
+from mnistkit.estimators.parallel import one_blas_thread, thread_count
+from mnistkit.estimators.rows import ArrayRows, RowBlocks
 
 __all__ = ["ACCURATE_OPTIONS", "AccurateClassifier"]
 
@@ -30,7 +30,6 @@ upright and fill the image, so that deskewing and centring have no meaning there
 """
 
 _MAX_CACHED_BYTES = 256 << 20  # of features; those of more rows are computed anew on each pass
-_BLOCK_ROWS = 1024
 
 
 class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -153,20 +152,12 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return self._featured(X)
 
     def _featured(self, rows: RowBlocks) -> RowBlocks:
-        return TransformedRows(rows, self.features_.transform_block, self.features_.n_features_out)
+        return rows.transform(self.features_.transform_block, self.features_.n_features_out)
 
     def _cached(self, rows: RowBlocks) -> RowBlocks:
         """Return the features as an array if they take little memory: each pass would compute them anew."""
-        if rows.n_rows * rows.n_columns * rows.dtype.itemsize > _MAX_CACHED_BYTES:
-            return rows
-        features = np.empty((rows.n_rows, rows.n_columns), rows.dtype)
-
-        def work(block: tuple[int, int]) -> None:
-            rows.block(*block, features[slice(*block)])
-
         with one_blas_thread():
-            for_each(work, blocks(len(features), _BLOCK_ROWS), thread_count(self.n_jobs))
-        return ArrayRows(features)
+            return rows.in_memory(_MAX_CACHED_BYTES, thread_count(self.n_jobs))
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that data which isn't images is classified poorly."""

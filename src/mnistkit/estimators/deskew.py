@@ -15,12 +15,12 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-__all__ = ["straighten"]
+__all__ = ["MAX_SHEAR", "MIN_VARIANCE_PIXELS", "straighten"]
 
 Array = NDArray[Any]
 
-_MAX_SHEAR = 1.0  # pixels sideways per row: 45 degrees
-_MIN_VARIANCE_PIXELS = 1e-3  # of the rows: what has no height has no slant
+MAX_SHEAR = 1.0  # pixels sideways per row: 45 degrees
+MIN_VARIANCE_PIXELS = 1e-3  # of the rows: what has no height has no slant
 
 
 @frozen(eq=False)
@@ -67,11 +67,11 @@ def _moments(images: Array) -> _Moments:
     empty = mass <= 0
     mass = np.where(empty, 1, mass)
     x_mean, y_mean = mx / mass, my / mass
-    shear = (mxy / mass - x_mean * y_mean) / np.maximum(myy / mass - y_mean**2, _MIN_VARIANCE_PIXELS)
+    shear = (mxy / mass - x_mean * y_mean) / np.maximum(myy / mass - y_mean**2, MIN_VARIANCE_PIXELS)
     return _Moments(
         x=np.where(empty, (w - 1) / 2, np.clip(x_mean, 0, w - 1)).astype(np.float32),
         y=np.where(empty, (h - 1) / 2, np.clip(y_mean, 0, h - 1)).astype(np.float32),
-        shear=np.where(empty, 0, np.clip(shear, -_MAX_SHEAR, _MAX_SHEAR)).astype(np.float32),
+        shear=np.where(empty, 0, np.clip(shear, -MAX_SHEAR, MAX_SHEAR)).astype(np.float32),
     )
 
 
@@ -82,13 +82,14 @@ def _resample(images: Array, source: Array, sideways: Array) -> Array:
     zeros: no index is computed per pixel.
     """
     n, h, w = images.shape
+    sideways = np.clip(sideways, -w, w)  # further out all is 0
     whole = np.floor(sideways)
     fraction = (sideways - whole)[..., None]
     padded = np.zeros((n, h + 1, 3 * w + 1), np.float32)  # the last row is empty, for rows from outside
     padded[:, :h, w : 2 * w] = images
     inside = (source >= 0) & (source < h)
     row = np.arange(n)[:, None] * (h + 1) + np.where(inside, source, h)
-    start = row * (3 * w + 1) + w + np.clip(whole, -w, w).astype(int)
+    start = row * (3 * w + 1) + w + whole.astype(int)
     runs = np.lib.stride_tricks.sliding_window_view(padded.reshape(-1), w + 1)[start]
     resampled: Array = runs[..., :-1] + (runs[..., 1:] - runs[..., :-1]) * fraction
     return resampled

@@ -27,11 +27,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from mnistkit.estimators.deskew import straighten
 from mnistkit.estimators.parallel import blocks, for_each, one_blas_thread, thread_count
 
-__all__ = ["OrientedGradients", "image_shape_of"]
+__all__ = ["FAINTEST_EDGE", "OrientedGradients", "image_shape_of"]
 
 Array = NDArray[Any]
 
-_FAINTEST_EDGE = 1e-5  # next to a brightest pixel of 1
+FAINTEST_EDGE = 1e-5  # next to a brightest pixel of 1
 _BLOCK_IMAGES = 256  # their gradients in one direction fit into a core's cache
 
 
@@ -171,7 +171,7 @@ class OrientedGradients(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
             np.square(projection, out=projection)
             np.matmul(projection.reshape(len(images), -1), self.windows_, out=out[:, k])
         # What rounding leaves where there is no edge would become a feature once it is scaled to length 1.
-        out[out < _FAINTEST_EDGE**2] = 0
+        out[out < FAINTEST_EDGE**2] = 0
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that the features are float32, whatever the images are."""

@@ -24,7 +24,7 @@ from mnistkit.runs.lines import (
     read_points,
     read_tags,
 )
-from mnistkit.runs.record import MetricPoint
+from mnistkit.runs.points import MetricPoint
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_file
 

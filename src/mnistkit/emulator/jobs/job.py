@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mnistkit.emulator.jobs.plan import Plan
+from mnistkit.emulator.jobs.references import Stamps
 
 __all__ = ["LOCAL", "SERVERLESS", "Ended", "Job", "JobSteps"]
 
@@ -58,6 +59,7 @@ class Job:
         stopped_why: Why it is to end, if nobody canceled it.
         folder: Its working folder.
         environment: The client's environment variables; empty if it isn't local.
+        brought: The files of its data references, as they were brought, by the names of those.
         thread: What watches it, once that has begun.
     """
 
@@ -71,6 +73,7 @@ class Job:
         self.stopped_why = ""
         self.folder = Path()
         self.environment: Mapping[str, str] = {}
+        self.brought: dict[str, Stamps] = {}
         self.thread: threading.Thread | None = None
 
     def pause(self, seconds: float) -> None:

@@ -58,17 +58,19 @@ class Launch:
             return self._shell(job, job.steps)
         places = {each.name: self._place(each, job, own) for each in plan.inputs}
         made = {each.name: self._output_place(each, job, own) for each in plan.outputs}
+        referred = {each.variable: str(each.place(job.folder, own)) for each in plan.references}
+        values = places | made | {f"${name}": place for name, place in referred.items()}
         about = {
             "bytes": self._settings.job_bytes,
             "requirements": list(plan.requirements) if self._settings.check_environment else [],
             "datasets": {each.name: _configured(each) for each in plan.inputs if each.mode != "direct"},
             "files": {places[each.name]: each.file for each in plan.inputs if each.file},
             "outputs": {each.name: _configured_output(each, made[each.name], job.run_id) for each in plan.outputs},
-            "command": plan.with_inputs(plan.command, places | made),
+            "command": plan.with_inputs(plan.command, values),
             "processes": plan.distribution.variables(_free_port()) if plan.distribution.kind else [],
             "note": plan.note if self._settings.check_environment else "",
         }
-        environment = self._variables(job) | dict(plan.variables)
+        environment = self._variables(job) | dict(plan.variables) | referred
         for each in plan.inputs:
             environment |= {each.variable: places[each.name]}
             environment |= {f"AZURE_ML_INPUT_{each.variable}": places[each.name]} if each.mode != "direct" else {}
@@ -77,7 +79,7 @@ class Launch:
                 f"{each.variable}:{each.mode}" for each in plan.inputs
             )
         environment |= {f"AZURE_ML_OUTPUT_{name}": place for name, place in made.items()}
-        arguments = [plan.with_inputs(each, places | made) for each in plan.arguments]
+        arguments = [plan.with_inputs(each, values) for each in plan.arguments]
         interpreter = _interpreter(plan, job.environment)
         environment["PATH"] = os.pathsep.join([str(Path(interpreter).parent), environment.get("PATH", os.defpath)])
         environment["MNISTKIT_JOB"] = json.dumps(about)
@@ -162,7 +164,7 @@ def description(
     properties |= {"ContentSnapshotId": job.snapshot_id} if job.snapshot_id else {}
     return {
         "status": "Queued",
-        "runType": "azureml.scriptrun",
+        "runType": record["runType"] or "azureml.scriptrun",
         "target": job.plan.target,
         "scriptName": job.plan.script or None,
         "runDefinition": configuration,

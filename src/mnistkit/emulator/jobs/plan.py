@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from mnistkit.emulator.jobs.distribution import Distribution
+from mnistkit.emulator.jobs.references import VARIABLE_PREFIX, Reference, references_of
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.curated import is_curated
@@ -17,7 +18,7 @@ from mnistkit.emulator.services.datasets import Datasets, file_of
 __all__ = ["Input", "Plan", "conda_requirements"]
 
 _VARIABLE_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE_PATTERN = re.compile(r"Dataset(?:Consumption|Output)Config:(\w+)")
+_REFERENCE_PATTERN = re.compile(rf"Dataset(?:Consumption|Output)Config:(\w+)|\${VARIABLE_PREFIX}\w+")
 _INPUT_MODES = ("mount", "download", "direct")
 _OUTPUT_MODES = ("mount", "upload")
 _DEFAULT_DATASTORE = "workspaceblobstore"
@@ -77,6 +78,7 @@ class Plan:
         variables: Environment variables.
         inputs: Its datasets.
         outputs: The folders that become datasets.
+        references: Paths of datastores that it reads or writes.
         distribution: Its processes.
         requirements: What pip would have to install, and the version of python.
         interpreter: The interpreter that a local job asks for; empty for the emulator's own.
@@ -96,6 +98,7 @@ class Plan:
     interpreter: str
     seconds: float | None = field(default=None)
     note: str = ""
+    references: Sequence[Reference] = ()
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any], datasets: Datasets) -> Plan:
@@ -128,6 +131,7 @@ class Plan:
             interpreter=_interpreter(configuration),
             seconds=_seconds(configuration.get("maxRunDurationSeconds")),
             note=_note(configuration),
+            references=references_of(configuration),
         )
         if plan.distribution.nodes > 1 and plan.target == "local":
             raise Refusal(400, "A local job has one node: submit it to a cluster.")
@@ -136,12 +140,17 @@ class Plan:
         return plan
 
     def with_inputs(self, text: str, values: Mapping[str, str]) -> str:
-        """Return the text with its references to inputs and outputs replaced by their values."""
-        return _REFERENCE_PATTERN.sub(lambda found: values.get(found[1], found[0]), text)
+        """Return the text with its references to inputs and outputs replaced by their values.
+
+        Args:
+            text: An argument, or a command.
+            values: Those of datasets by their names, those of data references by ``$`` and their variables.
+        """
+        return _REFERENCE_PATTERN.sub(lambda found: values.get(found[1] or found[0], found[0]), text)
 
 
 def _refuse_more(configuration: Mapping[str, Any]) -> None:
-    asked = [name for name in ("dataReferences", "datacaches", "applicationEndpoints") if configuration.get(name)]
+    asked = [name for name in ("datacaches", "applicationEndpoints") if configuration.get(name)]
     if asked:
         raise NotEmulated("jobs", f"This emulator's jobs don't have {' and '.join(asked)}.")
 

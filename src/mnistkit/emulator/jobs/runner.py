@@ -18,6 +18,7 @@ from mnistkit.emulator.jobs import processes
 from mnistkit.emulator.jobs.job import LOCAL, SERVERLESS, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.launch import Launch, description
 from mnistkit.emulator.jobs.plan import Plan
+from mnistkit.emulator.jobs.references import DatastoreFiles
 from mnistkit.emulator.jobs.traces import say, size_of, tail
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
@@ -53,6 +54,7 @@ class Jobs:
         artifacts: Where what they leave is kept.
         datasets: What they work on.
         environments: Where theirs are registered.
+        files: What their data references name.
         clusters: Whose nodes they need.
         tokens: What they show.
         faults: What is to go wrong.
@@ -70,6 +72,7 @@ class Jobs:
         artifacts: Artifacts,
         datasets: Datasets,
         environments: Environments,
+        files: DatastoreFiles,
         clusters: Clusters,
         tokens: Tokens,
         faults: Faults,
@@ -78,7 +81,7 @@ class Jobs:
     ) -> None:
         self._workspace, self._runs, self._snapshots, self._artifacts = workspace, runs, snapshots, artifacts
         self._datasets, self._clusters, self._faults, self._settings = datasets, clusters, faults, settings
-        self._environments = environments
+        self._environments, self._files = environments, files
         self._launch = Launch(workspace, runs, tokens, settings, environment)
         self._lock = store.lock
         self._folder = store.folder / "jobs"
@@ -286,6 +289,8 @@ class Jobs:
                 job.steps.prepare(job, own)
             elif job.snapshot_id:
                 self._snapshots.extract(job.snapshot_id, job.folder)
+        for each in job.plan.references:
+            job.brought[each.name] = self._files.bring(each, each.place(job.folder, own))
         for name in _COLLECTED_FOLDERS:
             (job.folder / name).mkdir(exist_ok=True)
         log = self._artifacts.open_log(ORIGIN, container_of(job.run_id), _LOG_PATH)
@@ -298,7 +303,7 @@ class Jobs:
         finally:
             if error:
                 say(log, error.partition(_TAIL_HEADING)[0])
-            self._collect(job)
+            self._collect(job, own)
         return status, error
 
     @contextmanager
@@ -370,7 +375,7 @@ class Jobs:
         except Refusal as refusal:
             raise Ended("Failed", f"The job was ended, its cluster is gone. {refusal.message}") from refusal
 
-    def _collect(self, job: Job) -> None:
+    def _collect(self, job: Job, own: Path) -> None:
         if not job.stopped_why:
             time.sleep(self._settings.phase_seconds)
         container = container_of(job.run_id)
@@ -381,5 +386,7 @@ class Jobs:
                     path = file.relative_to(job.folder).as_posix()
                     if file.is_file() and not file.is_symlink() and path != _LOG_PATH:
                         self._artifacts.put(ORIGIN, container, path, file)
+        for each in job.plan.references:
+            self._files.keep(each, each.place(job.folder, own), job.brought[each.name])
         if job.steps is not None:
             job.steps.collect(job)

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from mnistkit.emulator.faults import Faults
+from mnistkit.emulator.graph import PipelineThreads
 from mnistkit.emulator.hub import Hub
+from mnistkit.emulator.jobs.references import DatastoreFiles
 from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.mlflow.experiments import ExperimentTracking
 from mnistkit.emulator.mlflow.logged_models import LoggedModels
 from mnistkit.emulator.mlflow.registry import Registry
 from mnistkit.emulator.mlflow.tracking import Tracking
+from mnistkit.emulator.pipelines.assembly import pipeline_services
 from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.arm import ResourceManager
 from mnistkit.emulator.services.artifacts import Artifacts
@@ -100,6 +103,7 @@ def assemble(
     artifacts = Artifacts(workspace, store, blobs)
     runs = Runs(workspace, store, experiments, artifacts, tokens)
     snapshots = Snapshots(workspace, store, blobs)
+    datastores = Datastores(workspace, store, blobs, settings.blobs)
     jobs = Jobs(
         workspace,
         store,
@@ -108,6 +112,7 @@ def assemble(
         artifacts=artifacts,
         datasets=datasets,
         environments=environments,
+        files=DatastoreFiles(blobs, datastores),
         clusters=clusters,
         tokens=tokens,
         faults=faults,
@@ -118,7 +123,7 @@ def assemble(
     hyperdrive = HyperDrive(workspace, store, runs=runs, metrics=metrics, jobs=jobs, artifacts=artifacts)
     logged = LoggedModels(workspace, store, experiments, runs)
     webservices = WebServices(workspace, store, models, artifacts)
-    datastores = Datastores(workspace, store, blobs, settings.blobs)
+    threads = PipelineThreads(runs, artifacts)
     opendatasets = OpenDatasets(workspace, store, settings.data)
     newer, starters = assemble_v2(
         workspace,
@@ -131,8 +136,24 @@ def assemble(
         artifacts=artifacts,
         runs=runs,
         jobs=jobs,
+        clusters=clusters,
         hyperdrive=hyperdrive,
+        threads=threads,
         tokens=tokens,
+    )
+    pipelines = pipeline_services(
+        workspace,
+        store,
+        blobs=blobs,
+        datastores=datastores,
+        datasets=datasets,
+        snapshots=snapshots,
+        artifacts=artifacts,
+        runs=runs,
+        metrics=metrics,
+        jobs=jobs,
+        hyperdrive=hyperdrive,
+        threads=threads,
     )
     services: Sequence[Service] = (
         ResourceManager(workspace, tokens, hub),
@@ -159,8 +180,9 @@ def assemble(
         Execution(workspace, store, runs, jobs, tokens),
         hyperdrive,
         webservices,
+        *pipelines,
         *newer,
         ProvidedData(settings),
     )
     routes = [route for service in services for route in service.routes]
-    return Services(routes, jobs, hyperdrive, webservices, starters)
+    return Services(routes, jobs, hyperdrive, webservices, (threads, *starters))

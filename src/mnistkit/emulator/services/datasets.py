@@ -82,6 +82,14 @@ class Datasets:
         """
         return self.get(self._version(self._record(name), version)["savedDatasetId"])
 
+    def registered(self, dataset_id: str, version: str | int | None = None) -> dict[str, Any]:
+        """Return the saved definition of a version of the dataset of an id; the newest if none is named.
+
+        Raises:
+            Refusal: 404, if there is none.
+        """
+        return self.get(self._version(self._find_id(dataset_id), version)["savedDatasetId"])
+
     def _record(self, name: str) -> dict[str, Any]:
         try:
             return self._named[name]

@@ -80,19 +80,47 @@ class HyperDrive:
         for thread in self._threads:
             thread.join()
 
-    def run(self, sweep: Sweep, start: StartChild) -> None:
+    def submit(
+        self,
+        config: dict[str, Any],
+        experiment: str,
+        run_id: str = "",
+        parent_id: str = "",
+        finished: Callable[[], None] | None = None,
+    ) -> str:
+        """Start a sweep as its configuration describes it; return its run's id.
+
+        Args:
+            config: The configuration, to which the run's id is added.
+            experiment: The name of its experiment.
+            run_id: Its run's id; empty for a new one.
+            parent_id: The id of the run that it belongs to; empty for none.
+            finished: As for `run`.
+
+        Raises:
+            Refusal: 400: it can't be run here.
+        """
+        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment, self._tried)
+        self._jobs.check(sweep.configuration)
+        config["platform_config"]["ParentRunId"] = sweep.run_id
+        self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
+        self.run(sweep, self._start, finished)
+        return sweep.run_id
+
+    def run(self, sweep: Sweep, start: StartChild, finished: Callable[[], None] | None = None) -> None:
         """Try a sweep's points on a thread of its own; the parent's run is there already.
 
         Args:
             sweep: The sweep.
             start: Starts one child, and returns its run's id.
+            finished: Called when the parent's run is in a final state.
 
         Raises:
             Refusal: 503: the emulator is stopping.
         """
         with self._runs.change(sweep.run_id) as record:
             record |= {"runType": _RUN_TYPE, "status": "Running", "startTimeUtc": record["startTimeUtc"] or now()}
-        thread = threading.Thread(target=self._drive, args=(sweep, start), name=sweep.run_id, daemon=True)
+        thread = threading.Thread(target=self._drive, args=(sweep, start, finished), name=sweep.run_id, daemon=True)
         with self._lock:
             if self._stopping.is_set():
                 raise Refusal(503, "The emulator is stopping.")
@@ -102,12 +130,8 @@ class HyperDrive:
     def _create(self, request: Request, arm_scope: str, run_id: str = "", parent_id: str = "") -> Response:
         experiment = self._experiment(arm_scope)
         config = config_of(request)
-        sweep = Sweep.of(config, run_id or f"HD_{uuid.uuid4()}", experiment, self._tried)
-        self._jobs.check(sweep.configuration)
-        config["platform_config"]["ParentRunId"] = sweep.run_id
-        self._runs.create(experiment, sweep.run_id, **self._described(config, sweep, parent_id))
-        self.run(sweep, self._start)
-        return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep.run_id}}, 201)
+        sweep_id = self.submit(config, experiment, run_id, parent_id)
+        return Response.json({"code": 0, "result": {**config, "hyperdrive_run_id": sweep_id}}, 201)
 
     def _tried(self, run_id: str) -> list[dict[str, Any]]:
         record = self._runs.get(run_id)
@@ -153,12 +177,14 @@ class HyperDrive:
             },
         }
 
-    def _drive(self, sweep: Sweep, start: StartChild) -> None:
+    def _drive(self, sweep: Sweep, start: StartChild, finished: Callable[[], None] | None) -> None:
         try:
             self._watch(sweep, start)
         except Exception:
             _logger.exception("The sweep %s can't continue.", sweep.run_id)
             self._runs.move(sweep.run_id, "Failed", error="The emulator has a bug; its log says more.")
+        if finished is not None:
+            finished()
 
     def _watch(self, sweep: Sweep, start: StartChild) -> None:
         """Start children and watch them until all have finished."""

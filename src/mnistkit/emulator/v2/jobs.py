@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from mnistkit.emulator.graph import PIPELINE_RUN_TYPE
 from mnistkit.emulator.limits import NotEmulated
 from mnistkit.emulator.payloads import check_texts, check_types, now
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
@@ -94,8 +95,24 @@ class JobResources:
             Refusal: 404: there is none.
         """
         record = self._table.get(name)
-        kind = self._kinds["Command"] if record is None else self._kind(record["properties"])
+        if record is not None:
+            kind = self._kind(record["properties"])
+        elif self._runs.get(name)["runType"] == PIPELINE_RUN_TYPE:
+            kind = self._kinds["Pipeline"]
+        else:
+            kind = self._kinds["Command"]
         kind.cancel(name)
+
+    def submitted(self, name: str) -> dict[str, Any]:
+        """Return the properties that a job was submitted with.
+
+        Raises:
+            Refusal: 404: there is no such job.
+        """
+        if name not in self._table:
+            raise Refusal(404, f"There is no job {name!r}.", code="ResourceNotFound")
+        found: dict[str, Any] = self._table[name]["properties"]
+        return found
 
     def outputs(self, name: str) -> Mapping[str, Any]:
         """Return the outputs of a job by their names; none for a run that isn't a job of this version.
@@ -168,6 +185,8 @@ class JobResources:
         found = self._table.get(record["runId"])
         if found is not None:
             return dict(found["properties"])
+        if record["runType"] == PIPELINE_RUN_TYPE:
+            return {"jobType": "Pipeline", "jobs": {}, "inputs": {}, "outputs": {}, "settings": {}}
         return self._command_of(record) if record.get("_isJob") else None
 
     def _command_of(self, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from mnistkit.emulator.graph import GraphDriver
-from mnistkit.emulator.payloads import now
+from mnistkit.emulator.graph import PipelineThreads
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.datastores import Datastores
 from mnistkit.emulator.services.runs import FINAL, Runs
 from mnistkit.emulator.v2.assets import Assets
@@ -21,10 +18,8 @@ from mnistkit.emulator.v2.pipeline_sweeps import sweep_properties
 
 __all__ = ["PipelineJobs"]
 
-_logger = logging.getLogger(__name__)
-_RUN_TYPE = "azureml.PipelineRun"
 _PIPELINE_KEYS = ("displayName", "experimentName", "computeId", "inputs", "outputs")
-_LOG_PATH = "logs/azureml/executionlogs.txt"
+_VALUES_KEY = "azureml.pipeline.control"
 
 
 class PipelineJobs:
@@ -36,19 +31,8 @@ class PipelineJobs:
 
     resources: JobResources
 
-    def __init__(self, runs: Runs, artifacts: Artifacts, assets: Assets, datastores: Datastores) -> None:
-        self._runs, self._artifacts, self._assets, self._datastores = runs, artifacts, assets, datastores
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        for run_id in runs.ids():
-            if runs.get(run_id)["runType"] == _RUN_TYPE:
-                runs.move(run_id, "Failed", error="The emulator was stopped while the pipeline ran.")
-
-    def stop(self) -> None:
-        """Start no more steps; idempotent. The jobs service ends the running ones."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+    def __init__(self, runs: Runs, threads: PipelineThreads, assets: Assets, datastores: Datastores) -> None:
+        self._runs, self._threads, self._assets, self._datastores = runs, threads, assets, datastores
 
     def start(self, name: str, experiment: str, properties: Mapping[str, Any], parent: str | None = None) -> None:
         """Start a pipeline, whose run is there already.
@@ -57,11 +41,13 @@ class PipelineJobs:
             Refusal: 400: it can't be run here.
         """
         pipeline = self._read(properties)
-        with self._runs.change(name) as record:
-            record |= {"runType": _RUN_TYPE, "status": "Running", "startTimeUtc": now()}
-        thread = threading.Thread(target=self._drive, args=(name, experiment, pipeline), name=name, daemon=True)
-        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
-        thread.start()
+
+        def start(step: str) -> str:
+            return self._start(name, experiment, pipeline, pipeline.steps[step])
+
+        steps = {each: step.before for each, step in pipeline.steps.items()}
+        continues = pipeline.continues_on_failure
+        self._threads.start(name, steps, start, self.resources.cancel, continues_on_failure=continues)
 
     def cancel(self, name: str) -> None:
         """Cancel a pipeline and its steps; idempotent."""
@@ -90,35 +76,17 @@ class PipelineJobs:
     def _folder(self, name: str) -> str:
         return f"azureml://datastores/{self._datastores.default}/paths/azureml/{name}"
 
-    def _drive(self, name: str, experiment: str, pipeline: Pipeline) -> None:
-        log = self._artifacts.open_log(ORIGIN, container_of(name), _LOG_PATH)
-
-        def note(text: str) -> None:
-            with log.open("a", encoding="utf-8") as stream:
-                stream.write(f"[{now()}] {text}\n")
-
-        driver = GraphDriver(self._runs, self.resources.cancel, self._stopping, note)
-        steps = {each: step.before for each, step in pipeline.steps.items()}
-
-        def start(step: str) -> str:
-            return self._start(name, experiment, pipeline, pipeline.steps[step])
-
-        try:
-            status, error = driver.drive(name, steps, start, continues_on_failure=pipeline.continues_on_failure)
-        except Exception:
-            _logger.exception("The pipeline %s can't continue.", name)
-            status, error = "Failed", "The emulator has a bug; its log says more."
-        self._runs.move(name, status, error=error)
-
     def _start(self, name: str, experiment: str, pipeline: Pipeline, step: Step) -> str:
         child = f"{name}_{step.name}"
 
-        def output_uri(before: str, output: str) -> str:
+        def output_of(before: str, output: str) -> str:
+            if pipeline.steps[before].is_plain_output(output):
+                return self._output_value(f"{name}_{before}", output)
             return self._output_uri(f"{name}_{before}", output)
 
         try:
             sent = self._command(name, experiment, pipeline, step) | {
-                "inputs": pipeline.resolve(step, output_uri),
+                "inputs": pipeline.resolve(step, output_of),
                 "displayName": str(step.node.get("display_name") or step.node.get("displayName") or step.name),
             }
             if step.kind == "sweep":
@@ -138,6 +106,18 @@ class PipelineJobs:
         """Return the URI of an output of a step; of a sweep, that of its best trial."""
         best = self._runs.get(child)["properties"].get("best_child_run_id")
         return self.resources.output_uri(best or child, output)
+
+    def _output_value(self, child: str, output: str) -> str:
+        """Return the value of an output, which a step notes among the properties of its run.
+
+        Raises:
+            Refusal: 400: it has noted none.
+        """
+        try:
+            return str(json.loads(self._runs.get(child)["properties"][_VALUES_KEY])[output])
+        except (KeyError, TypeError, ValueError):
+            text = f"The step {child!r} has noted no value of its output {output!r} in {_VALUES_KEY!r}."
+            raise Refusal(400, text) from None
 
     def _command(self, name: str, experiment: str, pipeline: Pipeline, step: Step) -> dict[str, Any]:
         """Return the properties of a step's job, but for its inputs."""
@@ -170,6 +150,8 @@ class PipelineJobs:
         found = {"jobOutputType": kind, "uri": given.get("uri")}
         found |= {"assetName": given.get("name"), "assetVersion": given.get("version")}
         outer = step.output_of_parent(output)
+        if step.is_plain_output(output):  # its text is written to a file, too
+            return {"jobOutputType": "uri_file"}
         if step.kind == "sweep":  # each trial has a folder of its own
             return {"jobOutputType": kind}
         if outer:
@@ -186,10 +168,10 @@ def _reference(text: object) -> str | None:
     return found.removeprefix("azureml:") if found.startswith("azureml:/subscriptions") else found or None
 
 
-def _camel(sent: object) -> dict[str, Any]:
-    """Return an object with the keys that jobs have; components have those of YAML."""
-    if not isinstance(sent, dict):
-        return {}
+def _camel(sent: object) -> dict[str, Any] | None:
+    """Return an object with the keys that jobs have; components have those of YAML. None for an empty one."""
+    if not isinstance(sent, dict) or not sent:
+        return None  # the SDK can't read an empty distribution
     found = {}
     for key, value in sent.items():
         head, *rest = str(key).split("_")

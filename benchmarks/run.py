@@ -26,6 +26,7 @@ BENCHMARKS = {
     "idx": "idx_reader.results",
     "readers": "readers.results",
     "run": "run_overhead.results",
+    "command": "command.results",
     "dask": "dask_overhead.results",
     "dask-rows": "dask_rows.results",
     "registry": "registration.results",

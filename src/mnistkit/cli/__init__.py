@@ -70,6 +70,13 @@ def _print_error(text: str) -> None:
 
 
 def _run() -> None:
+    if sys.argv[1:] == [
+        "--version"
+    ]:  # nothing need be imported for that; beside other options it is the command line's
+        import mnistkit
+
+        sys.stdout.write(f"mnistkit {mnistkit.__version__}\n")
+        raise SystemExit(0)
     try:
         start_ahead(sys.argv[1:])
         from mnistkit.cli.app import app

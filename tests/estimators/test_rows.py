@@ -74,14 +74,15 @@ def test_rows_in_memory(images: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(array.take(np.arange(N)), images.reshape(N, -1))
 
 
-@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 60_000, 1 << 20, (1 << 20) + 1, 8_100_000])
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 60_000, 1 << 20, (1 << 20) + 1, 8_100_000, 10**9])
 def test_groups_cover_all_rows(n: int) -> None:
-    """Groups cover all rows, one after another: 16 up to a million rows, then more, of at most 65,536 rows."""
+    """Groups cover all rows, one after another: 16 up to a million rows, then more of 65,536 rows, at most 1024."""
     groups = row_groups(n)
     assert [start for start, _ in groups] == [0, *(stop for _, stop in groups)][: len(groups)]
     assert sum(stop - start for start, stop in groups) == n
     assert len(groups) <= 16 or n > 1 << 20
-    assert max((stop - start for start, stop in groups), default=0) <= 1 << 16
+    assert len(groups) <= 1024
+    assert max((stop - start for start, stop in groups), default=0) <= 1 << 16 or n > 1 << 26
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 1000), (1, 1000), (10, 11), (333, 777), (998, 1000), (5, 5)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from distributed import Client
 
-from mnistkit.dask import DaskRows, hosts
+from mnistkit.dask import DaskRows, evaluate_rows, hosts
 from mnistkit.data.idx import encode_idx, write_idx
 from mnistkit.errors import DataFormatError, ServiceError, UsageError
 from mnistkit.estimators import AccurateClassifier, ArrayRows, FastLogisticRegression, NystroemRidgeClassifier, accurate
+from mnistkit.estimators.objectives import Multinomial
+from mnistkit.estimators.passes import Problem, passes_over
 from support.dask_clusters import DaskCluster, dask_cluster
 from support.subprocesses import python_path
 
@@ -139,6 +143,35 @@ def test_every_option_gives_the_same_model(data: Any, client: Client, options: d
         assert_same(model(**options).fit(rows, two), here((data[0], two), **options))
 
 
+def test_a_pass_is_one_round_trip(data: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to fields between two passes travels with the second one."""
+    problem = Problem(
+        rows=ArrayRows(data[0]), labels=data[1], weights=None, objective=Multinomial(), columns=4, penalty=1.0,
+        intercept=True, intercept_penalty=0.0,
+    )  # fmt: skip
+    calls: list[int] = []
+    call = hosts.Hosts.call
+    monkeypatch.setattr(hosts.Hosts, "call", lambda self, given: calls.append(len(given)) or call(self, given))
+    products = []
+    with DaskRows(client, [data], scale=1.0) as rows:
+        for each in (problem, evolve(problem, rows=rows)):
+            passes = passes_over(each, lambda work, n: [work(i) for i in range(n)])
+            D, by = np.linspace(-1e-4, 1e-4, 73 * 4).reshape(73, 4), np.array([1, 2, -1, 0.5], np.float32)
+            P, Z, XD = passes.field(), passes.margins(D), passes.field()
+            passes.value(Z, D, P)
+            del calls[:]
+            first = passes.hessian_times(P, D, XD)
+            XD *= by
+            Z += XD
+            other = Z * by
+            other += XD
+            products.append([first, passes.hessian_times(P, D * 2, XD), passes.value(other, D, P)])
+        assert calls == [2, 2, 2]  # workers
+        passes.close()
+    for ours, theirs in zip(*products, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_give_the_same_model(data: Any, client: Client, dtype: type) -> None:
     """Rows of floats, few enough to draw them all, and a path of regularization rates."""
@@ -193,6 +226,28 @@ def test_lost_workers_change_nothing(
                 fragile.kill(worker)
             with pytest.raises(ServiceError, match="no worker"):
                 model().fit(rows, rows.labels)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_workers_are_lost_at_random(data: Any, fitted: FastLogisticRegression, tmp_path: Path) -> None:
+    """Whenever a worker is killed, while rows are made, fitted or read, all results are the same."""
+    chosen = random.Random(0)
+    with dask_cluster(tmp_path / "cluster") as fragile, Client(fragile.address, set_as_default=False) as own:
+        own.wait_for_workers(2, timeout=60)
+        for number in range(20):
+            timer = threading.Timer(chosen.uniform(0, 2), lambda: fragile.kill(chosen.choice(fragile.alive)))
+            timer.start()
+            with DaskRows(own, functions(data, tmp_path), in_memory=number % 2 == 0) as rows:
+                for _ in range(2):
+                    assert_same(model().fit(rows, rows.labels), fitted)
+                    np.testing.assert_array_equal(rows.take(np.arange(N)), data[0].reshape(N, -1))
+                    scores = evaluate_rows(fitted, rows)
+                    assert scores.accuracy == np.mean(fitted.predict(data[0].reshape(N, -1) / 255) == data[1])
+            timer.join()
+            fragile.add_worker()
+            own.wait_for_workers(2, timeout=60)
+        until(lambda: held(own) == [])
 
 
 def test_no_worker_is_an_error(data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

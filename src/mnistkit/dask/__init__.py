@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "compute": ["DaskCompute"],
         "rows": ["DaskRows"],
+        "training": ["evaluate_rows", "train_rows"],
     },
 )

@@ -84,6 +84,10 @@ class DaskRows(RowBlocks):
         self.dtype = self._stored if self._stored.kind == "f" else np.dtype(np.float32)
         self.scale = scale_of(self._stored, scale)
 
+    def __repr__(self) -> str:
+        """Return the size, and the number of parts."""
+        return f"<DaskRows of {len(self._cluster.infos)} parts: {self.n_rows} x {self.n_columns} {self._stored}>"
+
     @property
     def labels(self) -> Array:
         """The labels of the parts, ``(n,)``, in the order of the rows.

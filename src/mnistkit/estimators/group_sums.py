@@ -27,12 +27,13 @@ Run = Callable[[Callable[[int], Any], int], list[Any]]
 
 _BLOCK_ROWS = 1024
 _MIN_GROUPS = 16
-_MAX_GROUP_ROWS = 1 << 16  # so that the groups of large data outnumber the threads of a cluster
+_MAX_GROUPS = 1024  # of sums that travel on each pass
+_GROUP_ROWS = 1 << 16  # of large data, whose groups then outnumber the threads of a cluster
 
 
 def row_groups(n_rows: int) -> list[Group]:
-    """Return the groups of so many rows: 16, or more if each would have more than 65,536 rows."""
-    size = max(1, min(-(-n_rows // _MIN_GROUPS), _MAX_GROUP_ROWS))
+    """Return the groups of so many rows: 16, or up to 1024 if they would have more than 65,536 rows each."""
+    size = max(1, min(-(-n_rows // _MIN_GROUPS), _GROUP_ROWS), -(-n_rows // _MAX_GROUPS))
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 

@@ -48,7 +48,7 @@ NUMERIC = {"numpy", "scipy", "sklearn", "skops", "joblib", "matplotlib"}
 @pytest.mark.parametrize(
     ("command", "kept"),
     [
-        (("--version",), NUMERIC | {"cattrs", "urllib3", "rich.console"}),
+        (("--version",), NUMERIC | {"attrs", "cattrs", "typer", "rich"}),
         (("--help",), NUMERIC | {"cattrs", "urllib3", "rich.console"}),
         (("runs", "list"), NUMERIC | {"urllib3", "rich.console"}),
         (("experiments",), NUMERIC | {"urllib3", "rich.console"}),

@@ -261,6 +261,18 @@ def test_no_worker_is_an_error(data: Any, tmp_path: Path, monkeypatch: pytest.Mo
             DaskRows(own, [data])
 
 
+def test_a_worker_that_cannot_hold_rows_is_named(data: Any, tmp_path: Path) -> None:
+    """A worker on which the library can't be imported is an error that names it, not one that is lost."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "threadpoolctl.py").write_text("raise ImportError('threadpoolctl is broken')")
+    with dask_cluster(tmp_path / "cluster", workers=0) as fragile, Client(fragile.address, set_as_default=False) as own:
+        fragile.add_worker({"PYTHONPATH": f"{site}{os.pathsep}{python_path()}"})
+        own.wait_for_workers(1, timeout=60)
+        with pytest.raises(ServiceError, match=r"can't hold rows: .*is broken"):
+            DaskRows(own, functions(data, tmp_path))
+
+
 def held(client: Client) -> list[int]:
     """How many shards each host of a worker has, and how many folders of rows the workers have."""
 

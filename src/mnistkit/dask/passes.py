@@ -87,7 +87,7 @@ class DaskPasses(Passes):
         return found
 
     def close(self) -> None:
-        """See `Passes.close`; the workers are told, and not waited for."""
+        """See `Passes.close`; the workers' responses aren't waited for."""
         shards, self._shards = self._shards, []
         for address in {shard.share.address for shard in shards}:
             self._cluster.send(address, "end", [shard.key for shard in shards if shard.share.address == address])

@@ -144,6 +144,7 @@ class _Newton:
             if stepped is None:
                 break
             W, Z, f = stepped
+            del XS  # a number per row and column, which the next direction has no use for
             iteration += 1
         return Solution(
             coefficients=W,

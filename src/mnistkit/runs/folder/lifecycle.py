@@ -14,7 +14,7 @@ from mnistkit.utils.regular import open_regular
 
 __all__ = ["RunLifecycle"]
 
-_MAX_TAIL_LINES, _MAX_TAIL_BYTES = 50, 1 << 16
+_MAX_TAIL_LINES, _MAX_TAIL_BYTES = 100, 1 << 16  # lines: what Python 3.14 itself prints of a crash takes about 60
 
 
 class RunLifecycle:

@@ -23,7 +23,7 @@ from distributed import Client
 
 from mnistkit.dask import DaskRows, evaluate_rows, hosts
 from mnistkit.data.idx import encode_idx, write_idx
-from mnistkit.errors import DataFormatError, ServiceError, UsageError
+from mnistkit.errors import DataFormatError, NotFoundError, ServiceError, UsageError
 from mnistkit.estimators import AccurateClassifier, ArrayRows, FastLogisticRegression, NystroemRidgeClassifier, accurate
 from mnistkit.estimators.objectives import Multinomial
 from mnistkit.estimators.passes import Problem, passes_over
@@ -360,8 +360,9 @@ def test_bad_parts_are_named(data: Any, client: Client, tmp_path: Path) -> None:
             DaskRows(client, parts)
     with pytest.raises(RuntimeError, match="broken"):
         DaskRows(client, [fails])
-    with pytest.raises(FileNotFoundError):
-        DaskRows(client, [tmp_path / "nowhere"])
+    for part in (tmp_path / "nowhere", (tmp_path / "nowhere.gz", labels), (tmp_path / "nowhere", tmp_path / "labels")):
+        with pytest.raises(NotFoundError, match=r"Part 1: .*(nowhere|labels)"):
+            DaskRows(client, [images[:9], part])
     with DaskRows(client, [(images[:9], labels[:9]), images[:9]]) as rows, pytest.raises(UsageError, match="Part 1"):
         _ = rows.labels
     with pytest.raises(UsageError, match="in_memory=True"), DaskRows(client, [images / 255], in_memory=False) as rows:

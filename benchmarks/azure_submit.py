@@ -56,7 +56,7 @@ def _has_v2() -> bool:
 
 
 def _ways_v1(config: Path, folder: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    from mnistkit.azureml.v1 import AmlCompute, connect
+    from mnistkit.azureml import AmlCompute, connect
 
     workspace = connect(config)
     for way in ("script_run_config", "estimator"):

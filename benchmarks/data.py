@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mnistkit import Dataset, load_dataset
 from mnistkit.data.idx import write_idx
 from mnistkit.errors import DataError
 
-__all__ = ["FILES", "mnist", "moved", "repeated", "resized", "with_classes", "write_files"]
+__all__ = ["FILES", "mnist", "moved", "repeated", "resized", "with_classes", "write_files", "write_many"]
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -63,6 +64,16 @@ def moved(images: Images, *, seed: int) -> Images:
             part[:, line] = np.roll(part[:, line], right + round(slant * share), axis=1)
         result[rows] = part
     return result
+
+
+def write_many(path: Path, images: Images, labels: Images, n: int) -> Images:
+    """Write the images of `repeated` as an IDX file, a part at a time; return their labels, ``(n,)``."""
+    with path.open("wb") as file:
+        file.write(struct.pack(">4I", 0x803, n, *images.shape[1:]))
+        for start in range(0, n, len(images)):
+            part, _ = repeated(images, labels, min(len(images), n - start), seed=start)
+            file.write(part.tobytes())
+    return np.resize(labels, n)
 
 
 def resized(images: Images, side: int) -> Images:

@@ -18,6 +18,7 @@ from mnistkit.runs.backend import (
     SupportsSources,
     SupportsStart,
     SupportsTracking,
+    SupportsWaiting,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
+    "SupportsWaiting",
 ]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.preparation import looks_prepared
+from mnistkit.data.split import Split
 from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat, TrainingJob

@@ -14,6 +14,7 @@ import sdk_jobs as jobs
 from azureml.core import Dataset, Datastore, Experiment, ScriptRunConfig, Workspace
 from azureml.core.runconfig import MpiConfiguration, PyTorchConfiguration, TensorflowConfiguration
 from azureml.data import OutputFileDatasetConfig
+from azureml.data.data_reference import DataReference
 
 WRITE = """
 import os, pathlib, sys
@@ -56,6 +57,34 @@ def test_an_output_in_part(workspace: Workspace, tmp_path: Path) -> None:
     assert jobs.wait(run) == "Completed"
     store = Datastore.get(workspace, "workspaceblobstore")
     assert store.download(str(tmp_path / "raw"), prefix=f"dataset/{run.id}/made") == 1
+
+
+def test_data_references(workspace: Workspace, tmp_path: Path) -> None:
+    """A reference is a path of a datastore: what is there comes to the job, and what it changes there goes back."""
+    script = """
+    import os, pathlib, sys
+    both, only = (pathlib.Path(each) for each in sys.argv[1:])
+    print("found", both.joinpath("a.txt").read_text(), os.environ["AZUREML_DATAREFERENCE_both"] == sys.argv[1])
+    both.joinpath("b.txt").write_text("new")
+    only.write_text("a file")
+    """
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("given")
+    store = workspace.get_default_datastore()
+    store.upload(str(tmp_path / "data"), "refs/in", show_progress=False)
+    both = DataReference(store, "both", path_on_datastore="refs/in")
+    only = DataReference(store, "only", path_on_datastore="refs/made.txt", mode="upload", path_on_compute="made.txt")
+    folder = jobs.write(tmp_path / "src", script)
+    config = ScriptRunConfig(str(folder), script="train.py", compute_target=jobs.cluster(workspace))
+    config.run_config.arguments = [str(both), str(only)]
+    config.run_config.data_references = {each.data_reference_name: each.to_config() for each in (both, only)}
+    run = Experiment(workspace, "digits").submit(config)
+    assert jobs.wait(run) == "Completed"
+    assert "found given True" in jobs.log(run)
+    assert store.download(str(tmp_path / "down"), prefix="refs") == 3
+    down = tmp_path / "down" / "refs"
+    assert (down / "in" / "b.txt").read_text() == "new"
+    assert (down / "made.txt").read_text() == "a file"
 
 
 @pytest.mark.parametrize(

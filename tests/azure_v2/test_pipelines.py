@@ -86,6 +86,8 @@ def test_steps_pass_files_on(workspace: Any, double: Any, tmp_path: Path) -> Non
     job = workspace.jobs.create_or_update(pipeline(word="ab"), experiment_name="pipes")
     assert ended(workspace, job.name).status == "Completed"
     assert states(workspace, job.name) == dict.fromkeys(["first", "second", "third"], "Completed")
+    components = {each.properties["azureml.moduleName"] for each in workspace.jobs.list(parent_job_name=job.name)}
+    assert components == {"write", "double"}
     assert [each.name for each in workspace.jobs.list()] == [job.name]
     workspace.jobs.download(job.name, output_name="final", download_path=tmp_path / "down")
     assert (tmp_path / "down" / "named-outputs" / "final" / "text.txt").read_text() == "ab" * 6 + "!"

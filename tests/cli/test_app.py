@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.trainer.trainer"])
+@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.runs.table"])
 def test_interrupting_it_while_it_starts(moment: str) -> None:
     """Ctrl-C while anything is imported ends the program with one line and exit code 130, also before a command."""
     code = f"""if True:

@@ -65,6 +65,17 @@ def test_features_without_their_last_steps(root: bool, normalize: bool) -> None:
     np.testing.assert_allclose(run(to_onnx(features, X), X)[0], features.transform(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (31, 9), (3, 5)])
+@pytest.mark.parametrize("options", [{"resize": True}, {"order": 2}, {"resize": True, "order": 2, "orientations": 5}])
+def test_features_of_resized_images_and_of_second_order(shape: tuple[int, int], options: dict[str, Any]) -> None:
+    """Images of one size, second derivatives and gradients of gradients, with even and odd numbers of directions."""
+    X, _ = strokes(40, *shape)
+    features = OrientedGradients(shape, cells=3, **options).fit(X)
+    expected = features.transform(X)
+    assert expected.shape == (40, len(features.get_feature_names_out())) == (40, features.n_features_out)
+    np.testing.assert_allclose(run(to_onnx(features, X), 255 * X)[0], expected, atol=3e-4)
+
+
 @pytest.mark.parametrize(
     ("labels", "dtype"),
     [([3, 5, 9], np.float32), (["a", "bc", "d"], np.float32), ([7, 8, 8], np.float64)],
@@ -90,6 +101,7 @@ def digits() -> tuple[Array, Array]:
     "model",
     [
         AccurateClassifier(cells=4, n_landmarks=200, random_state=0),
+        AccurateClassifier(effort="high", cells=4, n_landmarks=200, random_state=0),
         make_pipeline(OrientedGradients(cells=4), NystroemRidgeClassifier(200, random_state=0)),
         make_pipeline(OrientedGradients(cells=4), StandardScaler(), LogisticRegression(max_iter=50)),
         VotingClassifier(
@@ -98,7 +110,7 @@ def digits() -> tuple[Array, Array]:
             flatten_transform=False,
         ),
     ],
-    ids=["accurate", "pipeline", "features alone", "vote"],
+    ids=["accurate", "high effort", "pipeline", "features alone", "vote"],
 )
 def test_digits_are_predicted_as_by_the_model(model: Any, digits: tuple[Array, Array], tmp_path: Path) -> None:
     """The classifier, and its parts in pipelines and ensembles; on images that it wasn't fitted to."""

@@ -9,6 +9,7 @@ import io
 import sys
 from typing import NoReturn
 
+from mnistkit.cli.ahead import start_ahead
 from mnistkit.cli.pipes import code_before, discard, null_stream
 
 __all__ = ["main"]
@@ -69,7 +70,15 @@ def _print_error(text: str) -> None:
 
 
 def _run() -> None:
+    if sys.argv[1:] == [
+        "--version"
+    ]:  # nothing need be imported for that; beside other options it is the command line's
+        import mnistkit
+
+        sys.stdout.write(f"mnistkit {mnistkit.__version__}\n")
+        raise SystemExit(0)
     try:
+        start_ahead(sys.argv[1:])
         from mnistkit.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnistkit":

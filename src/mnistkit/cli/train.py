@@ -37,6 +37,7 @@ from mnistkit.cli.training_options import (
     SolverOption,
     TimeoutOption,
     TolOption,
+    fast_logistic_regression,
     inverse_rate,
     logistic_regression,
 )
@@ -70,6 +71,7 @@ TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
     "mnistkit train --solver accurate",
+    "mnistkit train --solver accurate --set effort=high",
     "mnistkit train --estimator sklearn.svm:SVC --set C=10 --set gamma=scale",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
@@ -112,7 +114,11 @@ def train(
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
     trainer = configured(data, experiment)
-    classifier = named(context, trainer, estimator, solver, settings) or logistic_regression(c, solver, max_iter, tol)
+    classifier = named(context, trainer, estimator, solver, settings)
+    if classifier is None and solver is Solver.FAST:
+        classifier = fast_logistic_regression(c, max_iter, tol)
+    elif classifier is None:
+        classifier = logistic_regression(c, solver, max_iter, tol)
     counts = {} if explain else prepared(trainer)
     name = name or trainer.model_name
     job = trainer.job(classifier, **options)

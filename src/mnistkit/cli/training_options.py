@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistkit.errors import UsageError
+
+if TYPE_CHECKING:  # takes a moment to load
+    from mnistkit.jobs.spec import ModelSpec
 
 __all__ = [
     "DetachOption",
@@ -27,6 +30,7 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
+    "fast_logistic_regression",
     "inverse_rate",
     "logistic_regression",
 ]
@@ -57,7 +61,8 @@ SolverOption = Annotated[
     Solver,
     typer.Option(
         help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class. accurate is no "
-        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, whatever the regularization."
+        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, or 99.5 % with --set "
+        "effort=high."
     ),
 ]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
@@ -99,6 +104,13 @@ def inverse_rate(rate: float) -> float:
             "The tutorial uses 0.5; a lower rate regularizes less."
         )
     return 1 / rate
+
+
+def fast_logistic_regression(c: float, max_iter: int, tol: float) -> ModelSpec:
+    """Return the spec of mnistkit's own logistic regression: scikit-learn is imported only where it is fitted."""
+    from mnistkit.jobs.signatures import own_model
+
+    return own_model("mnistkit.estimators.FastLogisticRegression", C=c, max_iter=max_iter, tol=tol)
 
 
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:

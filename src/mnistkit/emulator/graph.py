@@ -17,6 +17,7 @@ PIPELINE_RUN_TYPE = "azureml.PipelineRun"
 
 _logger = logging.getLogger(__name__)
 _LOG_PATH = "logs/azureml/executionlogs.txt"
+_TAIL_HEADING = " The last lines of "  # of a log, which is left to the node's own error
 _POLL_SECONDS = 0.1
 _RUNNING_STATES = frozenset({"NotStarted", "Queued", "Preparing", "Running"})
 
@@ -81,7 +82,7 @@ class GraphDriver:
         """Return the first line of a run's error, after a space; empty for none."""
         error = (self._runs.get(run_id).get("error") or {}).get("error") or {}
         text = str(error.get("message") or "")
-        return f" {text.splitlines()[0]}" if text else ""
+        return f" {text.splitlines()[0].partition(_TAIL_HEADING)[0]}" if text else ""
 
 
 class PipelineThreads:

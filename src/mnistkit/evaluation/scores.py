@@ -11,7 +11,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
 from mnistkit.utils.arguments import check_type

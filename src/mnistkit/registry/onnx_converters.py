@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnistkit.estimators.accurate import AccurateClassifier
-from mnistkit.estimators.deskew import MAX_SHEAR, MIN_VARIANCE_PIXELS
-from mnistkit.estimators.gradients import FAINTEST_EDGE, OrientedGradients
+from mnistkit.estimators.deskew import MAX_SHEAR, MIN_VARIANCE_PIXELS, SCALES, STANDARD_SIZES
+from mnistkit.estimators.energies import FAINTEST_EDGE, curvature_weights, directions
+from mnistkit.estimators.gradients import INNER_DIRECTIONS, OrientedGradients
 from mnistkit.estimators.nystroem_ridge import NystroemRidgeClassifier
 
 __all__ = ["to_onnx"]
@@ -111,7 +112,9 @@ def _convert_features(scope: Any, operator: Any, container: Any) -> None:
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph, model, X = _Graph(scope, container), operator.raw_operator, operator.inputs[0].full_name
     if isinstance(model, AccurateClassifier):
-        X, model = _oriented_gradients(graph, X, model.features_), model.classifier_
+        X, components, model = _oriented_gradients(graph, X, model.features_), model.components_, model.classifier_
+        if components is not None:
+            X = graph("MatMul", graph("Sub", X, components.mean_), components.components_.T)
     scores = _kernel_scores(graph, X, model)
     classes = model.classes_.astype(str if model.classes_.dtype.kind in "OUS" else np.int64)
     label, probabilities = (output.full_name for output in operator.outputs)
@@ -141,20 +144,48 @@ def _oriented_gradients(graph: _Graph, X: str, model: OrientedGradients) -> str:
     images = graph("Reshape", X, np.array([-1, 1, h, w]))
     if model.deskew or model.centre:
         images = _straightened(graph, X, images, model)
-    gradients = graph(
-        "Concat", graph("MatMul", images, _differences(w).T), graph("MatMul", _differences(h), images), axis=1
-    )
-    angles = 2 * math.pi * np.arange(model.orientations) / model.orientations
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    projections = graph("Relu", graph("MatMul", directions, graph("Reshape", gradients, np.array([-1, 2, h * w]))))
-    means = graph("MatMul", graph("Mul", projections, projections), model.windows_)
-    means = graph("Where", graph("Less", means, FAINTEST_EDGE**2), 0.0, means)
-    features = graph("Reshape", means, np.array([-1, model.n_features_out]))
+    if model.resize:
+        images = _resized(graph, images, h, w)
+    gradient = _gradient(graph, images, h, w)
+    angles = directions(model.orientations)
+    parts = [_pooled(graph, gradient, angles, model.windows_)]
+    if model.order > 1:
+        gx, gy = (graph("Slice", gradient, np.array([i]), np.array([i + 1]), np.array([1])) for i in range(2))
+        second = graph("Concat", _gradient(graph, gx, h, w), _gradient(graph, gy, h, w), axis=1)
+        weights = curvature_weights(model.orientations)
+        # gxx, gxy, gyx, gyy: the two in the middle are the same, and gyx isn't taken.
+        parts.append(_pooled(graph, second, np.insert(weights, 2, 0, axis=1), model.windows_))
+        maps = graph("Sqrt", _pooled(graph, gradient, angles, model.map_windows_))
+        size = math.isqrt(model.map_windows_.shape[1])
+        inner = _gradient(graph, graph("Reshape", maps, np.array([-1, 1, size, size])), size, size)
+        parts.append(_pooled(graph, inner, directions(INNER_DIRECTIONS), model.inner_windows_))
+    widths = [len(angles) * model.cells**2, len(curvature_weights(model.orientations)) * model.cells**2]
+    widths.append(model.n_features_out - sum(widths))
+    finished = [_finished(graph, part, width, model) for part, width in zip(parts, widths, strict=False)]
+    return graph("Concat", *finished, axis=1)
+
+
+def _finished(graph: _Graph, energies: str, width: int, model: OrientedGradients) -> str:
+    """Add means as rows, ``(n, width)``, with their root and length as the options want them."""
+    features = graph("Reshape", energies, np.array([-1, width]))
     if model.root:
         features = graph("Sqrt", features)
     if model.normalize:
         features = _divided(graph, features, graph("Sqrt", graph("ReduceSumSquare", features, np.array([1]))))
     return features
+
+
+def _gradient(graph: _Graph, images: str, h: int, w: int) -> str:
+    """Add the gradient of ``(n, 1, h, w)``: ``(n, 2, h, w)``, x and y."""
+    return graph("Concat", graph("MatMul", images, _differences(w).T), graph("MatMul", _differences(h), images), axis=1)
+
+
+def _pooled(graph: _Graph, derivatives: str, weights: Array, windows: Array) -> str:
+    """Add the means of ``mnistkit.estimators.energies``, ``(n, k, c)``, of weighted sums of derivatives."""
+    flat = graph("Reshape", derivatives, np.array([-1, weights.shape[1], len(windows)]))
+    projections = graph("Relu", graph("MatMul", weights, flat))
+    means = graph("MatMul", graph("Mul", projections, projections), windows)
+    return graph("Where", graph("Less", means, FAINTEST_EDGE**2), 0.0, means)
 
 
 def _straightened(graph: _Graph, X: str, images: str, model: OrientedGradients) -> str:
@@ -177,6 +208,28 @@ def _straightened(graph: _Graph, X: str, images: str, model: OrientedGradients) 
     ]
     grid = graph("Concat", *coordinates, axis=3)
     return graph("GridSample", images, grid, align_corners=0, mode="linear", padding_mode="zeros")
+
+
+def _resized(graph: _Graph, images: str, h: int, w: int) -> str:
+    """Add the images of ``mnistkit.estimators.deskew.resize``, ``(n, 1, h, w)``."""
+    mass = graph("ReduceSum", images, np.array([2, 3]))
+    mass = graph("Where", graph("Greater", mass, 0.0), mass, 1.0)
+    scalings = []
+    for size, others, share in ((h, 3, STANDARD_SIZES[0]), (w, 2, STANDARD_SIZES[1])):
+        pixels = np.arange(size, dtype=np.float32)
+        profile = graph(
+            "Div", graph("ReduceSum", images, np.array([others]), keepdims=0), graph("Squeeze", mass, np.array([3]))
+        )
+        centre = graph("MatMul", profile, pixels[:, None])
+        squares = graph("MatMul", profile, (pixels * pixels)[:, None])
+        variance = graph("Max", graph("Sub", squares, graph("Mul", centre, centre)), MIN_VARIANCE_PIXELS)
+        scale = graph("Sqrt", graph("Div", graph("Sqrt", variance), share * size))
+        scale = graph("Clip", scale, *SCALES)
+        source = graph("Add", centre, graph("Mul", graph("Sub", pixels, centre), scale))
+        distance = graph("Abs", graph("Sub", graph("Unsqueeze", source, np.array([3])), pixels))
+        scalings.append(graph("Relu", graph("Sub", 1.0, distance)))
+    down, across = scalings
+    return graph("MatMul", graph("MatMul", down, images), graph("Transpose", across, perm=[0, 1, 3, 2]))
 
 
 def _moments(graph: _Graph, X: str, h: int, w: int) -> tuple[str, str, str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from mnistkit import plugins
 from mnistkit.data.arrays import Data
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.comparison import Comparison, compare
 from mnistkit.evaluation.images import read_images

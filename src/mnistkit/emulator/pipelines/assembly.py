@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mnistkit.emulator.graph import PipelineThreads
 from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.pipelines.modules import Modules
+from mnistkit.emulator.pipelines.progress import StepProgress
 from mnistkit.emulator.pipelines.published import PublishedPipelines
 from mnistkit.emulator.pipelines.runs import PipelineRuns
 from mnistkit.emulator.pipelines.schedules import Schedules
@@ -25,7 +26,7 @@ from mnistkit.emulator.workspace import Workspace
 
 __all__ = ["Service", "pipeline_services"]
 
-Service = Modules | PipelineRuns | PublishedPipelines | Schedules
+Service = Modules | PipelineRuns | PublishedPipelines | Schedules | StepProgress
 
 
 def pipeline_services(
@@ -48,14 +49,8 @@ def pipeline_services(
     sweeps = SweepSteps(
         runs=runs, hyperdrive=hyperdrive, metrics=metrics, artifacts=artifacts, blobs=blobs, datastores=datastores
     )
-    pipeline_runs = PipelineRuns(
-        store,
-        runs=runs,
-        steps=StepRuns(store, runs=runs, jobs=jobs, sweeps=sweeps, datasets=datasets),
-        modules=modules,
-        datasets=datasets,
-        artifacts=artifacts,
-        threads=threads,
-    )
+    steps = StepRuns(store, runs=runs, jobs=jobs, sweeps=sweeps, datasets=datasets)
+    pipeline_runs = PipelineRuns(store, runs=runs, steps=steps, modules=modules, datasets=datasets, threads=threads)
     published = PublishedPipelines(workspace, store, pipeline_runs)
-    return modules, published, Schedules(store, published), pipeline_runs
+    progress = StepProgress(store, runs=runs, steps=steps, artifacts=artifacts)
+    return modules, published, Schedules(store, published), pipeline_runs, progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -11,7 +11,9 @@ from mnistkit.emulator.payloads import check_types
 from mnistkit.emulator.routing import Refusal
 from mnistkit.emulator.services.datasets import Datasets
 
-__all__ = ["Assignments"]
+__all__ = ["Assignments", "saved_id"]
+
+_DATASETS_KEY = "DataSetDefinitionValueAssignments"
 
 
 @frozen(kw_only=True)
@@ -22,11 +24,13 @@ class Assignments:
         texts: Of plain ones, by name.
         paths: Of those that are a path in a datastore: the datastore and the path.
         datasets: Of those that are datasets: the ids of their saved definitions.
+        unknown: What was submitted besides, by name; Azure takes it too, and nothing comes of it.
     """
 
     texts: Mapping[str, str]
     paths: Mapping[str, tuple[str, str]]
     datasets: Mapping[str, str]
+    unknown: Sequence[str]
 
     @classmethod
     def of(cls, interface: Mapping[str, Any], sent: Mapping[str, Any], datasets: Datasets) -> Assignments:
@@ -38,18 +42,18 @@ class Assignments:
             datasets: Those of the workspace.
 
         Raises:
-            Refusal: 400: the pipeline has no such parameter; 404: there is no such dataset.
+            Refusal: 400: one can't be read; 404: there is no such dataset.
         """
         texts = {each["Name"]: each.get("DefaultValue") for each in interface.get("Parameters") or ()}
         paths = {each["Name"]: each.get("DefaultValue") or {} for each in interface.get("DataPathParameters") or ()}
         saved = {each["Name"]: each.get("DefaultValue") for each in interface.get("DataPathParameterList") or ()}
+        sections = {"ParameterAssignments": texts, "DataPathAssignments": paths, _DATASETS_KEY: saved}
+        check_types(sent, **dict.fromkeys(sections, dict))
         return cls(
+            unknown=[name for key, known in sections.items() for name in sent.get(key) or {} if name not in known],
             texts={name: _text(value) for name, value in _merged(texts, sent, "ParameterAssignments").items()},
             paths={name: _path(value) for name, value in _merged(paths, sent, "DataPathAssignments").items()},
-            datasets={
-                name: saved_id(value, datasets)
-                for name, value in _merged(saved, sent, "DataSetDefinitionValueAssignments").items()
-            },
+            datasets={name: saved_id(value, datasets) for name, value in _merged(saved, sent, _DATASETS_KEY).items()},
         )
 
     @property
@@ -76,12 +80,8 @@ def saved_id(value: object, datasets: Datasets) -> str:
 
 
 def _merged(defaults: Mapping[str, Any], sent: Mapping[str, Any], key: str) -> dict[str, Any]:
-    check_types(sent, **{key: dict})
     given = sent.get(key) or {}
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        raise Refusal(400, f"The pipeline has no parameters {unknown} in its {key}; it has {sorted(defaults)}.")
-    return {**defaults, **given}
+    return {name: given.get(name, default) for name, default in defaults.items()}
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.payloads import body_of, check_types
+from mnistkit.emulator.payloads import body_of, check_types, list_of
 from mnistkit.emulator.pipelines.entities import blob_location, entity_of, new_entity, pipeline_routes
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
 from mnistkit.emulator.services.snapshots import Snapshots
@@ -20,6 +20,7 @@ _MODULE_KEYS = (
     *("Name", "Description", "Hash", "IsDeterministic", "ModuleExecutionType", "ModuleType", "IdentifierHash"),
     *("StructuredInterface", "StorageId", "Properties", "Category", "Runconfig", "CloudSettings", "StepType"),
 )
+_PORT_KEYS, _PARAMETER_KEYS = ("Inputs", "Outputs"), ("Parameters", "MetadataParameters")
 _SQL_KEYS = ("SqlTableName", "SqlQuery", "SqlStoredProcedureName", "SqlStoredProcedureParams")
 
 
@@ -70,6 +71,7 @@ class Modules:
 
     def _make_type(self, request: Request) -> Response:
         sent = body_of(request, "Id", "Name", "Description", "IsDirectory", "ParentDataTypeIds", needs=["Id"])
+        check_types(sent, Id=str, ParentDataTypeIds=list)
         if sent["Id"] in self._types:
             raise Refusal(400, f"The data type {sent['Id']!r} already exists.")
         self._types[sent["Id"]] = {**new_entity(), **sent}
@@ -82,7 +84,9 @@ class Modules:
 
     def _make_module(self, request: Request) -> Response:
         sent = body_of(request, "IsInterfaceOnly", "KvTags", *_MODULE_KEYS, needs=["Name", "StructuredInterface"])
-        check_types(sent, Name=str, StructuredInterface=dict, StorageId=str, Runconfig=str, Properties=dict)
+        check_types(sent, Name=str, StructuredInterface=dict, Properties=dict)
+        check_types(sent, **dict.fromkeys(("StorageId", "Runconfig", "IdentifierHash", "StepType"), str))
+        sent["StructuredInterface"] = _interface(sent["StructuredInterface"])
         if sent.get("StepType") not in _STEP_TYPES:
             text = f"Steps of the type {sent.get('StepType')!r} aren't emulated, only {', '.join(_STEP_TYPES)}"
             raise NotEmulated("pipelines", f"{text}: {sent['Name']!r} can't be run.")
@@ -103,13 +107,14 @@ class Modules:
         described = module["StructuredInterface"]
         inputs = [{"Name": each["Name"], "DataTypesIds": each.get("DataTypeIdsList")} for each in described["Inputs"]]
         outputs = [{"Name": each["Name"], "DataTypeId": each.get("DataTypeId")} for each in described["Outputs"]]
-        interface = {key: _defaults(described.get(key) or ()) for key in ("Parameters", "MetadataParameters")}
+        interface = {key: _defaults(described.get(key) or ()) for key in _PARAMETER_KEYS}
         return Response.json(
             {"Data": module, "Interface": {**interface, "Ports": {"Inputs": inputs, "Outputs": outputs}}}
         )
 
     def _make_source(self, request: Request) -> Response:
         sent = body_of(request, needs=["Name", "DataStoreName"])
+        check_types(sent, **dict.fromkeys(("Name", "DataStoreName", "PathOnDataStore", "IdentifierHash"), str))
         if any(sent.get(key) for key in _SQL_KEYS):
             raise NotEmulated("datastores", "Data of databases isn't emulated: use a blob container.")
         entity = new_entity(UploadState="Completed", **sent)
@@ -130,6 +135,21 @@ def _by_hash(table: Table, fingerprint: str, kind: str) -> Mapping[str, Any]:
             found: Mapping[str, Any] = each
             return found
     raise Refusal(404, f"There is no {kind} of that content.", code="NotFound")
+
+
+def _interface(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a module's interface with all of its lists.
+
+    Raises:
+        Refusal: 400: it can't be read.
+    """
+    found = {key: list_of(sent, key, dict) for key in (*_PORT_KEYS, *_PARAMETER_KEYS, "Arguments")}
+    for key in (*_PORT_KEYS, *_PARAMETER_KEYS):
+        for each in found[key]:
+            check_types(each, Name=str, DataStoreMode=str, PathOnCompute=str, TrainingOutput=dict)
+            if not each.get("Name"):
+                raise Refusal(400, f"One of the {key} of the module has no name.")
+    return {**sent, **found}
 
 
 def _defaults(parameters: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

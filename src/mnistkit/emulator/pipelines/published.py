@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.payloads import allow_query, body_of, check_types
+from mnistkit.emulator.payloads import allow_query, body_of, check_types, list_of
 from mnistkit.emulator.pipelines.entities import (
     ACTIVE,
     BASE_PATH,
@@ -58,6 +58,7 @@ class PublishedPipelines:
                 "GET PipelineEndpoints/Id/{endpoint}": self._get_endpoint,
                 "PUT PipelineEndpoints/{endpoint}": self._change_endpoint,
                 "GET PipelineEndpoints/{endpoint}/pipelines": self._list_versions,
+                "POST PipelineRuns/PipelineEndpointSubmit/Name": self._submit_by_name,
                 "POST PipelineRuns/PipelineEndpointSubmit/Id/{endpoint}": self._submit_endpoint,
                 "POST PipelineRuns/PipelineEndpointSubmit/Id/{endpoint}/{version}": self._submit_endpoint,
             }
@@ -85,7 +86,7 @@ class PublishedPipelines:
 
     def _publish(self, request: Request) -> Response:
         sent = body_of(request, needs=["Name", "Graph"])
-        check_types(sent, Name=str, Description=str, Version=str, Properties=dict)
+        check_types(sent, Name=str, Description=str, Version=str, Properties=dict, tags=dict)
         graph_id = self._runs.keep_graph(sent)
         entity = new_entity(GraphId=graph_id, **{key: sent.get(key) for key in _PIPELINE_KEYS})
         entity["ParameterAssignments"] = self._runs.parameters_of(graph_id, sent)
@@ -155,20 +156,27 @@ class PublishedPipelines:
         return active(request, self._endpoints.views())
 
     def _endpoint_by_name(self, request: Request) -> Response:
+        return Response.json(self._named(request))
+
+    def _named(self, request: Request) -> Mapping[str, Any]:
+        """Return the endpoint that a request's query names."""
         name = request.query.get("name", request.query.get("Name", ""))
-        found = next((each for each in self._endpoints.views() if each["Name"] == name), None)
-        if found is None:
-            raise Refusal(404, f"There is no pipeline endpoint {name!r}.", code="NotFound")
-        return Response.json(found)
+        for each in self._endpoints.views():
+            if each["Name"] == name:
+                return each
+        raise Refusal(404, f"There is no pipeline endpoint {name!r}.", code="NotFound")
 
     def _get_endpoint(self, request: Request, endpoint: str) -> Response:
         return Response.json(self.endpoint(endpoint))
 
     def _change_endpoint(self, request: Request, endpoint: str) -> Response:
         sent = body_of(request)
-        versions = sent.get("PipelineVersionList") or []
-        for each in versions:
+        check_types(sent, Name=str, Description=str, DefaultVersion=str, Properties=dict, tags=dict)
+        for each in list_of(sent, "PipelineVersionList", dict):
+            check_types(each, Version=str, PipelineId=str)
             self.pipeline(str(each.get("PipelineId")))
+            if not each.get("Version"):
+                raise Refusal(400, "A version of the endpoint has no number.")
         self.endpoint(endpoint)
         with self._endpoints.change(endpoint) as entity:
             entity |= {key: sent[key] for key in _ENDPOINT_KEYS if sent.get(key) is not None}
@@ -184,7 +192,13 @@ class PublishedPipelines:
 
     def _submit_endpoint(self, request: Request, endpoint: str, version: str = "") -> Response:
         allow_query(request, "parentRunId", "pipelineVersion")
-        entity = self.endpoint(endpoint)
+        return self._start_endpoint(self.endpoint(endpoint), request, version)
+
+    def _submit_by_name(self, request: Request) -> Response:
+        allow_query(request, "parentRunId", "pipelineVersion", "name", "Name")
+        return self._start_endpoint(self._named(request), request)
+
+    def _start_endpoint(self, entity: Mapping[str, Any], request: Request, version: str = "") -> Response:
         if entity["EntityStatus"] != ACTIVE:
             raise Refusal(400, f"The endpoint {entity['Name']!r} is {entity['EntityStatus']}: enable it to submit it.")
         version = version or request.query.get("pipelineVersion") or entity["DefaultVersion"]

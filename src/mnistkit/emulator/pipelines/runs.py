@@ -10,20 +10,17 @@ from typing import Any
 from mnistkit.emulator.graph import PIPELINE_RUN_TYPE, PipelineThreads
 from mnistkit.emulator.payloads import allow_query, body_of, check_types
 from mnistkit.emulator.pipelines.assignments import Assignments
-from mnistkit.emulator.pipelines.definition import Data, Definition
-from mnistkit.emulator.pipelines.entities import blob_location, entity_of, new_entity, pipeline_routes
+from mnistkit.emulator.pipelines.definition import Definition
+from mnistkit.emulator.pipelines.entities import entity_of, new_entity, pipeline_routes
 from mnistkit.emulator.pipelines.modules import Modules
+from mnistkit.emulator.pipelines.progress import status_of
 from mnistkit.emulator.pipelines.steps import Pipeline, StepRuns
 from mnistkit.emulator.routing import Refusal, Request, Response, Route
-from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
 from mnistkit.emulator.services.datasets import Datasets
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.store import Store
 
 __all__ = ["PipelineRuns"]
-
-_STATUS_CODES = {"NotStarted": "NotStarted", "Completed": "Finished", "Failed": "Failed", "Canceled": "Canceled"}
-_LOG_PATH = "user_logs/std_log.txt"
 
 
 class PipelineRuns:
@@ -35,7 +32,6 @@ class PipelineRuns:
         steps: Starts their steps.
         modules: The code of the steps.
         datasets: What their parameters may be.
-        artifacts: Where logs are kept.
         threads: Drives them.
     """
 
@@ -47,11 +43,10 @@ class PipelineRuns:
         steps: StepRuns,
         modules: Modules,
         datasets: Datasets,
-        artifacts: Artifacts,
         threads: PipelineThreads,
     ) -> None:
         self._runs, self._steps, self._modules, self._datasets = runs, steps, modules, datasets
-        self._artifacts, self._threads = artifacts, threads
+        self._threads = threads
         self._table, self._graphs = store.table("pipeline_runs"), store.table("pipeline_graphs")
         self._lock = store.lock
         runs.forget.append(self._forget)
@@ -68,15 +63,6 @@ class PipelineRuns:
                 "GET PipelineRuns/Schedule/{schedule}/Last": self._last,
                 "GET PipelineRuns/{run}": self._get,
                 "DELETE PipelineRuns/{run}/Execution": self._cancel,
-                "POST PipelineRuns/{run}/Graph/AllNodes/Status": self._all_statuses,
-                "POST PipelineRuns/{run}/Graph/AllNodes/StatusCode": self._all_codes,
-                "POST PipelineRuns/{run}/Graph/Node/Status": self._status,
-                "POST PipelineRuns/{run}/Graph/Node/StatusCode": self._code,
-                "POST PipelineRuns/{run}/Graph/Shareable/STDOUT": self._log,
-                "POST PipelineRuns/{run}/Graph/Shareable/STDERR": self._no_log,
-                "POST PipelineRuns/{run}/Graph/Shareable/JobLog": self._job_log,
-                "POST PipelineRuns/{run}/Outputs": self._outputs,
-                "GET PipelineRuns/{run}/PipelineRunOutputs/{output}": self._output,
                 "GET Graphs/{graph}": self._get_graph,
                 "GET Graphs/{graph}/Interface": self._get_interface,
             }
@@ -90,8 +76,11 @@ class PipelineRuns:
         """
         check_types(sent, Graph=dict, GraphInterface=dict)
         graph, interface = sent.get("Graph") or {}, sent.get("GraphInterface") or {}
-        assignments = Assignments.of(interface, sent, self._datasets)
-        Definition.of(graph, assignments, self._modules, self._datasets)
+        try:
+            assignments = Assignments.of(interface, sent, self._datasets)
+            Definition.of(graph, assignments, self._modules, self._datasets)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise Refusal(400, f"The graph can't be read: {error!r}.") from None
         graph_id = str(uuid.uuid4())
         self._graphs[graph_id] = {"graph": {**graph, "Id": graph_id}, "interface": interface}
         return graph_id
@@ -104,7 +93,7 @@ class PipelineRuns:
         """Return the values of a graph's parameters, with those that were sent in place of its defaults.
 
         Raises:
-            Refusal: 400: it has no such parameter.
+            Refusal: 400: a value can't be read.
         """
         return Assignments.of(self._graphs.view(graph_id)["interface"], sent, self._datasets).shown
 
@@ -118,7 +107,7 @@ class PipelineRuns:
             **fields: What more its entity says.
 
         Raises:
-            Refusal: 400: it has no such parameter.
+            Refusal: 400: a value can't be read.
         """
         assignments = Assignments.of(self._graphs.view(graph_id)["interface"], sent, self._datasets)
         continues = sent.get("ContinueRunOnStepFailure")
@@ -141,6 +130,10 @@ class PipelineRuns:
             about = {"runType": PIPELINE_RUN_TYPE, "description": sent.get("Description"), "tags": tags}
             self._runs.create(experiment, run_id, properties=properties, **about)
             self._table[run_id] = {**new_entity(), **entity, "Id": run_id}
+            if assignments.unknown:
+                text = f"The pipeline has no parameters {assignments.unknown}; it has {sorted(assignments.shown)}."
+                with self._runs.change(run_id) as record:
+                    record["warnings"].append({"source": "emulator", "message": text})
         return run_id
 
     def submit(self, run_id: str, parent_id: str = "") -> None:
@@ -190,7 +183,7 @@ class PipelineRuns:
         shown = {key: value for key, value in entity.items() if key not in {"Continues", "DataPathAssignments"}}
         kept = self._graphs.view(entity["GraphId"])["interface"]
         return shown | {
-            "Status": {"StatusCode": _code_of(record), "StatusDetail": _error_of(record), **_times(record)},
+            "Status": status_of(record),
             "ParameterAssignments": Assignments.of(kept, entity, self._datasets).shown,
             "RunHistoryExperimentName": record["_experiment"],
             "IsSubmitted": record["status"] != "NotStarted",
@@ -214,6 +207,7 @@ class PipelineRuns:
         )
         check_types(sent, CreationInfo=dict)
         info = sent["CreationInfo"]
+        check_types(info, Description=str, tags=dict)
         experiment = request.query.get("experimentName") or info.get("RunHistoryExperimentName")
         if not experiment:
             raise Refusal(400, "The query has no 'experimentName'.")
@@ -249,53 +243,6 @@ class PipelineRuns:
         self._runs.move(run, "CancelRequested")
         return Response()
 
-    def _all_statuses(self, request: Request, run: str) -> Response:
-        self._entity(run)
-        return Response.json({node: self._task(each) for node, each in self._steps.of(run).items()})
-
-    def _all_codes(self, request: Request, run: str) -> Response:
-        self._entity(run)
-        return Response.json({node: _code_of(self._runs.get(each)) for node, each in self._steps.of(run).items()})
-
-    def _status(self, request: Request, run: str) -> Response:
-        return Response.json(self._task(self._step(request, run)))
-
-    def _code(self, request: Request, run: str) -> Response:
-        return Response.json(_code_of(self._runs.get(self._step(request, run))))
-
-    def _log(self, request: Request, run: str) -> Response:
-        step = self._step(request, run)
-        reused = self._runs.get(step)["properties"].get("azureml.reusedrunid")
-        if reused:
-            return _text(
-                f"This step wasn't run: {reused} was, with the same code, arguments, inputs and environment.\n"
-            )
-        container = container_of(step)
-        if _LOG_PATH not in self._artifacts.paths(ORIGIN, container, _LOG_PATH):
-            return _text("")
-        return _text(self._artifacts.file(ORIGIN, container, _LOG_PATH).read_text(encoding="utf-8", errors="replace"))
-
-    def _no_log(self, request: Request, run: str) -> Response:
-        self._step(request, run)
-        return _text("")  # a job has one log, for both of its streams
-
-    def _job_log(self, request: Request, run: str) -> Response:
-        record = self._runs.get(self._step(request, run))
-        return _text(f"{record['name']} ({record['runId']}) is {_code_of(record)}. {_error_of(record)}".strip() + "\n")
-
-    def _outputs(self, request: Request, run: str) -> Response:
-        found = self._steps.outputs(self._step(request, run))
-        return Response.json({name: _shown_output(each) for name, each in found.items()})
-
-    def _output(self, request: Request, run: str, output: str) -> Response:
-        kept = self._graphs.view(self._entity(run)["GraphId"])["graph"]
-        for edge in kept.get("Edges") or ():
-            source = edge["SourceOutputPort"]
-            if edge["DestinationInputPort"].get("GraphPortName") == output:
-                made = self._steps.outputs(self._steps.find(run, source["NodeId"]))
-                return Response.json(_shown_output(made[source["PortName"]]))
-        raise Refusal(404, f"The pipeline run {run!r} has no output {output!r}.", code="NotFound")
-
     def _get_graph(self, request: Request, graph: str) -> Response:
         return Response.json(self._graph(graph)["graph"])
 
@@ -304,37 +251,3 @@ class PipelineRuns:
 
     def _graph(self, graph_id: str) -> Mapping[str, Any]:
         return entity_of(self._graphs, graph_id, "graph")
-
-    def _step(self, request: Request, run: str) -> str:
-        """Return the id of the run of the step that a request's body names by the path of its node."""
-        nodes = request.json()
-        if not isinstance(nodes, list) or len(nodes) != 1:
-            raise Refusal(400, "The body has to be a list with the id of one node.")
-        return self._steps.find(run, str(nodes[0]))
-
-    def _task(self, run_id: str) -> dict[str, Any]:
-        record = self._runs.get(run_id)
-        about = {"RunId": run_id, "StatusCode": _code_of(record), "StatusDetail": _error_of(record)}
-        return about | {"StartTime": record["startTimeUtc"], **_times(record)}
-
-
-def _code_of(record: Mapping[str, Any]) -> str:
-    """Return a run's state as the pipeline service calls it."""
-    status = str(record["status"])
-    return "Queued" if status == "Queued" else _STATUS_CODES.get(status, "Running")
-
-
-def _error_of(record: Mapping[str, Any]) -> str:
-    return str(((record.get("error") or {}).get("error") or {}).get("message") or "")
-
-
-def _times(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"CreationTime": record["createdUtc"], "EndTime": record["endTimeUtc"]}
-
-
-def _shown_output(data: Data) -> dict[str, Any]:
-    return {"DataTypeId": "AnyFile", "DataLocation": blob_location(data.datastore, data.path)}
-
-
-def _text(text: str) -> Response:
-    return Response(body=text.encode(), content_type="text/plain; charset=utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from mnistkit.emulator.payloads import allow_query, body_of, check_types, now
 from mnistkit.emulator.pipelines.entities import active, entity_of, new_entity, pipeline_routes, status_word
@@ -42,7 +43,7 @@ class Schedules:
 
     def _create(self, request: Request) -> Response:
         sent = body_of(request, *_KEYS, needs=["Name", "PipelineSubmissionInfo"])
-        check_types(sent, Name=str, PipelineSubmissionInfo=dict, Recurrence=dict, DataStoreTriggerInfo=dict)
+        _check(sent)
         if sent.get("PipelineEndpointId"):
             self._published.endpoint(sent["PipelineEndpointId"])
         else:
@@ -67,9 +68,15 @@ class Schedules:
 
     def _change(self, request: Request, schedule: str) -> Response:
         sent = body_of(request)
+        _check(sent)
         entity_of(self._table, schedule, "schedule")
         with self._table.change(schedule) as entity:
             entity |= {key: sent[key] for key in _KEYS if key in sent}
             entity |= {"EntityStatus": status_word(sent.get("EntityStatus", entity["EntityStatus"]))}
             entity["LastModifiedDate"] = now()
         return Response.json(entity_of(self._table, schedule, "schedule"))
+
+
+def _check(sent: dict[str, Any]) -> None:
+    check_types(sent, Name=str, PipelineSubmissionInfo=dict, Recurrence=dict, DataStoreTriggerInfo=dict)
+    check_types(sent, PipelineId=str, PipelineEndpointId=str)

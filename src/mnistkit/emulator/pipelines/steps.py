@@ -47,7 +47,7 @@ class StepRuns:
 
     def __init__(self, store: Store, *, runs: Runs, jobs: Jobs, sweeps: SweepSteps, datasets: Datasets) -> None:
         self._runs, self._jobs, self._sweeps, self._datasets = runs, jobs, sweeps, datasets
-        self._table = store.table("pipeline_steps")
+        self._table, self._lock = store.table("pipeline_steps"), store.lock
         runs.forget.append(self._forget)
         for run_id in runs.ids():
             if runs.get(run_id)["runType"] == STEP_RUN_TYPE:
@@ -59,15 +59,14 @@ class StepRuns:
         Raises:
             Refusal: 404: it hasn't been started.
         """
-        for run_id, each in zip(self._table, self._table.views(), strict=False):
-            if each["pipeline"] == pipeline_id and each["node"] == node:
-                return run_id
+        found = self.of(pipeline_id).get(node)
+        if found is not None:
+            return found
         raise Refusal(404, f"The step {node!r} of {pipeline_id!r} hasn't been started.", code="NotFound")
 
     def of(self, pipeline_id: str) -> dict[str, str]:
         """Return the ids of the runs of a pipeline's steps that were started, by their nodes."""
-        views = zip(self._table, self._table.views(), strict=False)
-        return {each["node"]: run_id for run_id, each in views if each["pipeline"] == pipeline_id}
+        return {each["node"]: each["run"] for each in self._table.views() if each["pipeline"] == pipeline_id}
 
     def outputs(self, run_id: str) -> dict[str, Data]:
         """Return the outputs of a step's run by their names; a reused one has those of the run that stands for it."""
@@ -86,14 +85,15 @@ class StepRuns:
         """Start a step whose inputs are there; return its run's id. What can't be run is Failed at once."""
         step = pipeline.definition.steps[node]
         run_id = str(uuid.uuid4())
-        self._runs.create(pipeline.experiment, run_id, **_described(pipeline, step))
         outputs = {
             name: dict(zip(("datastore", "path"), destination_of(name, each, run_id), strict=True))
             | {"isDataset": is_dataset(each)}
             for name, each in step.outputs.items()
         }
-        about = {"pipeline": pipeline.run_id, "node": node, "outputs": outputs, "fingerprint": ""}
-        self._table[run_id] = about
+        about = {"run": run_id, "pipeline": pipeline.run_id, "node": node, "outputs": outputs, "fingerprint": ""}
+        with self._lock:
+            self._runs.create(pipeline.experiment, run_id, **_described(pipeline, step))
+            self._table[run_id] = about
         try:
             inputs = {name: self._data(pipeline, step, each) for name, each in step.inputs.items()}
             fingerprint = self._fingerprint(pipeline, step, inputs)
@@ -151,10 +151,10 @@ class StepRuns:
         """Return the id of the newest completed run that can stand for a step; empty for none."""
         if not step.module["IsDeterministic"] or step.regenerates or not step.module["IdentifierHash"]:
             return ""
-        for run_id, each in reversed(list(zip(self._table, self._table.views(), strict=False))):
-            is_same = each["fingerprint"] == fingerprint
-            if is_same and run_id in self._runs and self._runs.get(run_id)["status"] == "Completed":
-                return self._origin(run_id)
+        for each in reversed(self._table.views()):
+            if each["fingerprint"] == fingerprint and self._runs.get(each["run"])["status"] == "Completed":
+                origin = self._origin(each["run"])
+                return origin if origin in self._runs else ""
         return ""
 
     def _reuse(self, run_id: str, earlier: str) -> None:

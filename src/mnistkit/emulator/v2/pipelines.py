@@ -19,6 +19,7 @@ from mnistkit.emulator.v2.pipeline_sweeps import sweep_properties
 __all__ = ["PipelineJobs"]
 
 _PIPELINE_KEYS = ("displayName", "experimentName", "computeId", "inputs", "outputs")
+_COMPONENT_KEY = "azureml.moduleName"
 _VALUES_KEY = "azureml.pipeline.control"
 
 
@@ -88,6 +89,7 @@ class PipelineJobs:
             sent = self._command(name, experiment, pipeline, step) | {
                 "inputs": pipeline.resolve(step, output_of),
                 "displayName": str(step.node.get("display_name") or step.node.get("displayName") or step.name),
+                "properties": {_COMPONENT_KEY: str(step.spec.get("name") or step.name)},
             }
             if step.kind == "sweep":
                 sent = sweep_properties(sent, step.node)

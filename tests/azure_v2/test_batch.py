@@ -79,7 +79,7 @@ def deployment(tmp_path: Path, name: str = "ten", script: str = SCORE, **setting
         name=name,
         endpoint_name="digits",
         model=model_of(tmp_path),
-        code_configuration=CodeConfiguration(code=str(code), scoring_script="score.py"),
+        code_configuration=CodeConfiguration(code=str(code), scoring_script="./score.py"),
         environment=ENVIRONMENT,
         settings=ModelBatchDeploymentSettings(**{"mini_batch_size": 10, **settings}),
     )

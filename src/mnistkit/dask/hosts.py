@@ -20,7 +20,7 @@ __all__ = ["Call", "Hosts", "Lost"]
 _log = logging.getLogger(__name__)
 
 _WORKER_SECONDS = 5.0  # until there is one
-_START_SECONDS = 60.0
+_BUSY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _PAUSE_SECONDS = 0.05
 
@@ -134,9 +134,16 @@ class Hosts:
                 allow_other_workers=True, pure=False,
             )  # fmt: skip
         for address in missing:
+            future = self._futures[address]
             with self._client.as_current():  # an actor takes the client that is the current one, not its own
-                actor = self._wait(address, self._futures[address], seconds=_START_SECONDS)
-            if isinstance(actor, Lost) or actor._address != address:  # noqa: SLF001 - there is no other way to see it
+                actor = self._wait(address, future)
+            if isinstance(actor, Lost):
+                if future.status == "error" and address in self._present():
+                    raise ServiceError(
+                        f"The worker at {address} can't hold rows: {future.exception()}. It needs mnistkit, in the "
+                        "same versions as here."
+                    )
+            elif actor._address != address:  # noqa: SLF001 - there is no other way to see it
                 self._futures.pop(address, None)
             else:
                 self._actors[address] = actor
@@ -150,15 +157,18 @@ class Hosts:
             _log.debug("could not call the worker at %s: %s", call.address, error)
             return None
 
-    def _wait(self, address: str, future: Any, *, seconds: float = float("inf")) -> Any:
+    def _wait(self, address: str, future: Any) -> Any:
         """Return the result of a future; a `Lost` if its worker is lost, which is then forgotten."""
-        end = time.monotonic() + seconds
+        warn_at = time.monotonic() + _BUSY_SECONDS
         while future is not None:
             try:
                 return future.result(timeout=_LOOK_SECONDS)
             except (TimeoutError, asyncio.TimeoutError):  # before Python 3.11 they are two
-                if time.monotonic() > end or address not in self._present():
+                if address not in self._present():
                     break
+                if address not in self._actors and time.monotonic() > warn_at:
+                    _log.warning("The rows wait for the worker at %s, which has other tasks.", address)
+                    warn_at = float("inf")
             except Exception as error:  # noqa: BLE001 - hosts return errors: what is raised is Dask's
                 _log.debug("lost the worker at %s: %s: %s", address, type(error).__name__, error)
                 break

@@ -28,8 +28,9 @@ class DaskRows(RowBlocks):
     ``FastLogisticRegression``, ``NystroemRidgeClassifier`` and ``AccurateClassifier`` of `mnistkit.estimators` are
     fitted on them: ``classifier.fit(rows, rows.labels)``. Each worker passes over its rows; what travels are
     coefficients and sums, one round trip a pass. A logistic regression has the same coefficients, to the last bit, as
-    on the same rows in one process, however many workers there are; the others to rounding. When a worker is lost, its
-    rows are loaded on the others, and what it had computed is computed again: the result is the same.
+    on the same rows in one process, however many workers there are, if they have the same libraries and the same kind
+    of processor; the others to rounding. When a worker is lost, its rows are loaded on the others, and what it had
+    computed is computed again: the result is the same.
 
     Rows are loaded once, and stay on the workers for further fits and for `mnistkit.dask.evaluate_rows`, until `close`,
     the end of a ``with`` block, or the end of the program, whatever ended it.
@@ -56,6 +57,7 @@ class DaskRows(RowBlocks):
     Raises:
         UsageError: There is no part, or something isn't one.
         DataFormatError: A part isn't what it should be, or differs from the others; the message has its number.
+        NotFoundError: A worker doesn't see a file.
         ServiceError: The cluster has no worker, or its scheduler doesn't respond.
     """
 

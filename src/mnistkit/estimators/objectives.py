@@ -39,12 +39,7 @@ class Objective(ABC):
     @staticmethod
     def residuals(probabilities: Array, labels: Array, weights: Array | None, out: Array | None = None) -> Array:
         """Return the derivative of the loss by the margins, ``(m, k)``, in ``out`` if that is given."""
-        result: Array = np.empty_like(probabilities) if out is None else out
-        np.copyto(result, probabilities)
-        if result.shape[1] == 1:
-            result[:, 0] -= labels
-        else:
-            result[np.arange(len(labels)), labels] -= 1
+        result: Array = np.subtract(probabilities, _targets(labels, probabilities), out=out)
         if weights is not None:
             result *= weights[:, None]
         return result
@@ -132,9 +127,9 @@ class OneVsRest(Objective):
 
 
 def _targets(labels: Array, like: Array) -> Array:
-    """1 for each sample's own class and 0 elsewhere, ``(m, k)``; a single column is class 1."""
+    """Return 1 for each sample's own class and 0 elsewhere, ``(m, k)``, as booleans; a single column is class 1."""
     classes = np.arange(like.shape[1]) if like.shape[1] > 1 else np.array([1])
-    targets: Array = (labels[:, None] == classes).astype(like.dtype)
+    targets: Array = labels[:, None] == classes
     return targets
 
 

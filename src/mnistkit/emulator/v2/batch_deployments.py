@@ -116,12 +116,11 @@ class BatchDeployments:
             raise NotEmulated("jobs", f"Batch deployments of models read files and folders, not {about}.")
         file_name = str(deployment["outputFileName"])
         score: dict[str, Any] = {"jobOutputType": "uri_folder"}
-        if outputs:
-            folder = next(iter(outputs.values()))
-            uri = str(folder["uri"] or "")
-            if folder["jobOutputType"] == "uri_file":
+        for given in outputs.values():
+            uri = str(given["uri"] or "")
+            if uri and given["jobOutputType"] == "uri_file":
                 uri, _, file_name = uri.rpartition("/")
-            score["uri"] = f"{uri.rstrip('/')}/"
+            score["uri"] = f"{uri.rstrip('/')}/" if uri else None
         spec = self._scoring_spec(deployment, file_name)
         spec["inputs"][_DATA]["type"] = about["jobInputType"]
         literals = {_DATA: f"${{{{parent.inputs.{name}}}}}"}
@@ -145,7 +144,7 @@ class BatchDeployments:
         code, model = deployment.get("codeConfiguration") or {}, (deployment.get("model") or {}).get("assetId")
         options = _options(deployment, file_name)
         inputs: dict[str, Any] = {_DATA: {"type": "uri_folder"}}
-        script, kind = str(code.get("scoringScript") or ""), ""
+        script, kind = str(code.get("scoringScript") or "").removeprefix("./"), ""
         if model:
             name, version = parts_of(model, "models")
             kind, uri = self._models.kind(name, version), f"azureml:/models/{name}/versions/{version}"
@@ -153,12 +152,11 @@ class BatchDeployments:
             options["--model-name"] = self._places.datastore_uri(uri).rstrip("/").rpartition("/")[2]
         if script:
             options["--script"] = script
-        elif kind != "mlflow_model":
-            raise Refusal(400, "The deployment needs a scoring script: only MLflow models are scored without one.")
-        if code.get("codeId"):
-            files = self._places.files(str(code["codeId"]))
+            files = self._places.files(str(code["codeId"])) if code.get("codeId") else {}
             if script not in files:
                 raise Refusal(400, f"The scoring script {script!r} isn't in the code; it has {sorted(files)}.")
+        elif kind != "mlflow_model":
+            raise Refusal(400, "The deployment needs a scoring script: only MLflow models are scored without one.")
         places = {"--input": f'"${{{{inputs.{_DATA}}}}}"', "--output": f'"${{{{outputs.{_SCORE}}}}}"'}
         places |= {"--model": f'"${{{{inputs.{_MODEL}}}}}"'} if model else {}
         words = [f"{name} {shlex.quote(str(value))}" for name, value in options.items()]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
 import numpy as np
+from clusters import dask_cluster
 from distributed import Client
 from harness import Result, compare, in_turn
 from sklearn.linear_model import LogisticRegression, SGDClassifier
@@ -25,13 +22,12 @@ from mnistkit.local import FolderRegistry, ProcessCompute
 __all__ = ["results"]
 
 _N_WORKERS = 2
-_START_SECONDS = 60
 
 
 def results(*, quick: bool) -> Iterator[Result]:
     """A tiny run, warm, and 16 jobs on two workers, against `ProcessCompute`; a grid against `GridSearchCV`."""
-    with tempfile.TemporaryDirectory(prefix="mnistkit-") as name, _cluster(Path(name)) as address:
-        home = Path(name)
+    with tempfile.TemporaryDirectory(prefix="mnistkit-") as name, dask_cluster(Path(name), _N_WORKERS) as cluster:
+        home, address = Path(name), cluster.address
         dask = DaskCompute(home / "dask", address=address)
         local = ProcessCompute(home / "local", parallel=_N_WORKERS)
         tiny = LogisticRegression(tol=1e-3)
@@ -86,25 +82,3 @@ def _grid(dask: ComputeBackend, address: str, home: Path, *, quick: bool) -> Res
         b="trainer.sweep, DaskCompute",
         **in_turn(search, lambda: trainer.sweep(classifier, grid), quick=quick),
     )
-
-
-@contextlib.contextmanager
-def _cluster(folder: Path) -> Iterator[str]:
-    """Start a scheduler and two workers in processes of their own."""
-    file = folder / "scheduler.json"
-    common = ["--no-dashboard", "--scheduler-file", str(file)]
-    with contextlib.ExitStack() as stack:
-        commands = [["scheduler", "--host", "127.0.0.1", "--port", "0"]]
-        commands += [["worker", "--nthreads", "1", "--no-nanny", "--local-directory", str(folder)]] * _N_WORKERS
-        for program, *arguments in commands:
-            command = [sys.executable, "-m", f"distributed.cli.dask_{program}", *arguments, *common]
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            end = time.monotonic() + _START_SECONDS
-            while not file.exists() and time.monotonic() < end:
-                time.sleep(0.05)
-        with Client(scheduler_file=str(file), set_as_default=False) as client:
-            client.wait_for_workers(_N_WORKERS, timeout=_START_SECONDS)
-            address = client.scheduler.address
-        yield address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mnistkit import Dataset, load_dataset
 from mnistkit.data.idx import write_idx
 from mnistkit.errors import DataError
 
-__all__ = ["FILES", "mnist", "repeated", "resized", "with_classes", "write_files"]
+__all__ = ["FILES", "mnist", "moved", "repeated", "resized", "with_classes", "write_files", "write_many"]
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -48,6 +49,31 @@ def repeated(images: Images, labels: Images, n: int, *, seed: int = 0) -> tuple[
             rows = np.flatnonzero((moves == move).all(axis=1))
             part[rows] = np.roll(images[rows], tuple(move), axis=(1, 2))
     return many, np.resize(labels, n)
+
+
+def moved(images: Images, *, seed: int) -> Images:
+    """The images, each shifted by up to 2 pixels either way and slanted by up to 3; deterministic for a seed."""
+    rng = np.random.default_rng(seed)
+    moves = rng.integers((-2, -2, -3), (3, 3, 4), (len(images), 3))
+    slants = np.linspace(-0.5, 0.5, images.shape[1])
+    result = np.empty_like(images)
+    for down, right, slant in np.unique(moves, axis=0):
+        rows = np.flatnonzero((moves == (down, right, slant)).all(axis=1))
+        part = np.roll(images[rows], down, axis=1)
+        for line, share in enumerate(slants):
+            part[:, line] = np.roll(part[:, line], right + round(slant * share), axis=1)
+        result[rows] = part
+    return result
+
+
+def write_many(path: Path, images: Images, labels: Images, n: int) -> Images:
+    """Write the images of `repeated` as an IDX file, a part at a time; return their labels, ``(n,)``."""
+    with path.open("wb") as file:
+        file.write(struct.pack(">4I", 0x803, n, *images.shape[1:]))
+        for start in range(0, n, len(images)):
+            part, _ = repeated(images, labels, min(len(images), n - start), seed=start)
+            file.write(part.tobytes())
+    return np.resize(labels, n)
 
 
 def resized(images: Images, side: int) -> Images:

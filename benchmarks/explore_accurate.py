@@ -17,15 +17,18 @@ from typing import Any
 
 import numpy as np
 from attrs import asdict, frozen
-from scipy.ndimage import affine_transform
+from scipy.ndimage import gaussian_filter, map_coordinates
+from sklearn.decomposition import PCA
 from sklearn.ensemble import VotingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
 
 from data import mnist
-from mnistkit.estimators import FastLogisticRegression, NystroemRidgeClassifier, OrientedGradients
+from mnistkit.estimators import AccurateClassifier, FastLogisticRegression, NystroemRidgeClassifier, OrientedGradients
 
 _HELD_OUT = 10_000
+_DEFORMED_TOGETHER = 128
+_BEND_PIXELS = 4  # how far a bend reaches
 
 Fit = Callable[[Any, Any, int], Callable[[Any], Any]]
 """From images ``(n, h, w) uint8``, labels and a seed to a function from images to labels."""
@@ -96,23 +99,37 @@ def voting(*cells: int) -> Fit:
     return plain(model)
 
 
-def with_copies(vertical_shears: tuple[float, ...], *, vote: bool = False, **options: Any) -> Fit:
-    """Each image several times, sheared up or down before deskewing: with that, it is a rotation."""
-    features = OrientedGradients(cells=options.pop("cells", 7))
+def components(count: int, **features: Any) -> Fit:
+    """The principal components of oriented gradients."""
+    return plain(
+        lambda seed: make_pipeline(
+            OrientedGradients(**features),
+            PCA(count, svd_solver="covariance_eigh"),
+            NystroemRidgeClassifier(random_state=seed),
+        )
+    )
+
+
+def high_effort_vote(count: int) -> Fit:
+    """The mean of the probabilities of classifiers with other seeds."""
+    return plain(
+        lambda seed: VotingClassifier(
+            [(str(i), AccurateClassifier(effort="high", random_state=seed + 10 * i)) for i in range(count)],
+            voting="soft",
+        )
+    )
+
+
+def with_copies(count: int, landmarks: int = 3000, row_share: float = 0.125, **deformation: float) -> Fit:
+    """Each image ``count`` times more, deformed at random before deskewing; hard ones are selected among all."""
+    features = OrientedGradients()
 
     def fit(images: Any, labels: Any, seed: int) -> Callable[[Any], Any]:
-        def copies(of: Any) -> list[Any]:
-            return [features.fit_transform(_flat(sheared(of, shear))) for shear in vertical_shears]
-
-        classifier = NystroemRidgeClassifier(
-            **{"random_state": seed, "row_share": 0.25 / len(vertical_shears)} | options
-        )
-        classifier.fit(np.concatenate(copies(images)), np.tile(labels, len(vertical_shears)))
-        if not vote:
-            return lambda others: classifier.predict(features.transform(_flat(others)))
-        return lambda others: classifier.classes_[
-            np.mean([classifier.decision_function(each) for each in copies(others)], axis=0).argmax(axis=1)
-        ]
+        all_images = [images, *(deformed(images, 1000 * seed + i + 1, **deformation) for i in range(count))]
+        X = np.concatenate([features.fit_transform(_flat(each)) for each in all_images])
+        classifier = NystroemRidgeClassifier(landmarks, row_share=row_share, random_state=seed)
+        classifier.fit(X, np.tile(labels, count + 1))
+        return lambda others: classifier.predict(features.transform(_flat(others)))
 
     return fit
 
@@ -150,11 +167,27 @@ VARIANTS: dict[str, Fit] = {
     "five times the ridge": kernel({"alpha": 1e-4}),
     "5 x 5 and 9 x 9 cells side by side": two_scales(5, 9),
     "vote of two: 7 x 7 and 9 x 9 cells": voting(7, 9),
-    "with copies sheared by 0.12 up and down": with_copies((0.0, -0.12, 0.12)),
-    "the same, and a vote of the copies": with_copies((0.0, -0.12, 0.12), vote=True),
-    "the same, 9 x 9 cells, 6,000 landmarks": with_copies(
-        (0.0, -0.12, 0.12), vote=True, cells=9, n_landmarks=6000, row_share=0.2
+    "a deformed copy of each image": with_copies(1, row_share=0.25),
+    "three deformed copies": with_copies(3),
+    "three copies, deformed half as much": with_copies(3, turn=5, scaling=0.05, bend=0.5),
+    "three deformed copies, 4,000 landmarks, a quarter of the rows": with_copies(3, landmarks=4000, row_share=0.25),
+    "resized": kernel(resize=True),
+    "second order": kernel(order=2),
+    "second order, resized": kernel(order=2, resize=True),
+    "second order, resized, 12 directions, 256 components": components(256, order=2, resize=True, orientations=12),
+    "high effort: second order, resized, 256 components": plain(
+        lambda seed: AccurateClassifier(effort="high", random_state=seed)
     ),
+    "high effort, 5,000 landmarks, 40 % of the rows": plain(
+        lambda seed: AccurateClassifier(effort="high", n_landmarks=5000, row_share=0.4, random_state=seed)
+    ),
+    "high effort, narrower kernel (0.4)": plain(
+        lambda seed: AccurateClassifier(effort="high", bandwidth=0.4, random_state=seed)
+    ),
+    "high effort, wider kernel (0.65)": plain(
+        lambda seed: AccurateClassifier(effort="high", bandwidth=0.65, random_state=seed)
+    ),
+    "high effort, vote of two seeds": high_effort_vote(2),
     "2 % random labels": with_noise(0.02, kernel()),
     "2 % random labels, random landmarks, all rows": with_noise(0.02, kernel({"selection": "random"})),
     "10 % random labels": with_noise(0.1, kernel()),
@@ -220,11 +253,29 @@ def table(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def sheared(images: Any, vertical: float) -> Any:
-    """The images sheared by so many pixels down per column to the right, about their middle; interpolated linearly."""
-    matrix = np.array([[1, 0, 0], [0, 1, -vertical], [0, 0, 1]])
-    middle = (images.shape[2] - 1) / 2
-    return affine_transform(images.astype(np.float32), matrix, offset=[0, vertical * middle, 0], order=1)
+def deformed(images: Any, seed: int, *, turn: float = 10, scaling: float = 0.1, bend: float = 0.8) -> Any:
+    """The images turned by up to so many degrees, scaled by up to this share, and bent by so many pixels on average.
+
+    128 neighbours at a time are deformed in the same way; interpolated linearly.
+    """
+    out = np.empty_like(images)
+    for start in range(0, len(images), _DEFORMED_TOGETHER):
+        rng = np.random.default_rng([seed, start])
+        where = _sources(images.shape[1:], rng, turn, scaling, bend)
+        part = images[start : start + _DEFORMED_TOGETHER].astype(np.float32)
+        out[start : start + _DEFORMED_TOGETHER] = [map_coordinates(each, where, order=1) + 0.5 for each in part]
+    return out
+
+
+def _sources(shape: tuple[int, int], rng: np.random.Generator, turn: float, scaling: float, bend: float) -> Any:
+    """The coordinates that pixels are read from, ``(2, h, w)``: rows and columns."""
+    middle = (np.array(shape) - 1) / 2
+    y, x = np.mgrid[: shape[0], : shape[1]] - middle[:, None, None]
+    angle = np.deg2rad(rng.uniform(-turn, turn))
+    tall, wide = 1 + rng.uniform(-scaling, scaling, 2)
+    turned = [y * tall * np.cos(angle) - x * wide * np.sin(angle), y * tall * np.sin(angle) + x * wide * np.cos(angle)]
+    moves = gaussian_filter(rng.normal(size=(2, *shape)), (0, _BEND_PIXELS, _BEND_PIXELS), mode="constant")
+    return turned + middle[:, None, None] + moves * bend / np.sqrt((moves**2).mean())
 
 
 def _kept(path: Path | None) -> list[Outcome]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
-import struct
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from data import mnist, repeated, resized, with_classes
+from data import mnist, repeated, resized, with_classes, write_many
 from mnistkit.estimators import FastLogisticRegression, FileRows
 
 __all__ = ["long_results", "results"]
@@ -62,7 +61,7 @@ def long_results(*, quick: bool) -> Iterator[Result]:
     n = 20_000 if quick else 2_000_000
     with tempfile.TemporaryDirectory(prefix="mnistkit-") as name:
         path = Path(name, "images")
-        labels = _write_many(path, dataset.train.images, dataset.train.labels, n)
+        labels = write_many(path, dataset.train.images, dataset.train.labels, n)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
             seconds, peak, objective = fresh.submit(_fit_file, path, labels).result()
     label = f"FileRows: {objective:.1f}, peak memory {peak / 2**20:.0f} MB"
@@ -110,16 +109,6 @@ def _threads(images: Any, labels: Any, *, quick: bool) -> Result:
 
     times = in_turn(lambda: fit(1), lambda: fit(2), quick=quick)
     return Result(what=f"{len(labels):,} rows, to convergence", a="ours, 1 thread", b="ours, 2 threads", **times)
-
-
-def _write_many(path: Path, images: Any, labels: Any, n: int) -> Any:
-    """Write the images of `repeated` as an IDX file, a part at a time."""
-    with path.open("wb") as file:
-        file.write(struct.pack(">4I", 0x803, n, *images.shape[1:]))
-        for start in range(0, n, len(images)):
-            part, _ = repeated(images, labels, min(len(images), n - start), seed=start)
-            file.write(part.tobytes())
-    return np.resize(labels, n)
 
 
 def _fit_file(path: Path, labels: Any) -> tuple[float, int, float]:

@@ -17,11 +17,11 @@ import numpy as np
 from harness import Result, compare
 
 from mnistkit import Dataset, load_dataset
-from mnistkit.data.dataset import Split
 from mnistkit.data.decompressed import DECODED
 from mnistkit.data.idx import read_idx, write_idx
 from mnistkit.data.layout import find_idx_files
 from mnistkit.data.manifest import DatasetManifest
+from mnistkit.data.split import Split
 from mnistkit.errors import DataError
 from mnistkit.utils.files import file_info
 

@@ -26,16 +26,24 @@ BENCHMARKS = {
     "idx": "idx_reader.results",
     "readers": "readers.results",
     "run": "run_overhead.results",
+    "command": "command.results",
     "dask": "dask_overhead.results",
+    "dask-rows": "dask_rows.results",
     "registry": "registration.results",
     "mlflow": "mlflow_registry.results",
     "training": "training.results",
     "peers": "peers.results",
     "growth": "growth.results",
     "accuracy": "accuracy.results",
+    "accurate-rows": "accurate_rows.results",
     "serving": "serving.results",
 }
-LONG = {"peers-long": "peers.long_results", "growth-long": "growth.long_results"}
+LONG = {
+    "peers-long": "peers.long_results",
+    "growth-long": "growth.long_results",
+    "accurate-rows-long": "accurate_rows.long_results",
+    "dask-rows-long": "dask_rows.long_results",
+}
 _PEERS = ("torch", "scikit-learn-intelex", "isal", "blake3", "mlflow-skinny")
 
 

@@ -49,6 +49,34 @@ def test_home_is_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert read_config(path).home == str(tmp_path / "runs-here")
 
 
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    """The same data, models and certificates are found from each folder below the file."""
+    text = """
+data = "idx:images#my"
+track = "sqlite:///mlflow.db"
+compute = { backend = "dask", address = "tls://h:1", security = { tls_ca_file = "ca.pem", tls_client_key = "-\\n-" } }
+models = { backend = "mlflow", uri = "sqlite:///db/models.db" }
+"""
+    config = read_config(write(tmp_path, text))
+    assert config.data == f"idx:{tmp_path}/images#my"
+    assert config.track == f"sqlite:///{tmp_path}/mlflow.db"
+    assert config.models["uri"] == f"sqlite:///{tmp_path}/db/models.db"
+    assert config.compute["security"] == {"tls_ca_file": f"{tmp_path}/ca.pem", "tls_client_key": "-\n-"}
+    assert config.compute["address"] == "tls://h:1"
+
+
+@pytest.mark.parametrize(
+    ("data", "models"),
+    [("mnist", {"backend": "azureml", "config": "/there/config.json"}), ("idx:/there", {"backend": "folder"}),
+     ("idx:~/there", {"backend": "mlflow", "uri": "http://host:5000"})],
+)  # fmt: skip
+def test_what_is_no_relative_path_stays(data: str, models: dict[str, str], tmp_path: Path) -> None:
+    """Names, absolute paths, those below a home folder and addresses of servers."""
+    options = ", ".join(f'{key} = "{value}"' for key, value in models.items())
+    config = read_config(write(tmp_path, f'data = "{data}"\nmodels = {{ {options} }}\n'))
+    assert (config.data, config.models) == (data, models)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.evaluation.comparison import Comparison
 from mnistkit.evaluation.scores import ClassScore, Evaluation
 from mnistkit.jobs.job import ScriptJob, TrainingJob

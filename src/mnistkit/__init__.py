@@ -14,7 +14,8 @@ _public_name, _, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "config": ["Config"],
-        "data.dataset": ["Dataset", "Split"],
+        "data.dataset": ["Dataset"],
+        "data.split": ["Split"],
         "data.source": ["DataSource"],
         "errors": ["MnistkitError"],
         "evaluation.comparison": ["Comparison", "compare"],

@@ -1,7 +1,7 @@
 from mnistkit.config import Config as Config
 from mnistkit.data.dataset import Dataset as Dataset
-from mnistkit.data.dataset import Split as Split
 from mnistkit.data.source import DataSource as DataSource
+from mnistkit.data.split import Split as Split
 from mnistkit.errors import MnistkitError as MnistkitError
 from mnistkit.evaluation.comparison import Comparison as Comparison
 from mnistkit.evaluation.comparison import compare as compare

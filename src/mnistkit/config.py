@@ -40,6 +40,10 @@ PINS_VARIABLE = "MNISTKIT_OPEN_DATASETS_PINS"
 _log = logging.getLogger(__name__)
 _MAX_FILE_BYTES = 1 << 20
 _NOT_IN_FILES = frozenset({"file", "data_options"})
+_PATH_OPTIONS = frozenset({"config", "tls_ca_file", "tls_client_cert", "tls_client_key"})
+"""Options of backends that name a file or folder: Azure's ``config.json``, and the certificates of a Dask cluster."""
+_PATH_SCHEMES = ("idx:", "sqlite:///")
+"""What an address begins with that names a file or folder."""
 
 
 @frozen(kw_only=True)
@@ -145,7 +149,7 @@ def find_config(start: Path | None = None) -> Config:
 
 
 def read_config(file: Path) -> Config:
-    """Read one file. A relative ``home`` is relative to it; ``MNISTKIT_HOME`` wins over it.
+    """Read one file. Its relative paths are relative to it; ``MNISTKIT_HOME`` wins over its ``home``.
 
     Raises:
         ConfigError: It is no TOML, or has an unknown key or a value of the wrong type; names file, line and key.
@@ -166,7 +170,20 @@ def read_config(file: Path) -> Config:
         table.pop("home", None)
     elif "home" in table:
         table["home"] = str(file.parent / _expanded(table["home"], f"{_place(file, text, 'home')}: home"))
-    return Config(**table, file=file)
+    return Config(**{key: _from_file(file, key, value) for key, value in table.items()}, file=file)
+
+
+def _from_file(file: Path, key: str, value: Any) -> Any:
+    """Return a value with its relative paths joined to the file's folder: commands are run in other folders too."""
+    if isinstance(value, dict):
+        return {name: _from_file(file, name, each) for name, each in value.items()}
+    if not isinstance(value, str):
+        return value
+    scheme = next((scheme for scheme in _PATH_SCHEMES if value.startswith(scheme)), "")
+    path = value.removeprefix(scheme)
+    if not path.strip() or "\n" in path or not (scheme or key in _PATH_OPTIONS):  # a certificate may be there itself
+        return value
+    return f"{scheme}{file.parent.absolute() / path}" if not path.startswith("~") else value
 
 
 def _is_ours(file: Path) -> bool:

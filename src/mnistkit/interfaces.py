@@ -4,7 +4,7 @@ Each docstring is the contract; the suites of `mnistkit.testing` prove it.
 """
 
 from mnistkit.data.source import DataSource, SupportsDigests, SupportsName, SupportsPins, SupportsSize
-from mnistkit.registry.deployment import DeploymentTarget
+from mnistkit.registry.deployment import DeploymentTarget, SupportsDeployment
 from mnistkit.registry.registry import ModelRegistry, SupportsRunFiles
 from mnistkit.registry.signing import SupportsSignatures
 from mnistkit.registry.verification import SupportsInspect, SupportsNumbers
@@ -18,6 +18,7 @@ from mnistkit.runs.backend import (
     SupportsSources,
     SupportsStart,
     SupportsTracking,
+    SupportsWaiting,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ModelRegistry",
     "SupportsAnnotations",
     "SupportsDelete",
+    "SupportsDeployment",
     "SupportsDigests",
     "SupportsGroups",
     "SupportsInspect",
@@ -41,4 +43,5 @@ __all__ = [
     "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
+    "SupportsWaiting",
 ]

@@ -21,6 +21,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from mnistkit.config import Config, home_folder
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.registry.deployment import DeploymentTarget
@@ -38,6 +39,8 @@ __all__ = [
     "DEPLOYMENT_TARGETS",
     "MODEL_REGISTRIES",
     "compute_backend",
+    "configured_compute",
+    "configured_models",
     "data_source",
     "deployment_target",
     "load_dataset",
@@ -138,6 +141,18 @@ def compute_backend(name: str, home: Path, options: Mapping[str, Any] | None = N
         MissingExtraError: It needs a package that isn't installed.
     """
     return cast("ComputeBackend", _make("compute backend", name, home, options or {}))
+
+
+def configured_compute(config: Config) -> ComputeBackend:
+    """Return the compute backend that a configuration names; raises as `compute_backend`."""
+    options = dict(config.compute)
+    return compute_backend(options.pop("backend"), home_folder(config.home), options)
+
+
+def configured_models(config: Config) -> ModelRegistry:
+    """Return the model registry that a configuration names; raises as `model_registry`."""
+    options = dict(config.models)
+    return model_registry(options.pop("backend"), home_folder(config.home), options)
 
 
 def model_registry(name: str, home: Path, options: Mapping[str, Any] | None = None) -> ModelRegistry:

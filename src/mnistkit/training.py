@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.preparation import looks_prepared
+from mnistkit.data.split import Split
 from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import EVALUATION_FILE, Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat, TrainingJob
@@ -26,7 +27,10 @@ from mnistkit.utils.serialization import to_json
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["WARM_START_TAG", "input_spec", "probe_of", "record_evaluation", "train", "write_model"]
+__all__ = [
+    "WARM_START_TAG", "followed", "input_spec", "probe_of", "record_evaluation", "record_scores", "regularization_rate",
+    "train", "write_model",
+]  # fmt: skip
 
 WARM_START_TAG: Final = "warm start"
 """The tag of a run that started from the solution of an earlier one: its training seconds don't compare."""
@@ -67,13 +71,13 @@ def train(
     X, y = _features(estimator, dataset.train), dataset.train.y
     _stop_if_canceled(context)
 
-    rate = _regularization_rate(estimator)
+    rate = regularization_rate(estimator)
     if rate is not None:
         context.log("regularization rate", rate)
     _log.info("fitting %s", job.model)
     is_warm = warm_start is not None and warm_start.has_solution
     start = time.monotonic()
-    with _followed(estimator, context):
+    with followed(estimator, context):
         if warm_start is None:
             estimator.fit(X, y)
         else:
@@ -159,12 +163,17 @@ def record_evaluation(estimator: Any, dataset: Dataset, context: RunContext) -> 
         ModelError: Its predictions aren't one label per image.
     """
     evaluation = evaluate(estimator, dataset.test, dataset.class_names)
+    record_scores(evaluation, context)
+    return evaluation
+
+
+def record_scores(evaluation: Evaluation, context: RunContext) -> None:
+    """Log ``accuracy`` and ``log loss``, and write ``evaluation.json``."""
     _log.info("accuracy on the test images: %.4f", evaluation.accuracy)
     context.log("accuracy", evaluation.accuracy)
     if evaluation.log_loss is not None:
         context.log("log loss", evaluation.log_loss)
     (context.outputs / EVALUATION_FILE).write_bytes(to_json(evaluation))
-    return evaluation
 
 
 def probe_of(dataset: Dataset) -> Any:
@@ -192,7 +201,7 @@ def _features(estimator: Any, split: Split) -> Any:
 
 
 @contextmanager
-def _followed(estimator: Any, context: RunContext) -> Iterator[None]:
+def followed(estimator: Any, context: RunContext) -> Iterator[None]:
     """Log each step of our own estimator, and stop between two steps if the run is canceled."""
     from mnistkit.estimators import FastLogisticRegression
 
@@ -255,7 +264,7 @@ def _in_scikit_learn(estimator: Any) -> Any:
     return estimator
 
 
-def _regularization_rate(estimator: Any) -> float | None:
+def regularization_rate(estimator: Any) -> float | None:
     """Return 1/C, the tutorial's regularization rate, if the classifier has exactly one ``C``."""
     rates = [v for k, v in estimator.get_params(deep=True).items() if k.rpartition("__")[2] == "C"]
     if len(rates) != 1 or not isinstance(rates[0], (int, float)) or not rates[0] > 0:

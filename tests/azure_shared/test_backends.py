@@ -12,12 +12,14 @@ from mnistkit.azureml.backends import select_sdk
 from mnistkit.azureml.v1.compute import AmlCompute as AmlComputeV1
 from mnistkit.azureml.v1.data import OpenDatasetsMnist as OpenDatasetsMnistV1
 from mnistkit.azureml.v1.registry import WorkspaceRegistry as WorkspaceRegistryV1
+from mnistkit.azureml.v1.workspace import Connection as ConnectionV1
 from mnistkit.azureml.v2.compute import AmlCompute as AmlComputeV2
 from mnistkit.azureml.v2.data import OpenDatasetsMnist as OpenDatasetsMnistV2
 from mnistkit.azureml.v2.registry import WorkspaceRegistry as WorkspaceRegistryV2
 from mnistkit.azureml.v2.workspace import Connection
 from mnistkit.config import Config, read_config
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
+from mnistkit.interfaces import SupportsDeployment
 from mnistkit.plugins import compute_backend, data_source, model_registry
 from mnistkit.trainer import Trainer
 
@@ -85,3 +87,16 @@ def test_options_of_the_other_sdk_are_refused(tmp_path: Path) -> None:
         compute_backend("azureml", tmp_path, {"sdk": "v3"})
     with pytest.raises(UnknownNameError, match="no option 'nodes'; it has sdk"):
         compute_backend("azureml", tmp_path, {"nodes": 3})
+
+
+@pytest.mark.parametrize(("sdk", "target", "other"), [("v1", "aci", "endpoint"), ("v2", "endpoint", "aci")])
+def test_a_target_is_reached_through_the_connection_of_the_models(sdk: str, target: str, other: str) -> None:
+    """A target of the other SDK would connect to whatever config.json names: it is refused."""
+    connection = {"v1": ConnectionV1, "v2": Connection}[sdk](name="w", resource_group="g", subscription_id="s")
+    compute, registry, _ = KINDS[sdk]
+    for backend in compute(connection), registry(connection):
+        assert isinstance(backend, SupportsDeployment)
+        assert backend.deployment_options(target) == {"workspace": connection}
+        assert backend.deployment_options("local") == {}
+        with pytest.raises(UsageError, match=f"target='{target}'"):
+            backend.deployment_options(other)

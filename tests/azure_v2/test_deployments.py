@@ -10,7 +10,10 @@ import pytest
 pytest.importorskip("azure.ai.ml")
 pytest.importorskip("h11")
 
+from mnistkit import Trainer
+from mnistkit.azureml.v2 import AmlCompute, WorkspaceRegistry
 from mnistkit.azureml.v2.deployments import ManagedEndpoints
+from mnistkit.data.folders import DigitsSource
 from mnistkit.local import FolderRegistry
 from mnistkit.testing import DeploymentTargetSuite
 
@@ -27,3 +30,16 @@ class TestManagedEndpoints(DeploymentTargetSuite):
     def registry(self, tmp_path: Path) -> FolderRegistry:
         """An empty registry."""
         return FolderRegistry(tmp_path / "models")
+
+
+@pytest.mark.parametrize("has_models_there", [True, False])
+def test_a_named_target_is_in_the_trainers_own_workspace(
+    workspace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_models_there: bool
+) -> None:
+    """It needs no config.json, and isn't led elsewhere by one."""
+    models = WorkspaceRegistry(workspace) if has_models_there else FolderRegistry(tmp_path / "models")
+    trainer = Trainer(
+        data=DigitsSource(), compute=AmlCompute(workspace), models=models, experiment="e", home=tmp_path / "home"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert trainer.deployments("endpoint") == ()

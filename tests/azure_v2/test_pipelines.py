@@ -86,9 +86,39 @@ def test_steps_pass_files_on(workspace: Any, double: Any, tmp_path: Path) -> Non
     job = workspace.jobs.create_or_update(pipeline(word="ab"), experiment_name="pipes")
     assert ended(workspace, job.name).status == "Completed"
     assert states(workspace, job.name) == dict.fromkeys(["first", "second", "third"], "Completed")
+    components = {each.properties["azureml.moduleName"] for each in workspace.jobs.list(parent_job_name=job.name)}
+    assert components == {"write", "double"}
     assert [each.name for each in workspace.jobs.list()] == [job.name]
     workspace.jobs.download(job.name, output_name="final", download_path=tmp_path / "down")
     assert (tmp_path / "down" / "named-outputs" / "final" / "text.txt").read_text() == "ab" * 6 + "!"
+
+
+def test_a_step_passes_a_value_on(workspace: Any, tmp_path: Path) -> None:
+    """An output that is a text goes from the properties of a step's run to the next step; the steps can be got."""
+    note = (
+        "python -c 'import json,os,urllib.request as u;"
+        'b=json.dumps(dict(properties={"azureml.pipeline.control":json.dumps(dict(word="ab"))}));'
+        'p=os.environ["MLFLOW_TRACKING_URI"].replace("azureml:","https:").replace("mlflow/v2.0","history/v1.0");'
+        'p+="/experimentids/"+os.environ["MLFLOW_EXPERIMENT_ID"]+"/runs/"+os.environ["MLFLOW_RUN_ID"];'
+        'h={"Authorization":"Bearer "+os.environ["MLFLOW_TRACKING_TOKEN"]};'
+        'u.urlopen(u.Request(p,b.encode(),h,method="PATCH"))\' && echo -n ab > ${{outputs.word}}'
+    )
+    say = command(name="say", command=note, outputs={"word": Output(type="string")}, environment=ENVIRONMENT).component
+    write = step("echo -n ${{inputs.word}} > ${{outputs.text}}/text.txt", word=Input(type="string"))
+
+    @dsl.pipeline(default_compute="serverless")
+    def pipeline() -> Any:
+        said = say()
+        return {"final": write(word=said.outputs.word).outputs.text}
+
+    job = workspace.jobs.create_or_update(pipeline(), experiment_name="pipes")
+    assert ended(workspace, job.name).status == "Completed"
+    children = {
+        each.display_name: workspace.jobs.get(each.name) for each in workspace.jobs.list(parent_job_name=job.name)
+    }
+    assert {name: child.status for name, child in children.items()} == dict.fromkeys(["said", "write"], "Completed")
+    workspace.jobs.download(job.name, output_name="final", download_path=tmp_path / "down")
+    assert (tmp_path / "down" / "named-outputs" / "final" / "text.txt").read_text() == "ab"
 
 
 def test_a_sweep_is_a_step(workspace: Any, tmp_path: Path) -> None:

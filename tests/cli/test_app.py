@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.trainer.trainer"])
+@pytest.mark.parametrize("moment", ["mnistkit.cli.app", "mnistkit.runs.table"])
 def test_interrupting_it_while_it_starts(moment: str) -> None:
     """Ctrl-C while anything is imported ends the program with one line and exit code 130, also before a command."""
     code = f"""if True:
@@ -232,3 +232,9 @@ def test_a_full_disk_is_an_error(start: Start, arguments: tuple[str, ...]) -> No
         process = start(*arguments, stdout=full)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (1, "Error: No space left on device.\n")
+
+
+def test_a_verb_without_its_noun_is_answered_with_the_command(mnistkit: Program) -> None:
+    """What people try first names the command that there is."""
+    assert "No such command 'promote'. Did you mean 'mnistkit models promote'?" in mnistkit("promote", "x", code=2).err
+    assert "'mnistkit runs show' or 'mnistkit models show'" in mnistkit("show", code=2).err

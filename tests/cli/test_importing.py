@@ -13,7 +13,7 @@ import pytest
 
 from mnistkit import load_dataset
 from mnistkit.data import Dataset
-from mnistkit.data.dataset import Split
+from mnistkit.data.split import Split
 from support.tables import write_csv
 
 Program = Callable[..., Any]

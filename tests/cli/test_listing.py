@@ -159,6 +159,7 @@ def test_a_narrow_terminal_shows_fewer_columns(
     def narrow() -> Console:
         return Console(force_terminal=True, width=90, markup=False, emoji=False, highlight=False, no_color=True)
 
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(listing.output, "console", narrow)
     outcome = mnistkit("runs", "list")
     (run,) = trained.runs()

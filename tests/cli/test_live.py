@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mnistkit.cli import output
-from mnistkit.cli.live import _Rows, shown
+from mnistkit.cli.live import shown
+from mnistkit.cli.live_rows import Rows
 from mnistkit.runs.record import MetricPoint, RunState
 from mnistkit.runs.run import Run
 from mnistkit.utils.clock import utc_now
@@ -37,7 +38,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
         output.error_console.cache_clear()
         console = output.error_console()
         with console.capture() as capture:
-            console.print(_Rows(runs, range(waiting)).render())
+            console.print(Rows(runs, range(waiting)).render())
         return [line.rstrip() for line in capture.get().splitlines()]
 
     yield drawn
@@ -85,7 +86,7 @@ def test_large_logs_are_read_once() -> None:
     run = run_of(1, RUNNING, log="x" * 1000 + "\n")
     paper = run._backend
     assert isinstance(paper, Paper)
-    rows = _Rows([run], ())
+    rows = Rows([run], ())
     for _ in range(3):
         rows.render()
         paper.log += "more\n"

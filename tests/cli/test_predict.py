@@ -208,7 +208,7 @@ def test_what_the_model_saw_is_written(mnistkit: Program, trained: Trainer) -> N
 
     test = load_dataset("digits").test
     np.save("a.npy", test.images[:2])
-    done = mnistkit("score", "a.npy", "--out", "seen.png", "--show", "--top", "2")
+    done = mnistkit("predict", "a.npy", "--out", "seen.png", "--show", "--top", "2")
     seen = np.asarray(Image.open("seen.png"))
     assert np.array_equal(seen[:32:4, :32:4], test.images[0])
     assert np.array_equal(seen[:32:4, 36:68:4], test.images[1])

@@ -30,8 +30,8 @@ def test_a_signed_version_scores_and_another_does_not(
     mnistkit("models", "verify", "sklearn_mnist:1", "--key", "k.pub")
     monkeypatch.setenv("MNISTKIT_VERIFY_KEY", "k.pub")
     mnistkit("models", "verify", code=1)
-    mnistkit("score", "--index", 0, "--model", "sklearn_mnist:1")
-    assert "isn't signed" in mnistkit("score", "--index", 0, "--model", "sklearn_mnist:2", code=1).err
+    mnistkit("predict", "--index", 0, "--model", "sklearn_mnist:1")
+    assert "isn't signed" in mnistkit("predict", "--index", 0, "--model", "sklearn_mnist:2", code=1).err
     assert "k.pub exists" in mnistkit("models", "keygen", "k.pub", code=2).err
 
 
@@ -59,5 +59,5 @@ def test_linear_from_the_command_line(mnistkit: Program, trained: Trainer) -> No
     model = trained.models.get("plain")
     assert model.format == "linear"
     assert json.loads((Path(model.location) / "model.linear.json").read_text())["n_features"] == 64
-    [answer] = mnistkit("score", "--index", 0, "--model", "plain", "--data", "digits", "--json").json
+    [answer] = mnistkit("predict", "--index", 0, "--model", "plain", "--data", "digits", "--json").json
     assert answer["label"] == answer["truth"]

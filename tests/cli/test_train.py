@@ -75,10 +75,33 @@ def test_the_accurate_classifier_is_trained_and_loaded(mnistkit: Program) -> Non
     assert mnistkit(*DIGITS, "--solver", "accurate").out.startswith("accuracy: 0.9")
 
 
-def test_a_sweep_of_the_accurate_classifier_is_refused(mnistkit: Program) -> None:
-    """It has no regularization rate to sweep over, which the error says."""
-    outcome = mnistkit("sweep", "--data", "digits", "--regularization", "1,2", "--solver", "accurate", code=2)
-    assert "no regularization rate to sweep over" in outcome.err
+def test_parameters_of_the_accurate_classifier_are_set_and_swept(mnistkit: Program) -> None:
+    """--set and --grid go beside the options for the dataset, and win over them."""
+    train = (*DIGITS, "--solver", "accurate", "--set", "n_landmarks=50", "--set", "cells=5", "--no-register")
+    found = mnistkit(*train, "--json").json
+    job = Trainer.local(data="digits").run(found["run"]["id"]).record.job
+    assert job.model.params == {"cells": 5, "centre": False, "n_landmarks": 50}
+    sweep = ("sweep", "--data", "digits", "--solver", "accurate", "--grid", "n_landmarks=20,200", "--no-register")
+    runs = mnistkit(*sweep, "--json").json["runs"]
+    jobs = [Trainer.local(data="digits").run(run["id"]).record.job for run in runs]
+    assert [job.model.params["n_landmarks"] for job in jobs] == [20, 200]
+    assert [run["best"] for run in runs] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sweep", "--regularization", "1,2"), "has no regularization rate: use --grid"),
+        (("train", "--regularization", "0.8"), "--regularization is for the logistic regression: set parameters of"),
+        (("train", "--max-iter", "5"), "--max-iter is for the logistic regression"),
+        (("train", "--set", "n_landmark=5"), "Did you mean 'n_landmarks'"),
+    ],
+)
+def test_options_without_effect_on_the_accurate_classifier_are_refused(
+    arguments: tuple[str, ...], words: str, mnistkit: Program
+) -> None:
+    """They are those of the logistic regression."""
+    assert words in mnistkit(*arguments, "--data", "digits", "--solver", "accurate", code=2).err
 
 
 def test_no_register_leaves_the_registry_alone(mnistkit: Program) -> None:

@@ -91,7 +91,9 @@ def test_no_trap_runs_from_the_command_line(format_: str, file: str, mnistkit: P
         for command in ("show digits", f"download digits --into {tmp_path / 'into'}", "verify digits", "list"):
             mnistkit("models", *command.split())
         if (format_, file) != ("linear", PROBE_FILE):
-            mnistkit("score", "--index", 0, "--data", "digits", "--model", "digits", "--allow-version-mismatch", code=1)
+            mnistkit(
+                "predict", "--index", 0, "--data", "digits", "--model", "digits", "--allow-version-mismatch", code=1
+            )
         mnistkit("models", "export", "digits", "--to", "m.onnx", "--allow-version-mismatch", code=1)
         assert not marker.exists()
     assert not Path("m.onnx").exists()

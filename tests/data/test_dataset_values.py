@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.idx import encode_idx
 from mnistkit.data.layout import ROLES
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from support.idx_folders import DOTTED, content, fill
 

@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnistkit import load_dataset
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder import export_pictures, import_pictures
 from mnistkit.data.image_folder.folders import folder_names
 from mnistkit.data.importing.outcome import Imported
 from mnistkit.data.manifest import MANIFEST, DatasetManifest
+from mnistkit.data.split import Split
 from mnistkit.errors import DataFormatError, MissingExtraError, NotFoundError, StorageError, UsageError
 from mnistkit.utils import progress
 from mnistkit.utils.files import Path as WritingPath

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mnistkit.estimators import OrientedGradients
-from mnistkit.estimators.deskew import straighten
+from mnistkit.estimators.deskew import resize, straighten
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([OrientedGradients()])
+@parametrize_with_checks([OrientedGradients(), OrientedGradients(order=2, resize=True)])
 def test_it_is_a_scikit_learn_transformer(estimator: Any, check: Any) -> None:
     """It passes all of scikit-learn's own checks of a transformer."""
     check(estimator)
@@ -50,6 +50,68 @@ def test_a_slanted_stroke_stands_upright_in_the_middle(
     assert abs(slant) < 0.05
     assert abs(x - (w - 1) / 2) < 0.05
     assert abs(y - (h - 1) / 2) <= 0.51
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (40, 5), (5, 30)])
+def test_pixels_are_read_where_the_shear_says(shape: tuple[int, int]) -> None:
+    """Each pixel is the linear interpolation between its two sources; those outside the image count as 0."""
+    h, w = shape
+    image = np.full(shape, 0.001, np.float32)
+    image[h // 2 - 2 : h // 2 + 3, :5] += np.eye(5, dtype=np.float32)
+    x, y = (np.average(axis, weights=image) for axis in np.mgrid[:h, :w][::-1])
+    rows, columns = np.mgrid[:h, :w]
+    variance, covariance_ = (np.average(axis, weights=image) for axis in ((rows - y) ** 2, (rows - y) * (columns - x)))
+    shear, down = np.clip(covariance_ / variance, -1, 1), round(y - (h - 1) / 2)
+    expected = np.zeros(shape)
+    for i in range(max(0, -down), min(h, h - down)):
+        where = np.arange(w) + x - (w - 1) / 2 + shear * (i + down - y)
+        expected[i] = np.interp(where, np.arange(-1, w + 1), np.pad(image[i + down], 1))
+    np.testing.assert_allclose(straighten(image[None])[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (20, 36)])
+def test_sizes_come_nearer_to_each_other(shape: tuple[int, int]) -> None:
+    """A small and a large blob keep their centres; the ratio of their sizes becomes its square root."""
+    h, w = shape
+    rows, columns = np.mgrid[:h, :w]
+    y, x = h / 2 - 1.3, w / 2 + 0.8
+    blobs = [np.exp(-(((rows - y) / s / h) ** 2 + ((columns - x) / s / w) ** 2) / 2) for s in (0.14, 0.19)]
+    small, large = resize(np.array(blobs, np.float32))
+    for image in (small, large):
+        np.testing.assert_allclose(covariance(image)[:2], (x, y), atol=0.4)
+    before, after = (
+        np.log([((across**2 * each).sum() / each.sum()) for each in pair])
+        for pair, across in ((blobs, rows - y), ((small, large), rows - y))
+    )
+    np.testing.assert_allclose(np.diff(after), np.diff(before) / 2, atol=0.12)
+    np.testing.assert_array_equal(resize(np.zeros((1, h, w), np.float32)), 0)
+
+
+def test_second_order_sees_lines_and_corners() -> None:
+    """An upright bright line has its curvature across; lines and a corner differ in the gradients of gradients."""
+    line = np.zeros((28, 28), np.float32)
+    line[:, 13:15] = 1
+    transformer = OrientedGradients(deskew=False, centre=False, order=2).fit_columns(784)
+    features = dict(
+        zip(transformer.get_feature_names_out(), transformer.transform(line.reshape(1, -1))[0], strict=True)
+    )
+    sums = [sum(v for name, v in features.items() if name.startswith(f"line{k}_")) for k in range(8)]
+    # Directions 0, 45, 90 and 135 degrees, each with a dark and a bright line: across this one it is bright.
+    assert np.argmax(sums) == 1
+    assert sums[4] == sums[5] == 0
+    lengths = [math.sqrt(sum(v * v for n, v in features.items() if n.startswith(kind))) for kind in ("line", "edge")]
+    np.testing.assert_allclose(lengths, [1, math.sqrt(2)], rtol=1e-5)
+    assert features["edge0_edge0_cell1_1"] > 0 == features["edge2_edge0_cell1_1"]
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (9, 14), (2, 3)])
+def test_second_order_scales_and_batches(shape: tuple[int, int]) -> None:
+    """Features of second order depend on no other image of a batch, nor on the intensities' scale."""
+    X = np.random.default_rng(0).random((300, shape[0] * shape[1])).astype(np.float32)
+    transformer = OrientedGradients(shape, order=2, resize=True, cells=3, orientations=6).fit(X)
+    features = transformer.transform(X)
+    assert features.shape == (300, 6 * 9 + 6 * 9 + 6 * 4 * 16)
+    np.testing.assert_allclose(transformer.transform(200 * X[290:]), features[290:], atol=2e-3)
 
 
 def test_each_step_can_be_left_out() -> None:

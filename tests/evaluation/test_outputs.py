@@ -12,7 +12,8 @@ from scipy import sparse, stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import KFold
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import ModelError, UsageError
 from mnistkit.evaluation.scores import evaluate, predict
 from mnistkit.jobs.job import TrainingJob

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from mnistkit.data.dataset import Split
+from mnistkit.data.split import Split
 from mnistkit.errors import DataFormatError, ModelError, NotFoundError, UsageError
 from mnistkit.evaluation.images import read_images
 from mnistkit.evaluation.predictions import Predictor, predict_images, predictor_of

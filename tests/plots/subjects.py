@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.jobs.job import TrainingJob
 from mnistkit.jobs.spec import ModelSpec
 from mnistkit.local.threads import InProcessCompute

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="the extra 'plot' isn't installed")
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UnknownNameError
 from mnistkit.plots import class_balance, mean_images
 from plots.subjects import digits

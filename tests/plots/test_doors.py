@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import MissingExtraError, UnknownNameError, UsageError
 from mnistkit.plots import sample_grid
 
@@ -125,7 +126,8 @@ def test_pyplot_is_left_alone() -> None:
     program = """
 import sys
 import numpy as np
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.plots import sample_grid
 split = Split(images=np.zeros((9, 4, 4), np.uint8), labels=np.zeros(9, np.uint8))
 sample_grid(Dataset(name="d", version="1", uri="d", class_names=("0", "1"), train=split, test=split), 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import subprocess
 import sys
 import threading
 import warnings
@@ -33,6 +34,16 @@ def test_a_stream_in_use_outlives_its_run() -> None:
         streams = [weakref.ref(sys.stdout), weakref.ref(sys.stderr)]
     gc.collect()
     assert all(stream() is not None for stream in streams)
+
+
+def test_python_ends_without_a_word_after_runs() -> None:
+    """What stood for the streams is finalized after this module: Python 3.13 and later print what is raised then."""
+    code = "import io\nfrom mnistkit.runs.capture import captured\nwith captured(io.BytesIO()):\n    pass\n"
+    code += (
+        "import mnistkit.runs.capture as module\nstream = module._stand_ins[0]\nmodule._sink = None\nstream.close()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_stream_that_is_put_back_late_is_not_wrapped_again() -> None:

@@ -21,6 +21,7 @@ from mnistkit.interfaces import (
     SupportsRunRows,
     SupportsSources,
     SupportsStart,
+    SupportsWaiting,
 )
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
 from mnistkit.jobs.spec import ModelSpec
@@ -101,7 +102,7 @@ class TestObserved(GroupBackendSuite):
 
 PROTOCOLS = (
     SupportsAnnotations, SupportsDelete, SupportsGroups, SupportsPoints, SupportsRunRows, SupportsSources,
-    SupportsStart,
+    SupportsStart, SupportsWaiting,
 )  # fmt: skip
 
 

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from mnistkit.azureml.v1.compute import AmlCompute as AmlComputeV1
 from mnistkit.azureml.v1.data import OpenDatasetsMnist as OpenDatasetsMnistV1
 from mnistkit.azureml.v1.registry import WorkspaceRegistry as WorkspaceRegistryV1
+from mnistkit.azureml.v1.workspace import Connection as ConnectionV1
 from mnistkit.azureml.v2.compute import AmlCompute as AmlComputeV2
 from mnistkit.azureml.v2.data import OpenDatasetsMnist as OpenDatasetsMnistV2
 from mnistkit.azureml.v2.registry import WorkspaceRegistry as WorkspaceRegistryV2
+from mnistkit.azureml.v2.workspace import Connection as ConnectionV2
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MissingExtraError, UsageError
 from mnistkit.registry.registry import ModelRegistry
@@ -99,8 +101,8 @@ def compute_backend(
         UsageError: The SDK has no such option.
         MissingExtraError: As `select_sdk`.
     """
+    del home
     options: dict[str, Any] = {
-        **_place(config, workspace, resource_group, subscription_id, credentials),
         "name": name,
         "vm_size": vm_size,
         "min_nodes": min_nodes,
@@ -109,13 +111,16 @@ def compute_backend(
         "mode": mode,
         "max_run_duration_seconds": max_run_duration_seconds,
     }
-    if select_sdk(sdk, workspace) == "v2":
+    chosen = select_sdk(sdk, workspace)
+    place = {"resource_group": resource_group, "subscription_id": subscription_id, "credentials": credentials}
+    where = _connection(chosen, workspace, config=config, **place)
+    if chosen == "v2":
         if submit_with is not None:
             raise UsageError(f"submit_with={submit_with!r}: that is an option of the SDK v1 alone. Use sdk='v1'.")
-        return AmlComputeV2.from_home(home, serverless=serverless, **options)
+        return AmlComputeV2(where, serverless=serverless, **options)
     if serverless:
         raise UsageError("serverless=True: that is an option of the SDK v2 alone. Use sdk='v2', or a cluster.")
-    return AmlComputeV1.from_home(home, submit_with=submit_with or "estimator", **options)
+    return AmlComputeV1(where, submit_with=submit_with or "estimator", **options)
 
 
 def model_registry(
@@ -133,8 +138,11 @@ def model_registry(
     Raises:
         MissingExtraError: As `select_sdk`.
     """
-    kind = WorkspaceRegistryV2 if select_sdk(sdk, workspace) == "v2" else WorkspaceRegistryV1
-    return kind.from_home(home, **_place(config, workspace, resource_group, subscription_id, credentials))
+    del home
+    chosen = select_sdk(sdk, workspace)
+    place = {"resource_group": resource_group, "subscription_id": subscription_id, "credentials": credentials}
+    where = _connection(chosen, workspace, config=config, **place)
+    return WorkspaceRegistryV2(where) if chosen == "v2" else WorkspaceRegistryV1(where)
 
 
 def data_source(
@@ -156,20 +164,12 @@ def data_source(
     return kind.from_uri(uri, workspace=workspace, config=config)
 
 
-def _place(
-    config: str | None,
-    workspace: Any,
-    resource_group: str | None,
-    subscription_id: str | None,
-    credentials: str | None,
-) -> dict[str, Any]:
-    return {
-        "config": config,
-        "workspace": workspace,
-        "resource_group": resource_group,
-        "subscription_id": subscription_id,
-        "credentials": credentials,
-    }
+def _connection(sdk: Sdk, workspace: Any, **how: str | None) -> Any:
+    """Return a connection to the workspace of that name, to be made when it is needed; or the workspace itself."""
+    if workspace is not None and not isinstance(workspace, str):
+        return workspace
+    kind = ConnectionV2 if sdk == "v2" else ConnectionV1
+    return kind(name=workspace, **how)
 
 
 def _is_installed(module: str) -> bool:

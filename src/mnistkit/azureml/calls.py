@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from mnistkit.azureml.failures import failure
 from mnistkit.errors import MnistkitError, ServiceTimeoutError
 
-__all__ = ["DEADLINE_SECONDS", "call", "translated"]
+__all__ = ["DEADLINE_SECONDS", "call", "is_within_call", "translated"]
 
 DEADLINE_SECONDS = 120.0
 """How long one call to Azure ML may take, with its retries, unless the caller sets another deadline."""
 
 _Result = TypeVar("_Result")
+
+_is_within: ContextVar[bool] = ContextVar("_is_within", default=False)
 
 
 @contextlib.contextmanager
@@ -59,6 +62,7 @@ def call(
     raised: list[BaseException] = []
 
     def work() -> None:
+        _is_within.set(True)  # of this thread alone
         try:
             with translated(what):
                 result.append(function(*args, **options))
@@ -75,3 +79,8 @@ def call(
     if raised:
         raise raised[0]
     return result[0]
+
+
+def is_within_call() -> bool:
+    """Return True in a function that `call` calls: what the SDK prints there isn't the program's own output."""
+    return _is_within.get()

@@ -7,18 +7,24 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import asdict
 
-from mnistkit.errors import InvalidNameError, MnistkitError
+from mnistkit.errors import InvalidNameError, MnistkitError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.registry.deployment import DeploymentRecord, DeploymentState
 from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.documents import parse_json
 
-__all__ = ["ERROR_LINES", "MODEL_TAG", "check_service_name", "input_properties", "last_lines", "record_of", "tags_of",
-           "write_conda_file"]  # fmt: skip
+__all__ = ["ERROR_LINES", "MODEL_TAG", "TARGETS", "check_service_name", "input_properties", "last_lines", "record_of",
+           "tags_of", "target_options", "write_conda_file"]  # fmt: skip
+
+TARGETS: Final[Mapping[str, tuple[str, str]]] = {
+    "aci": ("v1", "AciDeployments"),
+    "endpoint": ("v2", "ManagedEndpoints"),
+}
+"""By a target's name the version of the SDK that it needs, and its class."""
 
 ERROR_LINES: Final = 15
 """How many lines of a log an error ends with."""
@@ -42,6 +48,30 @@ def check_service_name(name: str) -> None:
             f"{name!r:.80} isn't a valid name of a web service: use 3 to 32 small letters, digits or '-', from a "
             "letter to a letter or digit."
         )
+
+
+def target_options(target: str, sdk: str, connection: Any) -> dict[str, Any]:
+    """Return the options by which a target is in the workspace of a connection; see `SupportsDeployment`.
+
+    Args:
+        target: Its name.
+        sdk: The version of the SDK that the connection is of.
+        connection: Passed on.
+
+    Raises:
+        UsageError: The target needs the other version: it would connect to what ``config.json`` names, which may be
+            another workspace.
+    """
+    if target not in TARGETS:
+        return {}
+    needed, kind = TARGETS[target]
+    if needed != sdk:
+        other = next(name for name, (version, _) in TARGETS.items() if version == sdk)
+        raise UsageError(
+            f"target={target!r} needs Azure ML's SDK {needed}, and this workspace is connected to through {sdk}: use "
+            f"target={other!r}, or give a target of the workspace that you mean, {kind}(workspace)."
+        )
+    return {"workspace": connection}
 
 
 def tags_of(version: ModelVersion) -> dict[str, str]:

@@ -6,9 +6,11 @@ import atexit
 import contextlib
 import gc
 import io
-import os
 import sys
-from typing import TextIO
+from typing import NoReturn
+
+from mnistkit.cli.ahead import start_ahead
+from mnistkit.cli.pipes import code_before, discard, null_stream
 
 __all__ = ["main"]
 
@@ -19,7 +21,7 @@ def main() -> None:
     atexit.register(gc.freeze)  # as the process ends, none of them need be looked for
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            setattr(sys, name, _null_stream(number))
+            setattr(sys, name, null_stream(number))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, OSError):  # an odd stream stays as it is
@@ -30,43 +32,56 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here, where it can be an error: at the end Python only prints that it failed
     except KeyboardInterrupt:  # before there was a command, which takes care of it
-        sys.stderr.write("Interrupted: stopped.\n")
+        _print_error("Interrupted: stopped.\n")
         raise SystemExit(130) from None
-    except BrokenPipeError:  # the reader has closed the pipe, as in "mnistkit --help | head"
-        sys.stdout = _null_stream(1)
-        raise SystemExit(0) from None
-    except OSError as error:  # as --help is written to a full disk
-        ended = error.__context__  # a command that has said what failed, and left it in the buffer
-        sys.stdout = _null_stream(1)  # Python flushes it at the end
-        if not (isinstance(ended, SystemExit) and ended.code):
-            sys.stderr.write(f"Error: {error.strerror or error}.\n")
-        raise SystemExit(1) from None
+    except (OSError, SystemExit) as error:
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        if isinstance(cause, BrokenPipeError):  # typer turns it into exit code 1
+            _end_quietly(cause)
+        if isinstance(error, OSError):
+            _end_unwritten(error)
+        raise
 
 
-def _null_stream(number: int) -> TextIO:
-    """Open the null device where a standard stream was closed, as by ``>&-``, and return it.
+def _end_quietly(error: BrokenPipeError) -> NoReturn:
+    """Exit as other programs do whose reader has gone: without a word, but never hide that a command failed."""
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            discard(stream)
+    raise SystemExit(code_before(error)) from None
 
-    The descriptor itself is opened: else the next file that is opened would take its number, and what child processes
-    print would be written into that file.
-    """
+
+def _end_unwritten(error: OSError) -> NoReturn:
+    """Exit as what was printed can't be written: --help to a full disk, or a command's last lines."""
+    ended = error.__context__  # a command that has said what failed, and left it in the buffer
+    sys.stdout = null_stream(1)  # Python flushes it at the end
+    if not (isinstance(ended, SystemExit) and ended.code):
+        _print_error(f"Error: {error.strerror or error}.\n")
+    raise SystemExit(1) from None
+
+
+def _print_error(text: str) -> None:
     try:
-        os.fstat(number)
-    except OSError:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-        if descriptor != number:
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        os.set_inheritable(number, True)  # noqa: FBT003 - its only form
-    return open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
+        sys.stderr.write(text)
+    except BrokenPipeError:  # its reader has gone as well: the exit code is what is left
+        discard(sys.stderr)
 
 
 def _run() -> None:
+    if sys.argv[1:] == ["--version"]:  # the command line takes it as well, but needs 0.1 s more
+        import mnistkit
+
+        sys.stdout.write(f"mnistkit {mnistkit.__version__}\n")
+        raise SystemExit(0)
     try:
+        start_ahead(sys.argv[1:])
         from mnistkit.cli.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mnistkit":
             raise
-        sys.stderr.write(
+        _print_error(
             f"The command line needs the package {error.name!r}, which isn't installed. "
             "Install it with: python -m pip install 'mnistkit[cli]'\n"
         )

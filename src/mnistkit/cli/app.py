@@ -32,12 +32,13 @@ from mnistkit.cli import (
     ui,
     verify,
 )
-from mnistkit.cli.command import EXIT_CODES, Command, examples
+from mnistkit.cli.command import EXIT_CODES, Command, Program, examples
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="mnistkit",
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -75,7 +76,6 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(emulator.app, name="emulator")
 app.command(cls=Command, epilog=predict.EXAMPLES)(predict.predict)
-app.command("score", cls=Command, epilog=predict.EXAMPLES, hidden=True)(predict.predict)  # its name until 0.2
 app.command(cls=Command, epilog=serve.EXAMPLES)(serve.serve)
 app.command(cls=Command, epilog=ui.EXAMPLES)(ui.ui)
 app.command(cls=Command, epilog=deployments.DEPLOY_EXAMPLES)(deployments.deploy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import sys
 import traceback
@@ -18,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mnistkit.cli import output
 from mnistkit.cli.completion import complete_data
+from mnistkit.cli.pipes import code_before, discard
 from mnistkit.errors import MnistkitError, UsageError
 
 __all__ = [
@@ -31,10 +31,12 @@ __all__ = [
     "DataOption",
     "Group",
     "JsonOption",
+    "Program",
     "TagOption",
     "TrustedOption",
     "confirm",
     "examples",
+    "failing",
     "parse_tags",
 ]
 
@@ -93,6 +95,21 @@ class Group(TyperGroup):
         return _first_sentence(self.help)
 
 
+class Program(Group):
+    """The program itself: a verb without its noun is answered with the whole command."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            groups = [group for group in self.commands.values() if isinstance(group, TyperGroup)]
+            found = [f"'{ctx.command_path} {group.name} {args[0]}'" for group in groups if args[0] in group.commands]
+            if found and isinstance(message := getattr(error, "message", None), str):
+                error.message = f"{message} Did you mean {' or '.join(found)}?"  # type: ignore[attr-defined]
+            raise
+
+
 class Command(TyperCommand):
     """A command whose errors are one paragraph on standard error, and an exit code; it takes ``--quiet`` as well."""
 
@@ -138,6 +155,19 @@ def confirm(question: str, *, yes: bool) -> None:
         raise KeyboardInterrupt from None
     if not agrees:
         raise typer.Abort
+
+
+@contextmanager
+def failing(failed: bool) -> Iterator[None]:  # noqa: FBT001 - reads as a sentence
+    """End the command with exit code 1 after the block if it failed, also if no reader is left for what it prints."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not failed:
+            raise
+        discard(sys.stdout)
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def examples(*lines: str) -> str:
@@ -204,8 +234,8 @@ def _reporting_errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError as error:
         # The reader has closed the pipe, as in "mnistkit runs list | head". Nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from error
+        discard(sys.stdout)
+        raise typer.Exit(code_before(error)) from error
     except Exception as error:
         if output.is_debug():
             sys.stderr.write(output.safe(traceback.format_exc()))

@@ -109,9 +109,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")] = False,
 ) -> None:
     """End a deployment and remove what is left of it; the model stays registered."""
-    from mnistkit import plugins
-
-    place = plugins.deployment_target(target, _trainer().home)
+    place = _trainer().deployment_target(target)
     place.logs(name, lines=1)  # there is one, also if its record is damaged
     confirm(f"Delete the deployment {name}?", yes=yes)
     place.delete(name)

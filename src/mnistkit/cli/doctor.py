@@ -11,11 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from attrs import asdict, frozen
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, JsonOption, examples
+from mnistkit.cli.command import JsonOption, examples, failing
 from mnistkit.errors import ConfigError, MnistkitError, StorageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -69,16 +68,16 @@ def doctor(*, as_json: JsonOption = False) -> None:
     findings: list[Finding] = []
     for finding in (finding for check in _CHECKS for finding in _look(check)):
         findings.append(_shorter(finding, findings))
-    if as_json:
-        output.print_json([asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            mark = "ok " if finding.ok else "BAD"
-            output.say(f"{mark}  {finding.check + ':':<15} {finding.detail}", "" if finding.ok else "bold red")
     broken = [finding.check for finding in findings if not finding.ok]
-    if broken:
-        output.complain(f"Something is broken: {', '.join(broken)}.")
-        raise typer.Exit(FAILED)
+    with failing(bool(broken)):
+        if as_json:
+            output.print_json([asdict(finding) for finding in findings])
+        else:
+            for finding in findings:
+                mark = "ok " if finding.ok else "BAD"
+                output.say(f"{mark}  {finding.check + ':':<15} {finding.detail}", "" if finding.ok else "bold red")
+        if broken:
+            output.complain(f"Something is broken: {', '.join(broken)}.")
 
 
 def _look(check: Callable[[], list[Finding]]) -> list[Finding]:

@@ -11,7 +11,15 @@ import typer
 
 from mnistkit.errors import UsageError
 
-__all__ = ["EstimatorOption", "GridOption", "SetOption", "chosen_estimator", "grid_of", "refuse_options"]
+__all__ = [
+    "EstimatorOption",
+    "GridOption",
+    "SetOption",
+    "accurate_classifier",
+    "chosen_estimator",
+    "grid_of",
+    "refuse_options",
+]
 
 EstimatorOption = Annotated[
     str | None,
@@ -27,7 +35,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A parameter of the estimator; repeatable. Values are JSON, anything else is text.",
+        help="A parameter of --estimator, or of --solver accurate; repeatable. Values are JSON, anything else is text.",
     ),
 ]
 GridOption = Annotated[
@@ -50,6 +58,25 @@ def chosen_estimator(name: str, settings: Sequence[str] | None) -> Any:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # last: a file that happens to be there is in the way of no package
     return named_estimator(name, {key: parsed_value(value) for key, value in _pairs("--set", settings).items()})
+
+
+def accurate_classifier(settings: Sequence[str] | None, uri: str) -> Any:
+    """Return the classifier of ``--solver accurate`` with the parameters of ``--set``, not fitted.
+
+    Args:
+        settings: Of ``--set``.
+        uri: The dataset's, which other parameters are for.
+
+    Raises:
+        UsageError: It has no such parameter.
+    """
+    from mnistkit.estimators import ACCURATE_OPTIONS
+
+    classifier = chosen_estimator("mnistkit.estimators:AccurateClassifier", settings)
+    options = {
+        key: value for key, value in ACCURATE_OPTIONS.get(uri, {}).items() if key not in _pairs("--set", settings)
+    }
+    return classifier.set_params(**options)
 
 
 def grid_of(grid: Sequence[str]) -> dict[str, list[Any]]:

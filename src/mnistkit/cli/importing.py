@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, JsonOption, examples
+from mnistkit.cli.command import JsonOption, examples, failing
 from mnistkit.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:  # loads numpy
@@ -164,22 +164,26 @@ def _import(kind: str, sources: list[Path], out: Path, options: dict[str, Any], 
 
 
 def _report(made: Imported, out: Path, *, is_json: bool, is_folder: bool, invert: bool) -> None:
-    if is_json:
-        _print_json(made)
-    else:
-        output.say(str(out))
-    output.note(f"{made.train} images to train on, {made.test} to test on, {len(made.class_names)} classes.")
-    for note in _remarks(made, is_folder=is_folder, invert=invert):
-        output.note(note)
-    if made.left_out:
-        for each in made.left_out[:_MAX_LISTED_FILES]:
-            output.note(f"left out: {each.file}: {each.reason}")
-        n_more = len(made.left_out) - _MAX_LISTED_FILES
-        more = f" {n_more} more are in --json." if n_more > 0 else ""
-        what = "file" if is_folder else "image"
-        count = f"1 {what} was" if len(made.left_out) == 1 else f"{len(made.left_out)} {what}s were"
-        output.complain(f"{count} left out of {out}.{more}", "Note")
-        raise typer.Exit(FAILED)
+    with failing(bool(made.left_out)):
+        if is_json:
+            _print_json(made)
+        else:
+            output.say(str(out))
+        output.note(f"{made.train} images to train on, {made.test} to test on, {len(made.class_names)} classes.")
+        for note in _remarks(made, is_folder=is_folder, invert=invert):
+            output.note(note)
+        _note_left_out(made, out, "file" if is_folder else "image")
+
+
+def _note_left_out(made: Imported, out: Path, what: str) -> None:
+    if not made.left_out:
+        return
+    for each in made.left_out[:_MAX_LISTED_FILES]:
+        output.note(f"left out: {each.file}: {each.reason}")
+    n_more = len(made.left_out) - _MAX_LISTED_FILES
+    more = f" {n_more} more are in --json." if n_more > 0 else ""
+    count = f"1 {what} was" if len(made.left_out) == 1 else f"{len(made.left_out)} {what}s were"
+    output.complain(f"{count} left out of {out}.{more}", "Note")
 
 
 def _print_json(made: Imported) -> None:

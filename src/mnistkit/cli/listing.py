@@ -108,7 +108,7 @@ def list_runs(
         output.print_json(list(_documents(limited)))
     elif as_csv:
         text = limited.csv()
-        sys.stdout.write(output.safe(text) if output.console().is_terminal else text)
+        sys.stdout.write(output.safe(text) if output.is_terminal() else text)
     elif found:
         _print(limited, columns)
         if len(limited) < len(found):
@@ -198,7 +198,7 @@ def _print(table: RunTable, columns: str | None) -> None:
     names = [each.strip() for each in columns.split(",") if each.strip()] if columns else default_columns(table.rows)
     shown = run_cells(table.rows, table.columns, names)
     hidden: list[str] = []
-    if columns is None and output.console().is_terminal:
+    if columns is None and output.is_terminal():
         for name in _DROPPED_FIRST:
             if _width(shown) <= output.console().width:
                 break

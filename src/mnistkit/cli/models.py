@@ -44,6 +44,7 @@ from mnistkit.registry.version import ModelRef
 
 if TYPE_CHECKING:  # loads numpy
     from mnistkit.data.dataset import Dataset
+    from mnistkit.registry.registry import ModelRegistry
     from mnistkit.registry.version import ModelVersion
     from mnistkit.trainer.trainer import Trainer
 
@@ -87,7 +88,7 @@ def list_models(
 
     if metric is None and (at_least is not None or at_most is not None):
         raise UsageError("--min and --max are bounds of a metric: name it, such as --metric accuracy.")
-    models = _trainer().models
+    models = _models()
     found = search_models(models, tags=parse_tags(tag), metric=metric, min=at_least, max=at_most)
     histories = {name: alias_histories(models, name) for name in sorted({model.name for model in found})}
     listing = [(model, promotions(histories[model.name], model)) for model in found]
@@ -125,7 +126,7 @@ def show(
     from mnistkit.registry.promotion import resolve_model
 
     check_out(plot, out)
-    models = _trainer().models
+    models = _models()
     model = resolve_model(models, ref)
     if plot is not None:
         draw(plot, _subject(model, data, n), out)
@@ -209,7 +210,7 @@ def promote(
 
     if if_better is None and (min_delta or mode is not Mode.MAX):
         raise UsageError("--min-delta and --mode say how to compare: name the metric with --if-better.")
-    models = _trainer().models
+    models = _models()
     candidate = promotion.resolve_model(models, ref)
     model = promotion.promote(
         models,
@@ -232,7 +233,7 @@ def rollback(name: NameArgument, alias: AliasArgument, *, reason: ReasonOption =
     """Undo the last promotion of an alias."""
     from mnistkit.registry import promotion
 
-    model = promotion.rollback(_trainer().models, name, alias, reason=reason)
+    model = promotion.rollback(_models(), name, alias, reason=reason)
     output.say(f"{model.name}@{alias}\t{model.id}\t{model.version}")
 
 
@@ -244,7 +245,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Show the history of a model's aliases: version, time and reason; the last entry of each is the present one."""
-    models = _trainer().models
+    models = _models()
     models.get(name)  # raises if there is no such model
     aliases = models.aliases(name)
     if alias is not None and alias not in aliases:
@@ -271,7 +272,7 @@ def download(
     """Copy a version's files, verified."""
     from mnistkit.registry.promotion import resolve_model
 
-    models = _trainer().models
+    models = _models()
     model = resolve_model(models, ref)
     folder = models.download(model, into)
     for file in model.files:
@@ -288,12 +289,19 @@ def delete(
     parsed = ModelRef.parse(ref)
     if parsed.version is None:
         raise UsageError(f"{ref!r} has no version: write {parsed.name}:3 to delete version 3.")
-    models = _trainer().models
+    models = _models()
     with suppress(IntegrityError):  # a damaged version can be deleted too
         models.get(parsed.name, parsed.version)
     confirm(f"Delete {parsed} permanently?", yes=yes)
     models.delete(parsed.name, parsed.version)
     output.note(f"Deleted {parsed}.")
+
+
+def _models() -> ModelRegistry:
+    from mnistkit.config import find_config
+    from mnistkit.plugins import configured_models
+
+    return configured_models(find_config())
 
 
 def _trainer(data: str | None = None) -> Trainer:

@@ -11,14 +11,17 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
-from rich.console import Console
-from rich.text import Text
+import rich  # noqa: F401 - missing, it is missed at once; its modules take a moment, and are imported for terminals alone
 
+from mnistkit.cli.pipes import discard
 from mnistkit.utils import text as words
 from mnistkit.utils.summary import Summary
 from mnistkit.utils.text import json_safe, safe, shown
+
+if TYPE_CHECKING:  # takes a moment to load
+    from rich.console import Console
 
 __all__ = [
     "STATE_STYLES",
@@ -30,6 +33,7 @@ __all__ = [
     "error_console",
     "is_debug",
     "is_live",
+    "is_terminal",
     "local_time",
     "metric",
     "note",
@@ -45,14 +49,11 @@ __all__ = [
 STATE_STYLES: Final = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 """Of terminal states; the others are cyan."""
 
+_FORCING_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Those by which rich may take what is no terminal for one."""
+
 _debug = False
 _quiet = False
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to the command."""
-        raise BrokenPipeError
 
 
 def configure(*, debug: bool, quiet: bool) -> None:
@@ -78,39 +79,45 @@ def is_debug() -> bool:
 
 def is_live() -> bool:
     """Return True if progress may move: standard error is a terminal, and no option or variable forbids it."""
-    return error_console().is_terminal and not (
+    return (not _is_plain(sys.stderr) and error_console().is_terminal) and not (
         _quiet or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     )
 
 
+def is_terminal() -> bool:
+    """Return True if standard output is a terminal."""
+    return not _is_plain(sys.stdout) and console().is_terminal
+
+
 def console() -> Console:
     """Return the console on standard output. Text is taken literally: no markup."""
-    return _Console(markup=False, emoji=False, highlight=False)
+    return _console_type()(markup=False, emoji=False, highlight=False)
 
 
 @cache
 def error_console() -> Console:
     """Return the console on standard error: one, so that notes stay above what moves."""
-    return _Console(stderr=True, markup=False, emoji=False, highlight=False)
+    return _console_type()(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def say(text: str = "", style: str = "") -> None:
     """Print a result."""
-    out = console()
-    if out.is_terminal:
-        out.print(Text(safe(text).expandtabs(), style), overflow="ignore", crop=False)
-    else:
-        out.file.write(f"{safe(text)}\n")
+    if not is_terminal():
+        sys.stdout.write(f"{safe(text)}\n")
+        return
+    from rich.text import Text
+
+    console().print(Text(safe(text).expandtabs(), style), overflow="ignore", crop=False)
 
 
 def note(text: str) -> None:
-    """Print a note on standard error, unless --quiet is set."""
+    """Print a note on standard error, unless --quiet is set or its reader has gone."""
     if not _quiet:
         _print_prose("", text, "")
 
 
 def complain(text: str, label: str = "Error") -> None:
-    """Print an error."""
+    """Print an error, unless the reader of standard error has gone."""
     _print_prose(f"{label}: ", text, "bold red")
 
 
@@ -131,13 +138,13 @@ def print_table(
         highlight: The row to set off, if any.
         state_column: The heading of a column that holds states, which have colours.
     """
-    out = console()
     headings = [column.removesuffix("#") for column in columns]
-    if not out.is_terminal:
+    if not is_terminal():
         for line in _aligned([headings, *rows], [False] * len(headings)):
-            out.file.write(f"{line}\n")
+            sys.stdout.write(f"{line}\n")
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for i, heading in enumerate(headings):
@@ -150,7 +157,7 @@ def print_table(
             position = headings.index(state_column)
             cells[position].stylize(STATE_STYLES.get(row[position], "cyan"))
         table.add_row(*cells, style="bold green" if i == highlight else "")
-    out.print(table)
+    console().print(table)
 
 
 def print_summary(summary: Summary) -> None:
@@ -203,6 +210,23 @@ def metric(metrics: Mapping[str, float], name: str) -> str:
     return words.number(metrics[name]) if name in metrics else "-"
 
 
+def _is_plain(stream: TextIO) -> bool:
+    """Return True if a stream is surely no terminal: what is written there needs no rich."""
+    return not stream.isatty() and not any(os.environ.get(name) for name in _FORCING_VARIABLES)
+
+
+@cache
+def _console_type() -> type[Console]:
+    from rich.console import Console
+
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave it to the command."""
+            raise BrokenPipeError
+
+    return PipedConsole
+
+
 def _one_line(text: str) -> str:
     """Return text with its line breaks written out: a name with one makes no row or line of its own."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
@@ -223,15 +247,20 @@ def _aligned(rows: Sequence[Sequence[str]], is_right: Sequence[bool]) -> list[st
 
 def _print_prose(label: str, text: str, style: str) -> None:
     """Print on standard error: broken at words on a terminal, line by line elsewhere."""
-    out = error_console()
-    if not out.is_terminal:
-        out.file.write(f"{label}{safe(text)}\n")
+    if _is_plain(sys.stderr) or not error_console().is_terminal:
+        try:
+            sys.stderr.write(f"{label}{safe(text)}\n")
+        except BrokenPipeError:  # no reader: what the command does, and its exit code, don't depend on one
+            discard(sys.stderr)
         return
+    from rich.text import Text
+
+    out = error_console()
     lines = f"{label}{safe(text)}".splitlines()
     wrapped = [textwrap.fill(line, out.width, break_long_words=False, break_on_hyphens=False) for line in lines]
-    words = Text("\n".join(wrapped))
-    words.stylize(style, 0, len(label))
-    out.print(words, overflow="ignore", crop=False)
+    prose = Text("\n".join(wrapped))
+    prose.stylize(style, 0, len(label))
+    out.print(prose, overflow="ignore", crop=False)
 
 
 def _plain(value: object) -> Any:

@@ -109,7 +109,7 @@ def _predictions(
 
 def _from_dataset(indices: list[int], trainer: Trainer, predictor: Predictor, *, resize: bool) -> list[InputImage]:
     from mnistkit.cli.watch import fetched
-    from mnistkit.data.dataset import Split
+    from mnistkit.data.split import Split
     from mnistkit.evaluation.images import read_images
 
     dataset = fetched(trainer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, JsonOption, confirm, examples
+from mnistkit.cli.command import JsonOption, confirm, examples, failing
 from mnistkit.cli.run_values import note_experiments
 from mnistkit.errors import UsageError
 
@@ -76,10 +76,9 @@ def prune(
             output.note(f"Run {kept.record.id} is kept: {kept.reason}.")
         output.note(f"Deleted {_count(done.delete)}.")
         plan = done
-    if as_json:
-        output.print_json(_json(plan, sizes, is_done=not dry_run))
-    if stayed:
-        raise typer.Exit(FAILED)
+    with failing(bool(stayed)):
+        if as_json:
+            output.print_json(_json(plan, sizes, is_done=not dry_run))
 
 
 def _count(runs: Sequence[RunRecord]) -> str:

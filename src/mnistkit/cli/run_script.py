@@ -12,6 +12,7 @@ from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, T
 from mnistkit.cli.train import (
     check_completed,
     checked_name,
+    configured,
     prepared,
     print_detached,
     print_result,
@@ -68,7 +69,8 @@ def run(
         str(script.parent), script.name, tuple(arguments or ()), tags=tags, timeout=timeout, retries=retries
     )
     job.check()
-    trainer, counts = prepared(data, experiment)
+    trainer = configured(data, experiment)
+    counts = prepared(trainer)
     if detach:
         print_detached(trainer.submit(job, detach=True), name, as_json=as_json)
         return

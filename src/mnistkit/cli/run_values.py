@@ -57,7 +57,8 @@ def note_experiments(known: Iterable[str], experiment: str) -> None:
 
 def run_table() -> RunTable:
     """Return all runs of the configured backend."""
+    from mnistkit.config import find_config
+    from mnistkit.plugins import configured_compute
     from mnistkit.runs.table import RunTable
-    from mnistkit.trainer.trainer import Trainer
 
-    return RunTable.of(Trainer.from_config().compute)
+    return RunTable.of(configured_compute(find_config()))

@@ -16,6 +16,7 @@ from mnistkit.cli.run_values import run_json
 from mnistkit.cli.train import (
     check_completed,
     checked_name,
+    configured,
     named,
     note_convergence,
     prepared,
@@ -48,6 +49,7 @@ EXAMPLES = examples(
     "mnistkit sweep --regularization 0.1,0.5,1,5",
     "mnistkit sweep --regularization 0.5,5 --limit 10000 --parallel 2 --no-register",
     "mnistkit sweep --regularization 0.1,0.5,1,5 --resume --csv sweep.csv",
+    "mnistkit sweep --solver accurate --grid n_landmarks=1000,3000",
     "mnistkit sweep --estimator sklearn.svm:SVC --set gamma=scale --grid C=0.1,1,10 --grid kernel=rbf,poly",
 )
 
@@ -93,10 +95,11 @@ def sweep(
 
     _check_file("--csv", csv)
     _check_file("--report", report)
-    trials = _trials(context, regularization, grid)
-    classifier = named(context, estimator, settings) or logistic_regression(1.0, solver, max_iter, tol)
+    trials = _trials(context, regularization, grid, solver)
     name, tags = checked_name(name), parse_tags(tag)
-    trainer, counts = prepared(data, experiment)
+    trainer = configured(data, experiment)
+    classifier = named(context, trainer, estimator, solver, settings) or logistic_regression(1.0, solver, max_iter, tol)
+    counts = prepared(trainer)
     with watching("The same command with --resume runs what is missing.") as on_update:
         runs = trainer.sweep(
             classifier, trials, resume=resume, parallel=parallel, seed=seed, limit=limit, tags=tags, on_update=on_update
@@ -115,7 +118,7 @@ def sweep(
             _print_runs(runs, by_rate=not grid)
         raise
     for run in runs:
-        note_convergence(run, max_iter if estimator is None else None)
+        note_convergence(run, max_iter if estimator is None and solver is not Solver.ACCURATE else None)
     name = name or trainer.model_name
     is_new = not any(trial.reused for trial in runs.trials if trial.run is best)
     model = registered(trainer, best, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
@@ -130,7 +133,7 @@ def sweep(
 
 
 def _trials(
-    context: typer.Context, regularization: str | None, grid: Sequence[str] | None
+    context: typer.Context, regularization: str | None, grid: Sequence[str] | None, solver: Solver
 ) -> list[dict[str, Any]] | dict[str, list[Any]]:
     """Return what to try: rates of the logistic regression, or values by parameter."""
     if (regularization is None) == (not grid):
@@ -140,6 +143,10 @@ def _trials(
     if grid:
         return grid_of(grid)
     refuse_options(context, ["estimator"], "has no regularization rate: use --grid NAME=VALUES.")
+    if solver is Solver.ACCURATE:
+        raise UsageError(
+            "--solver accurate has no regularization rate: use --grid, such as --grid n_landmarks=1000,3000."
+        )
     return [{"C": inverse_rate(rate)} for rate in _rates(regularization or "")]
 
 

@@ -11,7 +11,13 @@ from attrs import asdict
 
 from mnistkit.cli import output
 from mnistkit.cli.command import AllowOtherDataOption, DataOption, JsonOption, TagOption, examples, parse_tags
-from mnistkit.cli.estimator_options import EstimatorOption, SetOption, chosen_estimator, refuse_options
+from mnistkit.cli.estimator_options import (
+    EstimatorOption,
+    SetOption,
+    accurate_classifier,
+    chosen_estimator,
+    refuse_options,
+)
 from mnistkit.cli.model_values import model_json
 from mnistkit.cli.run_values import run_json
 from mnistkit.cli.training_options import (
@@ -31,7 +37,7 @@ from mnistkit.cli.training_options import (
     SolverOption,
     TimeoutOption,
     TolOption,
-    accurate_classifier,
+    fast_logistic_regression,
     inverse_rate,
     logistic_regression,
 )
@@ -49,6 +55,7 @@ __all__ = [
     "TRAIN_EXAMPLES",
     "check_completed",
     "checked_name",
+    "configured",
     "named",
     "note_convergence",
     "prepared",
@@ -64,6 +71,7 @@ TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
     "mnistkit train --solver accurate",
+    "mnistkit train --solver accurate --set effort=high",
     "mnistkit train --estimator sklearn.svm:SVC --set C=10 --set gamma=scale",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",
@@ -102,16 +110,17 @@ def train(
     Ctrl-C cancels the run.
     """
     c = inverse_rate(regularization)
-    classifier = named(context, estimator, settings)
     name, tags = checked_name(name), parse_tags(tag)
     options: dict[str, Any] = {"seed": seed, "limit": limit, "tags": tags, "model_format": model_format.value}
     options |= {"timeout": timeout, "retries": retries}
-    trainer, counts = (_trainer(data, experiment), {}) if explain else prepared(data, experiment)
-    name = name or trainer.model_name
-    if classifier is None and solver is Solver.ACCURATE:
-        classifier = accurate_classifier(trainer.data.uri)
+    trainer = configured(data, experiment)
+    classifier = named(context, trainer, estimator, solver, settings)
+    if classifier is None and solver is Solver.FAST:
+        classifier = fast_logistic_regression(c, max_iter, tol)
     elif classifier is None:
         classifier = logistic_regression(c, solver, max_iter, tol)
+    counts = {} if explain else prepared(trainer)
+    name = name or trainer.model_name
     job = trainer.job(classifier, **options)
     if explain:
         _print_decision(trainer.explain_reuse(job), as_json=as_json)
@@ -122,7 +131,7 @@ def train(
         return
     run = reused or _trained(trainer, classifier, options)
     check_completed(run)
-    note_convergence(run, max_iter if estimator is None else None)
+    note_convergence(run, max_iter if estimator is None and solver is not Solver.ACCURATE else None)
     is_new = reused is None
     model = registered(trainer, run, name, is_new=is_new, allow_other_data=allow_other_data) if register else None
     if as_json:
@@ -131,14 +140,24 @@ def train(
     print_result(run, model)
 
 
-def named(context: typer.Context, estimator: str | None, settings: Sequence[str] | None) -> Any:
-    """Return the estimator of ``--estimator`` with its parameters; None without that option."""
-    if estimator is None:
+def named(
+    context: typer.Context, trainer: Trainer, estimator: str | None, solver: Solver, settings: Sequence[str] | None
+) -> Any:
+    """Return the classifier of ``--estimator`` or ``--solver accurate`` with its parameters; None without these.
+
+    Raises:
+        UsageError: Options of the logistic regression were given besides, or it has no such parameter.
+    """
+    if estimator is None and solver is not Solver.ACCURATE:
         if settings:
-            raise UsageError(f"--set {settings[0]} needs --estimator.")
+            raise UsageError(f"--set {settings[0]} needs --estimator, or --solver accurate.")
         return None
-    why = "is for the logistic regression: set parameters of --estimator with --set NAME=VALUE."
-    refuse_options(context, ("regularization", "solver", "max_iter", "tol"), why)
+    other = "--solver accurate" if estimator is None else "--estimator"
+    why = f"is for the logistic regression: set parameters of {other} with --set NAME=VALUE."
+    refuse_options(context, ("regularization", "max_iter", "tol"), why)
+    if estimator is None:
+        return accurate_classifier(settings, trainer.data.uri)
+    refuse_options(context, ("solver",), why)
     return chosen_estimator(estimator, settings)
 
 
@@ -170,24 +189,24 @@ def checked_name(name: str | None) -> str | None:
     return None if name is None else check_name(name, "model name")
 
 
-def prepared(data: str | None, experiment: str | None) -> tuple[Trainer, dict[str, object]]:
-    """Return a trainer whose data is in the cache, and its name and sizes; the images are freed before the run."""
+def configured(data: str | None, experiment: str | None) -> Trainer:
+    """Return the trainer of ``mnistkit.toml``, with other data or another experiment if these are given."""
+    from mnistkit.trainer.trainer import Trainer
+
+    return Trainer.from_config(data=data, experiment=experiment)
+
+
+def prepared(trainer: Trainer) -> dict[str, object]:
+    """Fetch the trainer's data into the cache; return its name and sizes. The images are freed before the run."""
     from mnistkit.cli.watch import fetched
 
-    trainer = _trainer(data, experiment)
     dataset = fetched(trainer)
     h, w = dataset.train.images.shape[1:]
     output.note(
         f"{dataset.name}: {len(dataset.train)} images to train on, {len(dataset.test)} to test on, "
         f"{h}x{w}, {len(dataset.class_names)} classes"
     )
-    return trainer, {"name": dataset.name, "train": len(dataset.train), "test": len(dataset.test)}
-
-
-def _trainer(data: str | None, experiment: str | None) -> Trainer:
-    from mnistkit.trainer.trainer import Trainer
-
-    return Trainer.from_config(data=data, experiment=experiment)
+    return {"name": dataset.name, "train": len(dataset.train), "test": len(dataset.test)}
 
 
 def _reused(trainer: Trainer, job: TrainingJob) -> Run | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnistkit.errors import UsageError
+
+if TYPE_CHECKING:  # takes a moment to load
+    from mnistkit.jobs.spec import ModelSpec
 
 __all__ = [
     "DetachOption",
@@ -27,7 +30,7 @@ __all__ = [
     "SolverOption",
     "TimeoutOption",
     "TolOption",
-    "accurate_classifier",
+    "fast_logistic_regression",
     "inverse_rate",
     "logistic_regression",
 ]
@@ -58,7 +61,8 @@ SolverOption = Annotated[
     Solver,
     typer.Option(
         help="fast is mnistkit's own, the others scikit-learn's; liblinear trains one model per class. accurate is no "
-        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, whatever the regularization."
+        "logistic regression but a kernel machine on gradients: 99.4 % on MNIST, or 99.5 % with --set "
+        "effort=high."
     ),
 ]
 MaxIterOption = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of the solver.")]
@@ -102,24 +106,15 @@ def inverse_rate(rate: float) -> float:
     return 1 / rate
 
 
-def accurate_classifier(uri: str) -> Any:
-    """Return the accurate classifier with the options for a dataset, not fitted."""
-    from mnistkit.estimators import ACCURATE_OPTIONS, AccurateClassifier
+def fast_logistic_regression(c: float, max_iter: int, tol: float) -> ModelSpec:
+    """Return the spec of mnistkit's own logistic regression: scikit-learn is imported only where it is fitted."""
+    from mnistkit.jobs.signatures import own_model
 
-    return AccurateClassifier(**ACCURATE_OPTIONS.get(uri, {}))
+    return own_model("mnistkit.estimators.FastLogisticRegression", C=c, max_iter=max_iter, tol=tol)
 
 
 def logistic_regression(c: float, solver: Solver, max_iter: int, tol: float) -> Any:
-    """Return the logistic regression, not fitted.
-
-    Raises:
-        UsageError: The solver is that of another classifier.
-    """
-    if solver is Solver.ACCURATE:
-        raise UsageError(
-            "--solver accurate has no regularization rate to sweep over: use mnistkit train --solver accurate, "
-            "or Trainer.sweep over parameters of AccurateClassifier."
-        )
+    """Return the logistic regression, not fitted."""
     from sklearn.linear_model import LogisticRegression
 
     from mnistkit.estimators import FastLogisticRegression

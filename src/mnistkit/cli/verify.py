@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mnistkit.cli import output
-from mnistkit.cli.command import FAILED, JsonOption, examples
+from mnistkit.cli.command import JsonOption, examples, failing
 from mnistkit.cli.signing import unsigned
 from mnistkit.config import verify_keys
 from mnistkit.registry.verification import Verification, verify_models
@@ -49,15 +49,14 @@ def verify(
     if keys := verify_keys() if key is None else (key,):
         extra = tuple(unsigned(models, parsed.name or None, version, keys))
         found = Verification(found.versions, found.size, found.problems + extra)
-    if as_json:
-        problems = [{"model": each.model, "file": each.file, "problem": each.what} for each in found.problems]
-        output.print_json({"versions": found.versions, "bytes": found.size, "problems": problems})
-    else:
-        for each in found.problems:
-            output.say(f"{each.model}\t{each.file}\t{each.what}")
-    output.note(_summary(found))
-    if found.problems:
-        raise typer.Exit(FAILED)
+    with failing(bool(found.problems)):
+        if as_json:
+            problems = [{"model": each.model, "file": each.file, "problem": each.what} for each in found.problems]
+            output.print_json({"versions": found.versions, "bytes": found.size, "problems": problems})
+        else:
+            for each in found.problems:
+                output.say(f"{each.model}\t{each.file}\t{each.what}")
+        output.note(_summary(found))
 
 
 def _summary(found: Verification) -> str:

@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mnistkit.cli import output
 from mnistkit.cli.command import INTERRUPTED
-from mnistkit.cli.live import active, shown
+from mnistkit.cli.live import shown
 from mnistkit.runs.backend import SupportsStart
 from mnistkit.runs.record import RunState
 from mnistkit.runs.run import Run
+from mnistkit.runs.submission import OnUpdate, running
 from mnistkit.utils.progress import Step, listening
 
 if TYPE_CHECKING:  # loads numpy
+    from rich.progress import Progress, TaskID
+
     from mnistkit.data.dataset import Dataset
-    from mnistkit.runs.submission import OnUpdate
     from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["fetched", "showing_progress", "wait_for", "watching"]
@@ -97,11 +98,11 @@ def _leave(runs: list[Run], hint: str) -> NoReturn:
     canceled = ", ".join(f"run {run.id}" for run in runs if run.state not in finished) or "nothing"
     output.complain(f"canceled {canceled}. {hint}".rstrip(), "Interrupted")
     deadline = time.monotonic() + _GRACE_SECONDS
-    while active(runs) and time.monotonic() < deadline:
+    while running(runs) and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
-        for run in active(runs):
+        for run in running(runs):
             run.refresh()
-    if active(runs):
+    if running(runs):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # the thread that fits would keep the process; its run shows as Canceled from now on
@@ -119,6 +120,8 @@ def showing_progress(verb: str) -> Iterator[None]:
         with listening(_Announcer(verb)):
             yield
         return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     bars = Progress(
         *columns, console=output.error_console(), transient=True, redirect_stdout=False, redirect_stderr=False

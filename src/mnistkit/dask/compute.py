@@ -109,6 +109,15 @@ class DaskCompute(FolderBackend):
             parallel=parallel,
         )
 
+    @property
+    def client(self) -> Any:
+        """The Dask client, connected: for `mnistkit.dask.DaskRows`.
+
+        Raises:
+            ServiceError: Nothing responds at the address.
+        """
+        return self._connection.client()
+
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.
 

@@ -30,8 +30,8 @@ from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.execution import carry_out
 from mnistkit.runs.folder.owner import Owner
 from mnistkit.runs.folder.packing import pack, unpack
-from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.variables import job_environment
 from mnistkit.runs.record import RunState
 from mnistkit.utils.clock import CLOCK_VARIABLE, utc_now
 from mnistkit.utils.files import write_atomically

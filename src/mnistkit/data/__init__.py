@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "arrays": ["ArraySource"],
-        "dataset": ["Dataset", "Split"],
+        "dataset": ["Dataset"],
         "fetching": ["fetch_dataset"],
         "folders": ["DigitsSource", "FolderSource"],
         "idx": ["read_idx", "write_idx"],
@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "importing.parquet": ["import_parquet"],
         "manifest": ["DatasetManifest", "FileInfo"],
         "source": ["DataSource", "SupportsDigests", "SupportsName", "SupportsPins", "SupportsSize"],
+        "split": ["Split"],
         "web.catalog": ["CATALOG", "PinnedFile", "WebDataset"],
         "web.source": ["WebSource"],
     },

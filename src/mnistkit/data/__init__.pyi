@@ -1,6 +1,5 @@
 from mnistkit.data.arrays import ArraySource as ArraySource
 from mnistkit.data.dataset import Dataset as Dataset
-from mnistkit.data.dataset import Split as Split
 from mnistkit.data.fetching import fetch_dataset as fetch_dataset
 from mnistkit.data.folders import DigitsSource as DigitsSource
 from mnistkit.data.folders import FolderSource as FolderSource
@@ -21,6 +20,7 @@ from mnistkit.data.source import SupportsDigests as SupportsDigests
 from mnistkit.data.source import SupportsName as SupportsName
 from mnistkit.data.source import SupportsPins as SupportsPins
 from mnistkit.data.source import SupportsSize as SupportsSize
+from mnistkit.data.split import Split as Split
 from mnistkit.data.web.catalog import CATALOG as CATALOG
 from mnistkit.data.web.catalog import PinnedFile as PinnedFile
 from mnistkit.data.web.catalog import WebDataset as WebDataset

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from mnistkit.config import cache_folder
-from mnistkit.data.dataset import Dataset
-from mnistkit.data.manifest import DatasetManifest
 from mnistkit.data.source import DataSource, SupportsName, SupportsPins
 from mnistkit.errors import DataError, NotFoundError
+
+if TYPE_CHECKING:  # loads numpy, which a list of runs doesn't need
+    from mnistkit.data.dataset import Dataset
+    from mnistkit.data.manifest import DatasetManifest
 
 __all__ = ["DataFolder", "dataset_folder", "dataset_name", "fetch_dataset", "fetch_folder", "read_dataset"]
 
@@ -56,6 +59,8 @@ def fetch_dataset(source: DataSource) -> Dataset:
         NotFoundError: The place that the source names doesn't exist.
         StorageError: The cache can't be written.
     """
+    from mnistkit.data.dataset import Dataset
+
     if isinstance(source, SupportsPins):
         cache = dataset_folder(source)
         manifest = source.expected(cache)
@@ -74,4 +79,6 @@ def fetch_folder(source: DataSource) -> DataFolder:
 
 def read_dataset(folder: DataFolder, manifest: DatasetManifest | None = None) -> Dataset:
     """Read what was fetched, by a manifest that counts in the place of its own; raises as `fetch_dataset`."""
+    from mnistkit.data.dataset import Dataset
+
     return Dataset.from_folder(Path(folder.path), uri=folder.uri, owned=folder.owned, manifest=manifest)

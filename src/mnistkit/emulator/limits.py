@@ -26,7 +26,7 @@ class Limit:
 
 LIMITS: Mapping[str, Limit] = {
     "services": Limit(
-        "AutoML, Databricks, Synapse, Kubernetes, registries, batch endpoints, schedules of the SDK v2",
+        "AutoML, Databricks, Synapse, Kubernetes, registries",
         "-",
     ),
     "pipelines": Limit(
@@ -41,6 +41,7 @@ LIMITS: Mapping[str, Limit] = {
         "Spark and R jobs, data caches, more processes than 4",
         "datasets as inputs; up to 4 nodes or processes",
     ),
+    "schedules": Limit("Schedules that become due, and those that monitor or import", "`schedules.trigger(name)`"),
     "sweeps": Limit("Bayesian sampling; with the SDK v1, sweeps of commands", "random or grid sampling"),
     "web services": Limit(
         "Kubernetes, local containers, containers of one's own, TLS and virtual networks of services, data collection",

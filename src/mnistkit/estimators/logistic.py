@@ -94,7 +94,7 @@ class FastLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         """Fit the coefficients.
 
         Args:
-            X: ``(n, d)``, dense; or `RowBlocks`, for data that isn't in memory.
+            X: ``(n, d)``, dense; or `RowBlocks`, for data that isn't in memory, or lies on a cluster.
             y: ``(n,)`` class labels.
             sample_weight: ``(n,)``, not negative; None for 1 each.
 

@@ -11,13 +11,15 @@ first solved on a part of it, each solution being the next one's start.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from mnistkit.estimators.passes import Passes, Problem, Run, threads
+from mnistkit.estimators.parallel import one_blas_thread
+from mnistkit.estimators.passes import Passes, Problem, passes_over, threads
 from mnistkit.estimators.preconditioner import Inverse, sampled_inverse
 from mnistkit.estimators.rows import ArrayRows
 
@@ -79,14 +81,12 @@ def minimize(
         sample: Rows drawn for a preconditioner.
         callback: Called with iteration, objective and relative gradient after each step.
     """
-    from threadpoolctl import threadpool_limits
-
     rng = np.random.default_rng(seed)
-    with threadpool_limits(1, user_api="blas"), threads(n_threads) as run:
-        newton = _Newton(problem, run, rng, sample)
+    with one_blas_thread(), threads(n_threads) as run, closing(passes_over(problem, run)) as passes:
+        newton = _Newton(passes, rng, sample)
         stage = _stage(problem, sample, rng) if start is None else None
         if stage is not None:
-            start = _Newton(stage, run, rng, sample).solve(None, _STAGE_TOL, max_iter, None)
+            start = _Newton(passes_over(stage, run), rng, sample).solve(None, _STAGE_TOL, max_iter, None)
         if isinstance(start, Solution):
             newton.precondition = start.precondition
             return newton.solve(start.coefficients, tol, max_iter, callback, least=min(1, max_iter))
@@ -113,8 +113,8 @@ def _stage(problem: Problem, sample: int, rng: np.random.Generator) -> Problem |
 class _Newton:
     """One minimization over one set of rows."""
 
-    def __init__(self, problem: Problem, run: Run, rng: np.random.Generator, sample: int) -> None:
-        self.passes = Passes(problem, run)
+    def __init__(self, passes: Passes, rng: np.random.Generator, sample: int) -> None:
+        self.passes = passes
         self.rng, self.sample = rng, sample
         self.precondition: Inverse | None = None
 
@@ -122,9 +122,9 @@ class _Newton:
         self, start: Array | None, tol: float, max_iter: int, callback: Callback | None, *, least: int = 0
     ) -> Solution:
         passes = self.passes
-        P = np.empty(passes.shape, passes.dtype)
+        P = passes.field()
         W = passes.zeros()
-        passes.value(np.zeros(passes.shape, passes.dtype), W, P)
+        passes.value(passes.field(), W, P)
         scale = passes.norm(passes.gradient(P, W))
         scale[scale == 0] = 1
         W = W if start is None else start.astype(float)
@@ -144,6 +144,7 @@ class _Newton:
             if stepped is None:
                 break
             W, Z, f = stepped
+            del XS  # a number per row and column, which the next direction has no use for
             iteration += 1
         return Solution(
             coefficients=W,
@@ -154,7 +155,7 @@ class _Newton:
             precondition=self.precondition,
         )
 
-    def preconditioner(self, P: Array, products: int) -> Inverse:
+    def preconditioner(self, P: Any, products: int) -> Inverse:
         """The present one, or a new one if the last step took so many products that a new one pays."""
         n, d = self.passes.shape[0], len(self.passes.penalty)
         # In floating operations: a product takes 4nd per column, a preconditioner sample * d**2 + 2 * d**3, faster.
@@ -166,11 +167,11 @@ class _Newton:
         self.precondition = sampled_inverse(self.passes, P, self.sample, self.rng)
         return self.precondition
 
-    def direction(self, G: Array, P: Array, precondition: Inverse) -> tuple[Array, Array, int]:
+    def direction(self, G: Array, P: Any, precondition: Inverse) -> tuple[Array, Any, int]:
         """Conjugate gradients for the Newton step: the step, its margins, and how many products it took."""
         passes = self.passes
-        S, XS = np.zeros_like(G), np.zeros(passes.shape, passes.dtype)
-        R, XD = -G, np.empty(passes.shape, passes.dtype)
+        S, XS = np.zeros_like(G), passes.field()
+        R, XD = -G, passes.field()
         Q = precondition.times(R, passes.run)
         D, rq = Q.copy(), passes.dot(R, Q)
         enough = _ETA**2 * np.maximum(rq, _TINY)

@@ -14,15 +14,13 @@ kernel machines*, NIPS 2000.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.estimators.parallel import blocks, for_each, in_order
-from mnistkit.estimators.rows import RowBlocks, scaled_block
+from mnistkit.estimators.rows import RowBlocks
 
 __all__ = ["KernelMap", "KernelScores", "KernelSums"]
 
@@ -48,8 +46,11 @@ class KernelMap:
     def __call__(self, X: Array) -> Array:
         """Return the kernels of ``X``, ``(b, d)``, with each landmark: ``(b, m)``."""
         gamma = self.landmarks.dtype.type(self.gamma)
-        K: Array = X @ (2 * gamma * self.landmarks).T
-        K -= gamma * np.einsum("ij,ij->i", self.landmarks, self.landmarks)
+        # Distances stay as they are, and lose less to rounding, when all is moved to where the landmarks' mean is 0.
+        centre = self.landmarks.mean(axis=0)
+        X, landmarks = X - centre, self.landmarks - centre
+        K: Array = X @ (2 * gamma * landmarks).T
+        K -= gamma * np.einsum("ij,ij->i", landmarks, landmarks)
         K -= (gamma * np.einsum("ij,ij->i", X, X))[:, None]
         np.minimum(K, 0, out=K)  # rounding may leave a distance below 0
         return np.exp(K, out=K)
@@ -74,31 +75,36 @@ class KernelScores:
     def scores(self, rows: RowBlocks, n_threads: int) -> Array:
         """Return the scores of all rows, ``(n, k)``."""
         scores = np.empty((rows.n_rows, len(self.intercept)), self.coef.dtype)
-
-        def keep(part: slice, block_scores: Array) -> None:
-            scores[part] = block_scores
-
-        self._score(rows, n_threads, keep)
+        rows.fill(self._scores, scores, _SCORED_ROWS, n_threads)
         return scores
 
     def margins(self, rows: RowBlocks, n_threads: int) -> Array:
         """Return the difference between each row's two highest scores, ``(n,)``; no more is kept per row."""
         margins = np.empty(rows.n_rows, self.coef.dtype)
-
-        def keep(part: slice, block_scores: Array) -> None:
-            top = np.partition(block_scores, -2, axis=1)
-            np.subtract(top[:, -1], top[:, -2], out=margins[part])
-
-        self._score(rows, n_threads, keep)
+        rows.fill(self._margins, margins, _SCORED_ROWS, n_threads)
         return margins
 
-    def _score(self, rows: RowBlocks, n_threads: int, keep: Callable[[slice, Array], None]) -> None:
-        def work(block: tuple[int, int]) -> None:
-            start, stop = block
-            kernels = self.kernel_map(scaled_block(rows, start, stop))
-            keep(slice(start, stop), kernels @ self.coef + self.intercept)
+    def _scores(self, X: Array) -> Array:
+        scores: Array = self.kernel_map(X) @ self.coef + self.intercept
+        return scores
 
-        for_each(work, blocks(rows.n_rows, _SCORED_ROWS), n_threads)
+    def _margins(self, X: Array) -> Array:
+        top = np.partition(self._scores(X), -2, axis=1)
+        margins: Array = top[:, -1] - top[:, -2]
+        return margins
+
+
+@frozen(eq=False)
+class _BlockSums:
+    """The sums over a block of rows: of the kernels' outer products, of the kernels, and of those of each class."""
+
+    kernel_map: KernelMap
+    n_classes: int
+
+    def __call__(self, X: Array, codes: Array) -> tuple[Array, Array, Array]:
+        K = self.kernel_map(X)
+        identity = np.eye(self.n_classes, dtype=X.dtype)
+        return K.T @ K, K.sum(axis=0, dtype=np.float64), K.T @ identity[codes]
 
 
 class KernelSums:
@@ -125,19 +131,15 @@ class KernelSums:
     def add(self, rows: RowBlocks, codes: Array, n_threads: int) -> None:
         """Add rows. The sums don't depend on the number of threads.
 
+        Where rows lie in several places, sums over each place's are added: their last bits depend on the places.
+
         Args:
             rows: ``(n, d)``.
             codes: ``(n,)`` class numbers.
             n_threads: Threads that compute blocks. The linear algebra should have one thread in each.
         """
-        identity = np.eye(len(self.classes), dtype=rows.dtype)
-
-        def block_sums(block: tuple[int, int]) -> tuple[Array, Array, Array]:
-            start, stop = block
-            K = self.kernel_map(scaled_block(rows, start, stop))
-            return K.T @ K, K.sum(axis=0, dtype=np.float64), K.T @ identity[codes[start:stop]]
-
-        for gram, kernels, products in in_order(block_sums, blocks(rows.n_rows, _SUMMED_ROWS), n_threads):
+        work = _BlockSums(self.kernel_map, len(self.classes))
+        for gram, kernels, products in rows.sums(work, codes, _SUMMED_ROWS, n_threads):
             self.gram += gram
             self.kernels += kernels
             self.products += products

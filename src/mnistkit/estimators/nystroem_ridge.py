@@ -146,6 +146,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             return np.sort(rng.permutation(n)[:m]), np.arange(n)
         first = self._sums(rows, np.sort(rng.permutation(n)[:_FIRST_LANDMARKS]))
         part = np.sort(rng.permutation(n)[:_FIRST_ROWS])
+        # Read here, wherever the rows lie: a few, whose sums decide the selection to the last bit.
         first.add(SelectedRows(rows, part), codes[part], thread_count(self.n_jobs))
         margins = first.solve(_FIRST_ALPHA).margins(rows, thread_count(self.n_jobs))
         count = max(round(n * self.row_share), _ROWS_PER_LANDMARK * m)
@@ -159,7 +160,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         n_threads = thread_count(self.n_jobs)
         n_held = max(1, round(len(selected) * _HELD_OUT_SHARE))
         held, kept = (np.sort(part) for part in np.split(rng.permutation(selected), [n_held]))
-        sums.add(SelectedRows(rows, kept), codes[kept], n_threads)
+        sums.add(rows.select(kept), codes[kept], n_threads)
         # Rows that weren't selected are held out as they are. They are easy: a few stand for all of them.
         easy = np.ones(rows.n_rows, bool)
         easy[selected] = False
@@ -168,9 +169,9 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         weights = np.repeat(
             [len(selected) / len(held), np.count_nonzero(easy) / max(1, len(easy_rows))], [len(held), len(easy_rows)]
         )
-        scores = sums.solve(self.alpha).scores(SelectedRows(rows, probe), n_threads)
+        scores = sums.solve(self.alpha).scores(rows.select(probe), n_threads)
         self.temperature_ = fit_temperature(scores, codes[probe], weights)
-        sums.add(SelectedRows(rows, held), codes[held], n_threads)
+        sums.add(rows.select(held), codes[held], n_threads)
         final = sums.solve(self.alpha)
         self.landmarks_ = final.kernel_map.landmarks
         self.coef_, self.intercept_, self.alpha_ = final.coef, final.intercept, final.alpha

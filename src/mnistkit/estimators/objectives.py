@@ -36,14 +36,27 @@ class Objective(ABC):
     def losses(self, margins: Array, labels: Array, weights: Array | None, out: Array) -> Array:
         """The block's loss, one per independent problem; ``out`` gets the probabilities ``(m, k)``."""
 
-    def residuals(self, probabilities: Array, labels: Array, weights: Array | None) -> Array:
-        """The derivative of the loss by the margins, ``(m, k)``."""
-        result: Array = probabilities - _targets(labels, probabilities)
-        return result if weights is None else result * weights[:, None]
+    @staticmethod
+    def residuals(probabilities: Array, labels: Array, weights: Array | None, out: Array | None = None) -> Array:
+        """Return the derivative of the loss by the margins, ``(m, k)``, in ``out`` if that is given."""
+        result: Array = np.subtract(probabilities, _targets(labels, probabilities), out=out)
+        if weights is not None:
+            result *= weights[:, None]
+        return result
 
     @abstractmethod
-    def curve(self, probabilities: Array, weights: Array | None, direction: Array) -> Array:
-        """The second derivative by the margins, times a direction in margins ``(m, k)``."""
+    def curve(
+        self,
+        probabilities: Array,
+        weights: Array | None,
+        direction: Array,
+        out: Array | None = None,
+        scratch: Array | None = None,
+    ) -> Array:
+        """Return the second derivative by the margins, times a direction in margins ``(m, k)``.
+
+        ``out``, if given, gets the result; ``scratch`` is memory that may be written. Both are ``(m, k)``.
+        """
 
     @staticmethod
     def curvatures(probabilities: Array, weights: Array | None, column: int) -> Array:
@@ -61,17 +74,26 @@ class Multinomial(Objective):
     def losses(self, margins: Array, labels: Array, weights: Array | None, out: Array) -> Array:
         """See `Objective.losses`."""
         top = margins.max(axis=1, keepdims=True)
-        np.exp(margins - top, out=out)
+        np.exp(np.subtract(margins, top, out=out), out=out)
         total = out.sum(axis=1, keepdims=True)
         out /= total
         loss = np.log(total[:, 0]) + top[:, 0] - margins[np.arange(len(labels)), labels]
         return np.array([_sum(loss, weights)])
 
-    def curve(self, probabilities: Array, weights: Array | None, direction: Array) -> Array:
+    def curve(
+        self,
+        probabilities: Array,
+        weights: Array | None,
+        direction: Array,
+        out: Array | None = None,
+        scratch: Array | None = None,
+    ) -> Array:
         """See `Objective.curve`."""
-        result: Array = probabilities * direction
-        result -= probabilities * result.sum(axis=1, keepdims=True)
-        return result if weights is None else result * weights[:, None]
+        result: Array = np.multiply(probabilities, direction, out=out)
+        result -= np.multiply(probabilities, result.sum(axis=1, keepdims=True), out=scratch)
+        if weights is not None:
+            result *= weights[:, None]
+        return result
 
 
 class OneVsRest(Objective):
@@ -87,16 +109,27 @@ class OneVsRest(Objective):
         total: Array = loss.sum(axis=0, dtype=np.float64) if weights is None else weights.astype(np.float64) @ loss
         return total
 
-    def curve(self, probabilities: Array, weights: Array | None, direction: Array) -> Array:
+    def curve(
+        self,
+        probabilities: Array,
+        weights: Array | None,
+        direction: Array,
+        out: Array | None = None,
+        scratch: Array | None = None,  # noqa: ARG002 - the other objective's
+    ) -> Array:
         """See `Objective.curve`."""
-        result: Array = probabilities * (1 - probabilities) * direction
-        return result if weights is None else result * weights[:, None]
+        result: Array = np.subtract(1, probabilities, out=out)
+        result *= probabilities
+        result *= direction
+        if weights is not None:
+            result *= weights[:, None]
+        return result
 
 
 def _targets(labels: Array, like: Array) -> Array:
-    """1 for each sample's own class and 0 elsewhere, ``(m, k)``; a single column is class 1."""
+    """Return 1 for each sample's own class and 0 elsewhere, ``(m, k)``, as booleans; a single column is class 1."""
     classes = np.arange(like.shape[1]) if like.shape[1] > 1 else np.array([1])
-    targets: Array = (labels[:, None] == classes).astype(like.dtype)
+    targets: Array = labels[:, None] == classes
     return targets
 
 

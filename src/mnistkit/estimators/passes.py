@@ -1,25 +1,29 @@
-"""Passes over the rows of a problem, block by block and on several threads."""
+"""Passes over the rows of a problem, by threads of this process or wherever the rows lie."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from mnistkit.estimators.group_sums import GroupSums, Run, row_groups
 from mnistkit.estimators.objectives import Objective
 from mnistkit.estimators.rows import RowBlocks
 
-__all__ = ["Passes", "Problem", "Run", "threads"]
+__all__ = ["Drawn", "LocalPasses", "PassedElsewhere", "Passes", "Problem", "Run", "passes_over", "threads"]
 
 Array = NDArray[Any]
+Drawn = Callable[[int], tuple[Array, Array]]
+"""Returns the rows that were drawn for a column, as they are stored, and the curvature of each over its chance."""
 
-_BLOCK = 1024
-_GROUPS = 16
+_N_CORRECTIONS = 3
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @frozen(eq=False)
@@ -47,10 +51,6 @@ class Problem:
     intercept_penalty: float
 
 
-Run = Callable[[Callable[[int], Any], int], list[Any]]
-"""Calls a function with 0 to n - 1, on some threads; returns the results in order."""
-
-
 @contextmanager
 def threads(count: int) -> Iterator[Run]:
     """Yield a `Run` on so many threads."""
@@ -61,111 +61,121 @@ def threads(count: int) -> Iterator[Run]:
         yield lambda work, n: list(pool.map(work, range(n)))
 
 
-class Passes:
-    """A problem's sums over rows. Coefficients are ``(d + 1, k) float64``, margins ``(n, k)`` of the rows' type.
+class Passes(ABC):
+    """A problem's sums over rows. Coefficients are ``(d + 1, k) float64``.
 
-    Rows are summed in groups whose number doesn't depend on that of the threads: neither do the results.
+    A *field* holds a number per row and column, such as margins and probabilities, where the rows lie. Its user only
+    multiplies fields by numbers per column (``*``, ``*=``), and adds one to another (``+=``): here it is an array
+    ``(n, k)`` of the rows' type.
+
+    Rows are summed in groups that depend on their number alone (`mnistkit.estimators.group_sums`): so results don't
+    depend on the threads, nor on where the rows lie.
 
     Attributes:
         problem: What is summed.
-        run: The threads.
+        run: Threads of this process.
         dtype: The rows' type.
         shape: ``(n, k)``.
         penalty: ``(d + 1, 1)``: that of the coefficients, and last that of the intercept.
     """
 
     def __init__(self, problem: Problem, run: Run) -> None:
+        """Prepare for a problem; nothing is read yet."""
         rows = problem.rows
         self.problem, self.run = problem, run
         self.dtype, self.shape = rows.dtype, (rows.n_rows, problem.columns)
         self.penalty = np.full((rows.n_columns + 1, 1), problem.penalty)
         self.penalty[-1] = problem.intercept_penalty
-        size = max(1, -(-rows.n_rows // _GROUPS))
-        self._groups = [
-            [(start, min(start + _BLOCK, stop)) for start in range(first, stop, _BLOCK)]
-            for first, stop in ((i, min(i + size, rows.n_rows)) for i in range(0, rows.n_rows, size))
-        ]
+
+    @abstractmethod
+    def field(self) -> Any:
+        """Return a field of zeros."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free what is held for this problem where the rows lie; idempotent."""
 
     def zeros(self) -> Array:
-        """Coefficients of 0."""
+        """Return coefficients of 0."""
         return np.zeros((self.problem.rows.n_columns + 1, self.problem.columns))
 
     def dot(self, A: Array, B: Array) -> Array:
-        """The inner product of coefficients, one per independent problem."""
+        """Return the inner product of coefficients, one per independent problem."""
         product: Array = np.einsum("ij,ij->j", A, B)
         return product if self.problem.objective.independent else product.sum(keepdims=True)
 
     def norm(self, A: Array) -> Array:
-        """The length of coefficients, one per independent problem."""
+        """Return the length of coefficients, one per independent problem."""
         length: Array = np.sqrt(self.dot(A, A))
         return length
 
-    def margins(self, W: Array) -> Array:
-        """The margins of coefficients."""
-        Z = np.zeros(self.shape, self.dtype)
-        weights, intercept = self._scaled(W)
-
-        def work(start: int, stop: int, X: Array, _: None) -> None:
-            np.matmul(X, weights, out=Z[start:stop])
-            Z[start:stop] += intercept
-
+    def margins(self, W: Array) -> Any:
+        """Return the field of the margins of coefficients."""
+        Z = self.field()
         if W.any():
-            self._over_blocks(work, lambda: None)
+            self._margins(*self._scaled(W), Z)
         return Z
 
-    def value(self, Z: Array, W: Array, P: Array) -> Array:
-        """The objective, one per independent problem; ``P`` gets the probabilities. Reads no rows."""
-        problem = self.problem
-
-        def group(index: int) -> Array:
-            part = slice(self._groups[index][0][0], self._groups[index][-1][1])
-            return problem.objective.losses(Z[part], problem.labels[part], _part(problem.weights, part), P[part])
-
-        losses: Array = np.sum(self.run(group, len(self._groups)), axis=0)
+    def value(self, Z: Any, W: Array, P: Any) -> Array:
+        """Return the objective, one per independent problem; ``P`` gets the probabilities. Reads no rows."""
+        losses: Array = self._losses(Z, P).sum(axis=0)
         return losses + 0.5 * self.dot(self.penalty * W, W)
 
-    def gradient(self, P: Array, W: Array) -> Array:
-        """The objective's gradient, from the probabilities."""
-        problem = self.problem
+    def gradient(self, P: Any, W: Array) -> Array:
+        """Return the objective's gradient, from the probabilities."""
+        return self._finished(self._gradients(P), W)
 
-        def work(start: int, stop: int, X: Array, total: Array) -> None:
-            part = slice(start, stop)
-            _add(total, X, problem.objective.residuals(P[part], problem.labels[part], _part(problem.weights, part)))
+    def hessian_times(self, P: Any, S: Array, XS: Any) -> Array:
+        """Return the product of the Hessian with ``S``; ``XS`` gets the margins of ``S``."""
+        return self._finished(self._products(P, *self._scaled(S), XS), S)
 
-        return self._total(work, W)
+    def sample(self, P: Any, size: int, seeds: Array) -> Drawn:
+        """Draw rows for each column, with chances in proportion to their curvature that sum to ``size``.
 
-    def hessian_times(self, P: Array, S: Array, XS: Array) -> Array:
-        """The product of the Hessian with ``S``; ``XS`` gets the margins of ``S``."""
-        problem = self.problem
-        weights, intercept = self._scaled(S)
+        All rows are drawn if there are no more. What would be drawn more than once leaves room for the others.
 
-        def work(start: int, stop: int, X: Array, total: Array) -> None:
-            part = slice(start, stop)
-            np.matmul(X, weights, out=XS[part])
-            XS[part] += intercept
-            _add(total, X, problem.objective.curve(P[part], _part(problem.weights, part), XS[part]))
+        Args:
+            P: The field of the probabilities.
+            size: How many rows to draw per column, about.
+            seeds: ``(k,)``: one number per row and column decides, whose seed this is.
+        """
+        chances, sums = self._curvatures(P)
+        if self.shape[0] <= size:
+            return self._draw(P, chances, None, seeds)
+        factors = (size / np.maximum(sums.sum(axis=0), _TINY)).astype(self.dtype)
+        for correction in range(_N_CORRECTIONS):
+            found = self._scale_chances(chances, factors, has_certain=correction > 0).sum(axis=0)
+            factors = ((size - found[:, 0]) / np.maximum(found[:, 1], _TINY)).astype(self.dtype)
+        return self._draw(P, chances, factors, seeds)
 
-        return self._total(work, S)
+    @abstractmethod
+    def _margins(self, weights: Array, intercept: Array, Z: Any) -> None: ...
+
+    @abstractmethod
+    def _losses(self, Z: Any, P: Any) -> Array: ...
+
+    @abstractmethod
+    def _gradients(self, P: Any) -> Array: ...
+
+    @abstractmethod
+    def _products(self, P: Any, weights: Array, intercept: Array, XS: Any) -> Array: ...
+
+    @abstractmethod
+    def _curvatures(self, P: Any) -> tuple[Any, Array]: ...
+
+    @abstractmethod
+    def _scale_chances(self, chances: Any, factors: Array, *, has_certain: bool) -> Array: ...
+
+    @abstractmethod
+    def _draw(self, P: Any, chances: Any, factors: Array | None, seeds: Array) -> Drawn:
+        """Draw rows for each column, with a last correction of the chances; None for all rows."""
 
     def _scaled(self, W: Array) -> tuple[Array, Array]:
         return (W[:-1] * self.problem.rows.scale).astype(self.dtype), W[-1].astype(self.dtype)
 
-    def _over_blocks(self, work: Callable[[int, int, Array, Any], None], make: Callable[[], Any]) -> list[Any]:
-        """Call ``work(start, stop, rows, accumulator)`` for all blocks; return the groups' accumulators, in order."""
-        rows = self.problem.rows
-
-        def group(index: int) -> Any:
-            buffer = np.empty((_BLOCK, rows.n_columns), self.dtype)
-            result = make()
-            for start, stop in self._groups[index]:
-                work(start, stop, rows.block(start, stop, buffer), result)
-            return result
-
-        return self.run(group, len(self._groups))
-
-    def _total(self, work: Callable[[int, int, Array, Any], None], W: Array) -> Array:
-        groups = self._over_blocks(work, lambda: np.zeros((self.problem.columns, len(self.penalty))))
-        G: Array = np.sum(groups, axis=0).T
+    def _finished(self, groups: Array, W: Array) -> Array:
+        """Return the whole sum: of all groups, with the rows' scale and the penalty."""
+        G: Array = groups.sum(axis=0).T
         G[:-1] *= self.problem.rows.scale
         G += self.penalty * W
         if not self.problem.intercept:
@@ -173,10 +183,59 @@ class Passes:
         return G
 
 
-def _add(total: Array, X: Array, R: Array) -> None:
-    total[:, :-1] += R.T @ X
-    total[:, -1] += R.sum(axis=0)
+class LocalPasses(Passes):
+    """Passes over rows that this process reads."""
+
+    def __init__(self, problem: Problem, run: Run) -> None:
+        """Prepare for a problem; nothing is read yet."""
+        super().__init__(problem, run)
+        self._sums = GroupSums(
+            problem.rows, labels=problem.labels, weights=problem.weights, objective=problem.objective,
+            columns=problem.columns, groups=row_groups(problem.rows.n_rows), run=run,
+        )  # fmt: skip
+
+    def field(self) -> Array:
+        """See `Passes.field`."""
+        return self._sums.field()
+
+    def close(self) -> None:
+        """See `Passes.close`."""
+
+    def _margins(self, weights: Array, intercept: Array, Z: Array) -> None:
+        self._sums.margins(weights, intercept, Z)
+
+    def _losses(self, Z: Array, P: Array) -> Array:
+        return self._sums.losses(Z, P)
+
+    def _gradients(self, P: Array) -> Array:
+        return self._sums.gradients(P)
+
+    def _products(self, P: Array, weights: Array, intercept: Array, XS: Array) -> Array:
+        return self._sums.products(P, weights, intercept, XS)
+
+    def _curvatures(self, P: Array) -> tuple[Array, Array]:
+        return self._sums.curvatures(P)
+
+    def _scale_chances(self, chances: Array, factors: Array, *, has_certain: bool) -> Array:
+        return self._sums.scale_chances(chances, factors, has_certain=has_certain)
+
+    def _draw(self, P: Array, chances: Array, factors: Array | None, seeds: Array) -> Drawn:
+        if factors is None:
+            chances[:] = 1
+        else:
+            self._scale_chances(chances, factors, has_certain=True)
+        return lambda k: self._sums.draw(P, chances, k, seeds[k], 0)
 
 
-def _part(weights: Array | None, part: slice) -> Array | None:
-    return None if weights is None else weights[part]
+@runtime_checkable
+class PassedElsewhere(Protocol):
+    """Rows that aren't read by this process: they make the passes over them."""
+
+    def passes(self, problem: Problem, run: Run) -> Passes:
+        """Return the passes over a problem whose rows these are."""
+
+
+def passes_over(problem: Problem, run: Run) -> Passes:
+    """Return the passes over a problem: those of its rows, or of this process."""
+    rows = problem.rows
+    return rows.passes(problem, run) if isinstance(rows, PassedElsewhere) else LocalPasses(problem, run)

@@ -39,53 +39,35 @@ class Inverse:
         return Q - Q.mean(axis=1, keepdims=True) if self.centered else Q
 
 
-def sampled_inverse(passes: Passes, P: Array, size: int, rng: np.random.Generator) -> Inverse:
+def sampled_inverse(passes: Passes, P: Any, size: int, rng: np.random.Generator) -> Inverse:
     """Per column the inverse of a Hessian from about ``size`` rows, drawn in proportion to their curvature.
 
     Where the inverses would take more than 2**26 numbers, there are none: gradients are taken as they are.
 
     Args:
         passes: The problem.
-        P: ``(n, k)`` probabilities.
+        P: The field of the probabilities.
         size: How many rows to draw per column; all of them, if there are no more.
         rng: Draws.
     """
     problem = passes.problem
-    n, d = passes.shape[0], len(passes.penalty)
+    d = len(passes.penalty)
     centered = not problem.objective.independent
     if problem.columns * d * d > _MAX_HESSIAN_ITEMS:
         return Inverse(None, centered)
-    seeds = rng.integers(2**63, size=problem.columns)
+    drawn = passes.sample(P, size, rng.integers(2**63, size=problem.columns))
 
     def column(k: int) -> Array:
-        curvature = problem.objective.curvatures(P, problem.weights, k)
-        chance = _chances(curvature, size)
-        chosen = np.flatnonzero(np.random.default_rng(seeds[k]).random(n, dtype=np.float32) < chance)
-        rows = problem.rows.take(chosen)
+        rows, ratios = drawn(k)
         used = np.append(rows.any(axis=0), True)
-        A = np.empty((len(chosen), np.count_nonzero(used)), passes.dtype)
+        A = np.empty((len(rows), np.count_nonzero(used)), passes.dtype)
         A[:, :-1] = rows[:, used[:-1]]
         A[:, :-1] *= problem.rows.scale
         A[:, -1] = problem.intercept
-        A *= np.sqrt(curvature[chosen] / chance[chosen])[:, None]
+        A *= np.sqrt(ratios)[:, None]
         return _inverse(A.T @ A, used, passes.penalty[:, 0], has_intercept=problem.intercept)
 
     return Inverse(tuple(passes.run(column, problem.columns)), centered)
-
-
-def _chances(curvature: Array, size: int) -> Array:
-    """Probabilities proportional to the curvature, at most 1, that sum to ``size`` if there are so many rows."""
-    if len(curvature) <= size:
-        return np.ones_like(curvature)
-    tiny = np.finfo(np.float32).tiny
-    chance = curvature * curvature.dtype.type(size / max(float(curvature.sum(dtype=np.float64)), tiny))
-    for _ in range(3):  # what is capped at 1 leaves room for the others
-        sure = chance >= 1
-        rest = float(chance[~sure].sum(dtype=np.float64))
-        chance *= chance.dtype.type((size - sure.sum()) / max(rest, tiny))
-        chance[sure] = 1
-    clipped: Array = np.clip(chance, tiny, 1)
-    return clipped
 
 
 def _inverse(H: Array, used: Array, penalty: Array, *, has_intercept: bool) -> Array:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from io import FileIO
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnistkit.data.idx import read_idx_header
 from mnistkit.errors import DataFormatError
+from mnistkit.estimators.parallel import blocks, for_each, in_order
 
-__all__ = ["ArrayRows", "FileRows", "RowBlocks", "SelectedRows", "TransformedRows", "scaled_block", "scaled_rows"]
+__all__ = [
+    "ArrayRows", "BlockSums", "FileRows", "RowBlocks", "SelectedRows", "TransformedRows", "scaled_block", "scaled_rows",
+]  # fmt: skip
+
+BlockSums = Callable[[NDArray[np.floating], NDArray[Any]], tuple[NDArray[Any], ...]]
+"""Returns sums over a block, of its rows ``(b, d)``, scaled, and its values ``(b,)``: arrays that add up."""
+
+_CACHED_BLOCK_ROWS = 1024
+
+_buffers = threading.local()  # bytes of the last block that a thread read from a file: memory that it uses again
 
 
 class RowBlocks(ABC):
@@ -49,6 +59,68 @@ class RowBlocks(ABC):
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.generic]:
         """The given rows, unscaled and in the type that they are stored in, ``(len(rows), d)``; a copy."""
 
+    # What follows is done where the rows lie. Here that is this process; rows that lie elsewhere override it.
+
+    def select(self, numbers: NDArray[np.intp]) -> RowBlocks:
+        """Return the rows of these numbers, in that order; nothing is read yet."""
+        return SelectedRows(self, numbers)
+
+    def transform(self, function: Callable[[NDArray[np.floating]], NDArray[np.floating]], n_columns: int) -> RowBlocks:
+        """Return features of the rows, computed when they are read; memory doesn't grow with them."""
+        return TransformedRows(self, function, n_columns)
+
+    def in_memory(self, max_bytes: int, n_threads: int) -> RowBlocks:
+        """Return the rows as an array if it takes at most so many bytes, else as they are."""
+        if self.n_rows * self.n_columns * self.dtype.itemsize > max_bytes:
+            return self
+        array = np.empty((self.n_rows, self.n_columns), self.dtype)
+
+        def work(block: tuple[int, int]) -> None:
+            read = self.block(*block, array[slice(*block)])
+            if not np.may_share_memory(read, array):
+                array[slice(*block)] = read
+
+        for_each(work, blocks(self.n_rows, _CACHED_BLOCK_ROWS), n_threads)
+        return ArrayRows(array, scale=self.scale)
+
+    def sums(
+        self, work: BlockSums, values: NDArray[Any], block_rows: int, n_threads: int
+    ) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Yield sums that add up to those over all rows, in an order that doesn't depend on the threads.
+
+        Args:
+            work: Computes the sums of a block; called from several threads.
+            values: ``(n,)``, one per row: ``work`` gets those of its block.
+            block_rows: Rows per block.
+            n_threads: Threads.
+        """
+
+        def of_block(block: tuple[int, int]) -> tuple[NDArray[Any], ...]:
+            return work(scaled_block(self, *block), values[slice(*block)])
+
+        yield from in_order(of_block, blocks(self.n_rows, block_rows), n_threads)
+
+    def fill(
+        self,
+        work: Callable[[NDArray[np.floating]], NDArray[Any]],
+        out: NDArray[Any],
+        block_rows: int,
+        n_threads: int,
+    ) -> None:
+        """Compute something for each row.
+
+        Args:
+            work: Computes it for a block of rows, ``(b, d)``, scaled; called from several threads.
+            out: ``(n, ...)``: gets the results.
+            block_rows: Rows per block. Blocks begin at multiples of it, wherever the rows lie.
+            n_threads: Threads.
+        """
+
+        def of_block(block: tuple[int, int]) -> None:
+            out[slice(*block)] = work(scaled_block(self, *block))
+
+        for_each(of_block, blocks(self.n_rows, block_rows), n_threads)
+
 
 class ArrayRows(RowBlocks):
     """An array in memory: floating, or ``uint8`` that becomes float32 block by block in the processor's cache."""
@@ -57,7 +129,7 @@ class ArrayRows(RowBlocks):
         """Wrap ``array``, ``(n, d)``, or images ``(n, h, w)``; it isn't copied."""
         if array.ndim == 3:  # noqa: PLR2004 - images
             self.image_shape = array.shape[1:]
-            array = array.reshape(len(array), -1)
+            array = array.reshape(len(array), math.prod(self.image_shape))
         self.n_rows, self.n_columns = array.shape
         self.scale = scale
         self.dtype = array.dtype if array.dtype.kind == "f" else np.dtype(np.float32)
@@ -97,22 +169,37 @@ class FileRows(RowBlocks):
 
     def block(self, start: int, stop: int, buffer: NDArray[np.floating]) -> NDArray[np.floating]:
         """See `RowBlocks.block`."""
-        with self._path.open("rb") as file:
-            np.copyto(buffer[: stop - start], self._read(file, start, stop - start))
+        size = (stop - start) * self.n_columns
+        if getattr(_buffers, "bytes", None) is None or len(_buffers.bytes) < size:
+            _buffers.bytes = np.empty(size, np.uint8)
+        read: NDArray[np.uint8] = _buffers.bytes[:size]
+        self._read([(start, read)])
+        np.copyto(buffer[: stop - start], read.reshape(stop - start, self.n_columns))
         return buffer[: stop - start]
 
     def take(self, rows: NDArray[np.intp]) -> NDArray[np.generic]:
         """See `RowBlocks.take`."""
         taken = np.empty((len(rows), self.n_columns), np.uint8)
-        with self._path.open("rb", buffering=0) as file:
-            for i, row in enumerate(rows):
-                taken[i] = self._read(file, int(row), 1)
+        self._read([(int(row), taken[i]) for i, row in enumerate(rows)])
         return taken
 
-    def _read(self, file: BinaryIO | FileIO, start: int, count: int) -> NDArray[np.uint8]:
-        file.seek(self._offset + start * self.n_columns)
-        data = file.read(count * self.n_columns)
-        return np.frombuffer(data, np.uint8).reshape(count, self.n_columns)
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Return rows ``start`` to ``stop`` as they are stored, ``(stop - start, d) uint8``."""
+        rows = np.empty((stop - start, self.n_columns), np.uint8)
+        self._read([(start, rows.reshape(-1))])
+        return rows
+
+    def _read(self, parts: Sequence[tuple[int, NDArray[np.uint8]]]) -> None:
+        """Fill each array with the bytes from a row on."""
+        with self._path.open("rb", buffering=0) as file:
+            for start, part in parts:
+                file.seek(self._offset + start * self.n_columns)
+                view, done = memoryview(part), 0  # type: ignore[arg-type] # an array is a buffer, which Python 3.12 has a type for
+                while done < len(view):
+                    count = file.readinto(view[done:])
+                    if not count:
+                        raise DataFormatError(f"{self._path} has become shorter while it was read.")
+                    done += count
 
 
 class SelectedRows(RowBlocks):

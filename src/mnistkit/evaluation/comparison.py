@@ -8,7 +8,8 @@ from typing import Any
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.scores import check_data, predict, quantile, wilson_interval
 from mnistkit.utils.markup import render

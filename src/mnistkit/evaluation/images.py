@@ -13,11 +13,12 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.data.conversion import as_images, check_brightness
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
 from mnistkit.data.image_folder.fitting import resized
 from mnistkit.data.image_folder.listing import is_litter
 from mnistkit.data.image_folder.preparation import prepared
 from mnistkit.data.image_folder.reading import grey_pixels, is_pillow, read_grey
+from mnistkit.data.split import Split
 from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.models.input import InputSpec
 from mnistkit.utils import progress

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import Split
+from mnistkit.data.split import Split
 from mnistkit.errors import MnistkitError, UsageError
 from mnistkit.evaluation.comparison import Comparison
 from mnistkit.evaluation.results import run_dataset, run_model

@@ -11,7 +11,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.outputs import predicted_labels, predicted_probabilities
 from mnistkit.utils.arguments import check_type
@@ -23,7 +24,9 @@ __all__ = [
     "ClassScore",
     "Evaluation",
     "SplitPredictions",
+    "counted",
     "evaluate",
+    "evaluation_of",
     "predict",
     "score",
     "wilson_interval",
@@ -168,21 +171,42 @@ def predict(model: Any, split: Split) -> SplitPredictions:
 
 def score(model: Any, X: NDArray[np.floating], y: NDArray[np.int64], class_names: Sequence[str]) -> Evaluation:
     """`evaluate` on arrays that are already at hand: ``X`` is ``(n, h*w)``, ``y`` is ``(n,)``."""
-    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+    from sklearn.metrics import log_loss
 
     labels = np.arange(len(class_names))
     predicted = predicted_labels(model, X, class_names)
     probabilities = predicted_probabilities(model, X, class_names, of_all=True)
     loss = None if probabilities is None else float(log_loss(y, probabilities, labels=labels))
-    precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
+    return evaluation_of(counted(y, predicted, len(class_names)), class_names, loss)
+
+
+def counted(y: NDArray[np.integer], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Return how often each class was taken for each: ``(k, k + 1)``, the last column for what is no class, -1."""
+    counts = np.zeros((n_classes, n_classes + 1), np.int64)
+    np.add.at(counts, (y, np.where((predicted >= 0) & (predicted < n_classes), predicted, n_classes)), 1)
+    return counts
+
+
+def evaluation_of(counts: NDArray[np.int64], class_names: Sequence[str], loss: float | None) -> Evaluation:
+    """Return the scores that counts give; see `counted`.
+
+    Args:
+        counts: Of at least one image.
+        class_names: One per class.
+        loss: The log loss, or None.
+    """
+    right, support = counts.diagonal(), counts.sum(axis=1)
+    predicted = counts[:, :-1].sum(axis=0)
+    precision, recall = right / np.maximum(predicted, 1), right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(predicted + support, 1)
     return Evaluation(
-        accuracy=float(np.mean(predicted == y)),
-        n=len(y),
+        accuracy=float(right.sum() / counts.sum()),
+        n=int(counts.sum()),
         classes=tuple(
             ClassScore(name=name, precision=float(p), recall=float(r), f1=float(f), support=int(s))
             for name, p, r, f, s in zip(class_names, precision, recall, f1, support, strict=True)
         ),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion_matrix(y, predicted, labels=labels)),
+        confusion=tuple(tuple(int(count) for count in row[:-1]) for row in counts),
         log_loss=loss,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mnistkit.jobs.job import Job, ScriptJob, TrainingJob
+from mnistkit.jobs.signatures import DEFAULTS
 from mnistkit.jobs.spec import JsonValue, spec_text
 from mnistkit.utils.redaction import redacted_arguments
 
@@ -61,19 +62,24 @@ def _bounded(pairs: Iterator[tuple[str, Scalar]]) -> dict[str, Scalar]:
 
 
 def _defaults(path: str, params: Mapping[str, JsonValue], prefix: str, depth: int) -> Iterator[tuple[str, Scalar]]:
-    module, _, name = path.rpartition(".")
-    cls = getattr(sys.modules.get(module), name, None)  # looked up, not imported: that would run code
-    for parameter in inspect.signature(cls).parameters.values() if inspect.isclass(cls) else ():
-        value = parameter.default
-        is_left = parameter.name not in params and isinstance(value, (str, int, float, bool, type(None)))
+    for name, value in (DEFAULTS.get(path) or _signature(path)).items():
+        is_left = name not in params and isinstance(value, (str, int, float, bool, type(None)))
         if is_left and not (isinstance(value, float) and not math.isfinite(value)):
-            yield f"{prefix}{parameter.name}", value
+            yield f"{prefix}{name}", value
     for key, value in params.items():
         steps = [step for item in value if (step := _step(item))] if isinstance(value, list) else []
         for part, content in steps or [(key, value)]:
             inner = _estimator(content)
             if inner and depth < _MAX_DEPTH:
                 yield from _defaults(str(inner["type"]), inner["params"], f"{prefix}{part}__", depth + 1)
+
+
+def _signature(path: str) -> Mapping[str, Any]:
+    """Return the parameters of a class with their defaults; none of one that this process hasn't imported."""
+    module, _, name = path.rpartition(".")
+    cls = getattr(sys.modules.get(module), name, None)  # looked up, not imported: that would run code
+    parameters = inspect.signature(cls).parameters.values() if inspect.isclass(cls) else ()
+    return {parameter.name: parameter.default for parameter in parameters}
 
 
 def _of_model(params: Mapping[str, JsonValue], prefix: str, depth: int) -> Iterator[tuple[str, Scalar]]:

@@ -18,6 +18,7 @@ from attrs import frozen
 
 from mnistkit.errors import SpecError, UsageError
 from mnistkit.jobs.import_paths import lookup
+from mnistkit.jobs.signatures import DEFAULTS
 from mnistkit.utils.files import sha256_of
 from mnistkit.utils.redaction import redacted_source
 
@@ -80,7 +81,7 @@ def module_sources(import_paths: Iterable[str]) -> dict[str, bytes]:
     Args:
         import_paths: Such as ``"my_models.Voting"``; what can't be imported is left out.
     """
-    values = [(path, lookup(path)) for path in import_paths]
+    values = [(path, lookup(path)) for path in import_paths if path not in DEFAULTS]
     names = [getattr(value, "__module__", None) or path.rpartition(".")[0] for path, value in values if value]
     return _sources([parent for name in names for parent in _with_parents(name)])
 
@@ -140,6 +141,8 @@ def module_digests(import_path: str) -> tuple[dict[str, str], dict[str, str]]:
     Raises:
         SpecError: It can't be imported, or a file has changed since it was: either version could run.
     """
+    if import_path in DEFAULTS:  # mnistkit's, so left out: nothing need be imported to see that
+        return {}, {}
     value = lookup(import_path)
     if value is None:
         raise SpecError(f"{import_path!r} can't be imported here. Is its package installed, and its name right?")

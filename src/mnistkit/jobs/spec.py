@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -171,7 +172,8 @@ def _encode(value: Any, where: str) -> JsonValue:  # noqa: PLR0911 - one return 
         return {"$dict": [[_encode(k, where), _encode(v, f"{where}[{k!r}]")] for k, v in value.items()]}
     if isinstance(value, np.ndarray):
         return _encode_array(value, where)
-    if inspect.isclass(value) or inspect.isroutine(value) or isinstance(value, np.ufunc):
+    is_partial = isinstance(value, functools.partial)  # a routine from Python 3.14 on
+    if inspect.isclass(value) or (inspect.isroutine(value) and not is_partial) or isinstance(value, np.ufunc):
         return {"$object": import_path(value, where)}
     if hasattr(value, "get_params"):
         spec = _describe(value, where)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UnknownNameError, UsageError
 from mnistkit.plots.canvas import BLUE, GREY, Grid, axes_of, drawn_on, plain, tick_classes
 

@@ -7,7 +7,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "deployment": ["DeploymentRecord", "DeploymentState", "DeploymentTarget"],
+        "deployment": ["DeploymentRecord", "DeploymentState", "DeploymentTarget", "SupportsDeployment"],
         "export": ["export_model"],
         "info": ["ModelInfo"],
         "loading": ["load_model"],

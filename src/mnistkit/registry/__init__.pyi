@@ -1,6 +1,7 @@
 from mnistkit.registry.deployment import DeploymentRecord as DeploymentRecord
 from mnistkit.registry.deployment import DeploymentState as DeploymentState
 from mnistkit.registry.deployment import DeploymentTarget as DeploymentTarget
+from mnistkit.registry.deployment import SupportsDeployment as SupportsDeployment
 from mnistkit.registry.export import export_model as export_model
 from mnistkit.registry.info import ModelInfo as ModelInfo
 from mnistkit.registry.loading import load_model as load_model
@@ -32,6 +33,7 @@ __all__ = [
     "ModelRegistry",
     "ModelVersion",
     "Problem",
+    "SupportsDeployment",
     "SupportsInspect",
     "SupportsNumbers",
     "SupportsRunFiles",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -14,7 +16,7 @@ from mnistkit.registry.version import ModelVersion
 from mnistkit.utils.summary import Summary
 from mnistkit.utils.text import local_time
 
-__all__ = ["DeploymentRecord", "DeploymentState", "DeploymentTarget"]
+__all__ = ["DeploymentRecord", "DeploymentState", "DeploymentTarget", "SupportsDeployment"]
 
 
 class DeploymentState(str, Enum):
@@ -129,4 +131,16 @@ class DeploymentTarget(ABC):
 
         Raises:
             NotFoundError: There is none of that name.
+        """
+
+
+@runtime_checkable
+class SupportsDeployment(Protocol):
+    """A `ModelRegistry` or `ComputeBackend` in a service that runs deployments too, such as an Azure ML workspace."""
+
+    def deployment_options(self, target: str) -> Mapping[str, Any]:
+        """Return the options by which the target of that name is in the same service; empty if it runs elsewhere.
+
+        Raises:
+            UsageError: The target is one of the service, but can't be reached from this object.
         """

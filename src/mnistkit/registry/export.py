@@ -79,26 +79,15 @@ def export_version(
 
 
 def _export(model: Any, path: Path, probe: Probe) -> Path:
+    X = probe.X.astype("float32")
+    name = type(model).__name__
     try:
-        import onnxruntime
-        import skl2onnx
+        content = _converted(model, X)
+        labels, scores = _predictions(content, X)
     except ImportError as error:
         raise MissingExtraError(
             "Export to ONNX needs skl2onnx and onnxruntime: python -m pip install 'mnistkit[onnx]'."
         ) from error
-    X = probe.X.astype("float32")
-    plain = _plain(model)
-    name = type(model).__name__
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the converter, about itself
-            try:
-                converted = skl2onnx.to_onnx(plain, X[:1], options={id(plain): {"zipmap": False}})
-            except NameError:  # what returns an array anyway has no such option
-                converted = skl2onnx.to_onnx(plain, X[:1])
-            content = converted.SerializeToString()
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        labels, scores = session.run(None, {session.get_inputs()[0].name: X})
     except Exception as error:
         raise UsageError(f"Can't write {name} as ONNX: {type(error).__name__}: {error!s:.300}") from error
     n = probe.probabilities.shape[1]
@@ -108,6 +97,23 @@ def _export(model: Any, path: Path, probe: Probe) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
     return path
+
+
+def _converted(model: Any, X: Any) -> bytes:
+    from mnistkit.registry.onnx_converters import to_onnx
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the converter, about itself
+        return to_onnx(_plain(model), X)
+
+
+def _predictions(content: bytes, X: Any) -> tuple[Any, Any]:
+    """Return the labels and the scores of an ONNX model."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    labels, scores = session.run(None, {session.get_inputs()[0].name: X})
+    return labels, scores
 
 
 def _plain(model: Any) -> Any:

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "SupportsSources",
             "SupportsStart",
             "SupportsTracking",
+            "SupportsWaiting",
         ],
         "context": ["RunContext", "get_context"],
         "delegation": ["DelegatingCompute"],

@@ -7,6 +7,7 @@ from mnistkit.runs.backend import SupportsRunRows as SupportsRunRows
 from mnistkit.runs.backend import SupportsSources as SupportsSources
 from mnistkit.runs.backend import SupportsStart as SupportsStart
 from mnistkit.runs.backend import SupportsTracking as SupportsTracking
+from mnistkit.runs.backend import SupportsWaiting as SupportsWaiting
 from mnistkit.runs.context import RunContext as RunContext
 from mnistkit.runs.context import get_context as get_context
 from mnistkit.runs.delegation import DelegatingCompute as DelegatingCompute
@@ -58,6 +59,7 @@ __all__ = [
     "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
+    "SupportsWaiting",
     "Transition",
     "best_run",
     "get_context",

@@ -23,6 +23,7 @@ __all__ = [
     "SupportsSources",
     "SupportsStart",
     "SupportsTracking",
+    "SupportsWaiting",
 ]
 
 
@@ -207,6 +208,14 @@ class SupportsStart(Protocol):
         Raises:
             StorageError: The backend can't keep records.
         """
+
+
+@runtime_checkable
+class SupportsWaiting(Protocol):
+    """A backend that reports when a run finishes, so that who waits for one needn't read its record all the time."""
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as a run that this process submitted may have finished."""
 
 
 @runtime_checkable

@@ -46,6 +46,9 @@ class _ByThread(io.TextIOBase):
         for target in self._targets():
             target.flush()
 
+    def close(self) -> None:
+        """Do nothing: the stream is another's. Python closes what is left at its end, when this module is empty."""
+
     def isatty(self) -> bool:
         return (stream := self._shown()) is not None and stream.isatty()
 

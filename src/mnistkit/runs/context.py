@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.errors import UsageError
-from mnistkit.runs.drawings import as_drawn
 from mnistkit.runs.lines import (
     MAX_TAGS_BYTES,
     METRICS_FILE,
@@ -25,7 +24,7 @@ from mnistkit.runs.lines import (
     read_points,
     read_tags,
 )
-from mnistkit.runs.record import MetricPoint
+from mnistkit.runs.points import MetricPoint
 from mnistkit.utils.clock import utc_now
 from mnistkit.utils.names import check_file
 
@@ -102,6 +101,8 @@ class RunContext(ABC):
             UsageError: ``image`` is none of these.
             MissingExtraError: An array was given and Pillow isn't installed.
         """
+        from mnistkit.runs.drawings import as_drawn  # loads numpy
+
         drawn = as_drawn(image, name)
         path = self._file(f"{name}.png")
         drawn(path)

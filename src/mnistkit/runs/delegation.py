@@ -25,6 +25,7 @@ _OPTIONAL_METHODS = (
     "track",
     "sources",
     "add_points",
+    "wait_for_change",
 )
 
 
@@ -128,6 +129,11 @@ class DelegatingCompute(ComputeBackend):
         """Start there; see `SupportsStart.start`."""
         backend: Any = self.backend
         backend.start()
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Wait there; see `SupportsWaiting.wait_for_change`."""
+        backend: Any = self.backend
+        backend.wait_for_change(seconds)
 
     def track(self, job: TrackedJob, data: str) -> RunLifecycle:
         """Track there; see `SupportsTracking.track`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mnistkit.errors import DataFormatError, UsageError
-from mnistkit.runs.record import MetricPoint
+from mnistkit.runs.points import MetricPoint
 from mnistkit.utils.documents import MAX_LINE_BYTES, MAX_LINES_BYTES, json_lines
 from mnistkit.utils.regular import open_below, read_regular
 from mnistkit.utils.text import is_encodable

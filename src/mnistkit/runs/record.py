@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from mnistkit.jobs.job import Job, RetryCause
 from mnistkit.jobs.provenance import Provenance
+from mnistkit.runs.points import MetricPoint
 from mnistkit.utils.markup import render
 from mnistkit.utils.summary import Cell, Span, Summary, SummaryTable, Text
 from mnistkit.utils.text import duration, local_time
@@ -54,23 +55,6 @@ class Transition:
 
     state: RunState
     at: datetime
-
-
-@frozen
-class MetricPoint:
-    """One logged value.
-
-    Attributes:
-        name: Such as ``"accuracy"``.
-        value: A float; may be NaN or infinite.
-        step: The iteration, if the logger said.
-        time: When, UTC.
-    """
-
-    name: str
-    value: float
-    step: int | None
-    time: datetime
 
 
 @frozen(kw_only=True)

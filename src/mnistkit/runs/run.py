@@ -13,13 +13,13 @@ from typing import Literal, overload
 import attrs
 
 from mnistkit.errors import NotFoundError, RunFailedError, RunTimeoutError, UsageError
-from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsSources
+from mnistkit.runs.backend import ComputeBackend, SupportsAnnotations, SupportsSources, SupportsWaiting
 from mnistkit.runs.following import progress_of
 from mnistkit.runs.record import MetricPoint, RunRecord, RunState
 from mnistkit.utils.arguments import check_path, check_type
 from mnistkit.utils.markup import render
 
-__all__ = ["Run", "best_run"]
+__all__ = ["Run", "best_run", "wait_for_change"]
 
 _MAX_TRACEBACK_LINES = 10
 
@@ -122,7 +122,7 @@ class Run:
             if now >= deadline:
                 raise RunTimeoutError(f"Run {self.id} is still {self.state} after {timeout} s; it keeps running.")
             pause = min(max(0.01, 0.1 * (now - start)), 1.0)  # a tenth late at most
-            time.sleep(min(pause, deadline - now))
+            wait_for_change(self, min(pause, deadline - now))
 
     def watch(self) -> Run:
         """Show the run's progress until it has finished, in whatever state; return this handle.
@@ -280,6 +280,15 @@ def best_run(runs: Iterable[Run], metric: str, *, mode: Literal["max", "min"] = 
         raise NotFoundError(f"No completed run has a finite {metric!r}: {states}.")
     candidates.sort(key=lambda run: run.record.created_at)
     return max(candidates, key=lambda run: sign * run.metrics[metric])
+
+
+def wait_for_change(run: Run, seconds: float) -> None:
+    """Return after so many seconds, or as soon as its backend reports that a run may have finished."""
+    backend = run._backend  # noqa: SLF001 - of this module
+    if isinstance(backend, SupportsWaiting):
+        backend.wait_for_change(seconds)
+    else:
+        time.sleep(seconds)
 
 
 @contextlib.contextmanager

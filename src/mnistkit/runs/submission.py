@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -19,7 +18,7 @@ from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
 from mnistkit.runs.backend import ComputeBackend, SupportsGroups
 from mnistkit.runs.record import RunState
 from mnistkit.runs.reuse import ReuseDecision, explain_reuse
-from mnistkit.runs.run import Run
+from mnistkit.runs.run import Run, wait_for_change
 from mnistkit.utils.arguments import check_type
 from mnistkit.utils.redaction import redacted
 
@@ -142,7 +141,7 @@ def wait_while_running(
     if on_update is not None:
         on_update(runs, n_waiting)
     while parallel is not None and len(unfinished := running(runs)) >= parallel:
-        time.sleep(pause)
+        wait_for_change(unfinished[0], pause)
         pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
         for run in unfinished:
             run.refresh()

@@ -1,11 +1,26 @@
-"""Addresses: which of them only this machine can reach."""
+"""Addresses: ports, and which hosts only this machine can reach."""
 
 from __future__ import annotations
 
 import ipaddress
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "names_loopback"]
+from mnistkit.errors import UsageError
+
+__all__ = ["check_port", "is_loopback", "names_loopback"]
+
+_MAX_PORT = 65535
+
+
+def check_port(port: int) -> int:
+    """Return a port to listen on, 0 for a free one.
+
+    Raises:
+        UsageError: There is no such port.
+    """
+    if not isinstance(port, int) or not 0 <= port <= _MAX_PORT:
+        raise UsageError(f"port={port!r:.80}: use 0 to {_MAX_PORT}.")
+    return port
 
 
 def is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
+from mnistkit.errors import ServiceError
 from mnistkit.serving.limits import ServerLimits
 
 __all__ = ["HttpServer"]
@@ -78,28 +79,35 @@ class HttpServer:
 
     Attributes:
         port: Where it listens; the system's choice if 0 was given.
+
+    Raises:
+        ServiceError: It can't listen there.
     """
 
     def __init__(self, app: Callable[..., Any], *, host: str, port: int, limits: ServerLimits) -> None:
-        settings = Adjustments(
-            host=host,
-            port=port,
-            max_request_body_size=limits.max_body_bytes,
-            channel_timeout=limits.request_seconds,
-            cleanup_interval=1,
-            connection_limit=limits.max_connections,
-            asyncore_use_poll=True,
-            ident="mnistkit",
-            log_socket_errors=False,
-        )
         self._limits = limits
         self._map: dict[int, Any] = {}
         self._threads = ThreadedTaskDispatcher()  # given none, waitress starts its own before it has the port
         self._threads.queue_logger = _queue_log
         try:
+            settings = Adjustments(
+                host=host,
+                port=port,
+                max_request_body_size=limits.max_body_bytes,
+                channel_timeout=limits.request_seconds,
+                cleanup_interval=1,
+                connection_limit=limits.max_connections,
+                asyncore_use_poll=True,
+                ident="mnistkit",
+                log_socket_errors=False,
+            )
             self._server = _Server(app, map=self._map, dispatcher=self._threads, adj=settings)
-        except BaseException:
+        except BaseException as error:
             wasyncore.close_all(self._map)
+            if isinstance(error, (OSError, ValueError)):
+                raise ServiceError(
+                    f"Can't listen on {host}, port {port}: {error}. Choose another with --port."
+                ) from error
             raise
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mnistkit-http", daemon=True)

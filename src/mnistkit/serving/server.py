@@ -11,16 +11,15 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from mnistkit.errors import MissingExtraError, ServiceError, UsageError
+from mnistkit.errors import MissingExtraError, UsageError
 from mnistkit.registry.registry import ModelRegistry
 from mnistkit.registry.version import ModelRef, ModelVersion
-from mnistkit.serving.addresses import is_loopback
+from mnistkit.serving.addresses import check_port, is_loopback
 from mnistkit.serving.limits import ServerLimits
 
 __all__ = ["ModelServer"]
 
 _log = logging.getLogger(__name__)
-_MAX_PORT = 65535
 
 
 class ModelServer:
@@ -73,8 +72,6 @@ class ModelServer:
             UsageError: An option isn't possible, or the token is missing.
             InvalidNameError: ``ref`` isn't a reference.
         """
-        if not isinstance(port, int) or not 0 <= port <= _MAX_PORT:
-            raise UsageError(f"port={port!r:.80}: use 0 to {_MAX_PORT}.")
         if not (math.isfinite(poll_seconds) and poll_seconds > 0):
             raise UsageError(f"poll_seconds={poll_seconds!r:.80}: use a number of seconds above 0.")
         if not token and not is_loopback(host):
@@ -87,7 +84,7 @@ class ModelServer:
         self.ref = ModelRef.parse(ref) if isinstance(ref, str) else ref
         self.host = host
         self._registry = registry
-        self._port = port
+        self._port = check_port(port)
         self._token = token
         self._limits = limits or ServerLimits()
         self._poll_seconds = poll_seconds
@@ -150,12 +147,7 @@ class ModelServer:
         with contextlib.ExitStack() as undo:
             current = CurrentModel(self._registry, self.ref, poll_seconds=self._poll_seconds, **self._options)
             self._app = ServingApp(current, self._limits, self._token)
-            try:
-                self._http = HttpServer(self._app.wsgi(), host=self.host, port=self._port, limits=self._limits)
-            except (OSError, ValueError) as error:
-                raise ServiceError(
-                    f"Can't listen on {self.host}, port {self._port}: {error}. Choose another with --port."
-                ) from error
+            self._http = HttpServer(self._app.wsgi(), host=self.host, port=self._port, limits=self._limits)
             undo.enter_context(threadpool_limits(limits=1))
             undo.callback(self._http.close)
             self._http.start()

@@ -52,18 +52,26 @@ class DeploymentTargetSuite(ContractSuite):
 
     @pytest.fixture
     def deployed(
-        self, target: DeploymentTarget, registry: ModelRegistry, version: ModelVersion
+        self,
+        target: DeploymentTarget,
+        registry: ModelRegistry,
+        version: ModelVersion,
+        capsys: pytest.CaptureFixture[str],
     ) -> Iterator[Deployment]:
-        """A deployment of it."""
+        """A deployment of it; standard output is the program's, where ``mnistkit deploy`` prints the URL."""
         made = deploy_model(registry, target, version, _NAME)
+        assert capsys.readouterr().out == ""
         yield made
         if any(record.name == _NAME for record in target.deployments()):
             target.delete(_NAME)
 
     def test_a_deployment_answers_until_it_is_deleted(
-        self, target: DeploymentTarget, deployed: Deployment, version: ModelVersion
+        self, target: DeploymentTarget, deployed: Deployment, version: ModelVersion, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """A deployment is healthy, listed, has keys and a log, predicts as the model does, and is gone once deleted."""
+        """A deployment is healthy, listed, has keys and a log, predicts as the model does, and is gone once deleted.
+
+        None of that prints anything.
+        """
         assert (deployed.name, deployed.model, deployed.record.digest) == (_NAME, version.id, version.digest)
         assert target.get(_NAME).state is DeploymentState.HEALTHY
         assert [record.name for record in target.deployments()] == [_NAME]
@@ -77,6 +85,7 @@ class DeploymentTargetSuite(ContractSuite):
         assert target.deployments() == ()
         with pytest.raises(NotFoundError):
             target.get(_NAME)
+        assert capsys.readouterr().out == ""
 
     def test_a_name_is_deployed_once(
         self, target: DeploymentTarget, registry: ModelRegistry, deployed: Deployment, version: ModelVersion

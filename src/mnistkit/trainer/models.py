@@ -9,7 +9,8 @@ from typing import Any
 
 from mnistkit import plugins
 from mnistkit.data.arrays import Data
-from mnistkit.data.dataset import Dataset, Split
+from mnistkit.data.dataset import Dataset
+from mnistkit.data.split import Split
 from mnistkit.errors import UsageError
 from mnistkit.evaluation.comparison import Comparison, compare
 from mnistkit.evaluation.images import read_images
@@ -17,7 +18,7 @@ from mnistkit.evaluation.predictions import Predictions, predict_images, predict
 from mnistkit.evaluation.results import classifier_of, model_name
 from mnistkit.evaluation.scores import Evaluation, evaluate
 from mnistkit.jobs.job import ModelFormat
-from mnistkit.registry.deployment import DeploymentTarget
+from mnistkit.registry.deployment import DeploymentTarget, SupportsDeployment
 from mnistkit.registry.loading import load_model
 from mnistkit.registry.search import search_models
 from mnistkit.registry.table import VersionTable
@@ -155,11 +156,13 @@ class ModelMethods(TrainerBase):
             DeploymentError: It doesn't come up, or answers differently than recorded. Nothing is left of it.
             MnistkitError: As from `load`.
         """
-        return deploy_model(self.models, self._target(target), ref, name, allow_pickle=allow_pickle, trusted=trusted)
+        return deploy_model(
+            self.models, self.deployment_target(target), ref, name, allow_pickle=allow_pickle, trusted=trusted
+        )
 
     def deployments(self, target: str | DeploymentTarget = "local") -> tuple[Deployment, ...]:
         """Return the deployments at a target, sorted by name."""
-        found = self._target(target)
+        found = self.deployment_target(target)
         return tuple(Deployment(found, record) for record in found.deployments())
 
     def deployment(self, name: str, target: str | DeploymentTarget = "local") -> Deployment:
@@ -168,11 +171,23 @@ class ModelMethods(TrainerBase):
         Raises:
             NotFoundError: There is none of that name; lists those that exist.
         """
-        found = self._target(target)
+        found = self.deployment_target(target)
         return Deployment(found, found.get(name))
 
-    def _target(self, target: str | DeploymentTarget) -> DeploymentTarget:
-        return plugins.deployment_target(target, self.home) if isinstance(target, str) else target
+    def deployment_target(self, target: str | DeploymentTarget = "local") -> DeploymentTarget:
+        """Return the target of a name: in Azure that of the workspace that the models or the runs are in.
+
+        Without such a workspace it is the one that ``config.json`` names. A target is returned as it is.
+
+        Raises:
+            UnknownNameError: There is no such target; lists those that exist.
+            UsageError: It needs another version of Azure's SDK than the workspace is connected to with.
+        """
+        if not isinstance(target, str):
+            return target
+        place = next((each for each in (self.models, self.compute) if isinstance(each, SupportsDeployment)), None)
+        options = {} if place is None else place.deployment_options(target)
+        return plugins.deployment_target(target, self.home, options)
 
     def evaluate(self, model: Run | str | ModelVersion | Any, data: Dataset | Split | None = None) -> Evaluation:
         """Predict every test image, and return the scores.

@@ -14,6 +14,7 @@ from mnistkit.config import Config, find_config, home_folder
 from mnistkit.data.arrays import Data, source_of
 from mnistkit.data.source import DataSource
 from mnistkit.jobs.job import ModelFormat, RetryCause, TrainingJob
+from mnistkit.jobs.signatures import check_model
 from mnistkit.jobs.spec import ModelSpec, check_classifier
 from mnistkit.runs.observers import RunObserver
 from mnistkit.runs.run import Run
@@ -95,12 +96,11 @@ class Trainer(RunMethods, ModelMethods):
         config = find_config() if config is None else config
         config = config if data is None else attrs.evolve(config, data=data, data_options={})
         source, home = config.data, home_folder(config.home)
-        compute, models = dict(config.compute), dict(config.models)
         tracking = [] if config.track is None else [plugins.run_tracking(config.track, home)]
         return cls(
             data=plugins.data_source(source, config.source_options) if isinstance(source, str) else source_of(source),
-            compute=plugins.compute_backend(compute.pop("backend"), home, compute),
-            models=plugins.model_registry(models.pop("backend"), home, models),
+            compute=plugins.configured_compute(config),
+            models=plugins.configured_models(config),
             experiment=config.experiment if experiment is None else experiment,
             observers=[*observers, *tracking],
             home=home,
@@ -115,7 +115,8 @@ class Trainer(RunMethods, ModelMethods):
         """Return the job that `train` would submit.
 
         Args:
-            estimator: Any scikit-learn classifier, or a Pipeline that ends in one.
+            estimator: Any scikit-learn classifier, or a Pipeline that ends in one; or the `mnistkit.jobs.ModelSpec` of
+                one.
             seed: Seed for every ``random_state`` that isn't set.
             limit: The number of training images, a stratified subset; None for all.
             tags: Free text by key.
@@ -128,10 +129,15 @@ class Trainer(RunMethods, ModelMethods):
         Raises:
             SpecError: The estimator can't predict classes, or can't be written as JSON.
         """
-        check_classifier(estimator)
+        if isinstance(estimator, ModelSpec):
+            model = estimator
+            check_model(model)
+        else:
+            check_classifier(estimator)
+            model = ModelSpec.from_estimator(estimator)
         causes = (retry_on,) if isinstance(retry_on, str) else retry_on
         return TrainingJob(
-            model=ModelSpec.from_estimator(estimator), seed=seed, limit=limit, model_format=model_format,
+            model=model, seed=seed, limit=limit, model_format=model_format,
             timeout=timeout, retries=retries, retry_on=causes, experiment=self.experiment,
             tags={} if tags is None else tags,
         )  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from mnistkit.errors import MissingExtraError, ServiceError, UsageError
+from mnistkit.errors import MissingExtraError, UsageError
+from mnistkit.serving.addresses import check_port
 from mnistkit.trainer.trainer import Trainer
 
 __all__ = ["UiServer"]
 
 _HOST = "127.0.0.1"
-_MAX_PORT = 65535
 _MAX_BODY_BYTES = 1 << 16
 
 
@@ -42,11 +42,9 @@ class UiServer:
         Raises:
             UsageError: There is no such port.
         """
-        if not isinstance(port, int) or not 0 <= port <= _MAX_PORT:
-            raise UsageError(f"port={port!r:.80}: use 0 to {_MAX_PORT}.")
         self.trainer = trainer
         self.allow_changes = allow_changes
-        self._port = port
+        self._port = check_port(port)
         self._app: Any = None
         self._http: Any = None
 
@@ -80,12 +78,7 @@ class UiServer:
 
         limits = ServerLimits(max_body_bytes=_MAX_BODY_BYTES, workers=4, max_queue=8, max_connections=100)
         app = UiApp(self.trainer, Access(), self.allow_changes)
-        try:
-            http = HttpServer(app.wsgi(), host=_HOST, port=self._port, limits=limits)
-        except (OSError, ValueError) as error:
-            raise ServiceError(
-                f"Can't listen on {_HOST}, port {self._port}: {error}. Choose another with --port."
-            ) from error
+        http = HttpServer(app.wsgi(), host=_HOST, port=self._port, limits=limits)
         app.port = http.port
         http.start()
         self._app, self._http = app, http

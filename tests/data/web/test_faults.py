@@ -314,7 +314,8 @@ def test_an_endless_mirror_never_fills_the_disk(mirror: Mirror, cache: Path, mon
     monkeypatch.setattr(Path, "unlink", drop)
     with pytest.raises(DownloadError):
         fetch(mirror.dataset("endless", "longer", "endless"), cache)
-    assert 0 < max(sizes) <= max(map(len, FILES.values()))
+    assert sizes  # from Python 3.14 on so much is read at once that nothing of these small bodies is written
+    assert max(sizes) <= max(map(len, FILES.values()))
 
 
 @pytest.mark.slow

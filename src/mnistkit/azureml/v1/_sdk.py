@@ -13,16 +13,17 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
+from mnistkit.azureml.calls import is_within_call
 from mnistkit.azureml.node.layout import JOB_FOLDER
 from mnistkit.errors import MissingExtraError
 
-__all__ = ["is_estimator_available", "log_scalar", "sdk", "sdk_versions", "silence_engine", "submitted_run"]
+__all__ = ["is_estimator_available", "log_scalar", "sdk", "sdk_versions", "silence", "silence_engine", "submitted_run"]
 
 _IMPORT_VARIABLES = {  # the SDK reads these when it is imported, and only then
     "HBI_WORKSPACE_JOB": "true",  # azureml-telemetry 1.62: the loggers send nothing
@@ -103,6 +104,14 @@ def silence_engine() -> None:
     """
     for module in _PRINTING_MODULES:
         sdk(f"azureml.dataprep.api.{module}").__dict__["print"] = _print_nothing
+
+
+def silence(module: str) -> None:
+    """Keep a module of the SDK from printing in the calls of mnistkit; a program's own calls print as ever.
+
+    azureml-core 1.61: ``wait_for_deployment(show_output=False)`` prints all the same.
+    """
+    sdk(module).__dict__["print"] = partial(_call_outside_of_ours, print)
 
 
 def _missing_message(module: str, error: ImportError) -> str:
@@ -186,3 +195,9 @@ class _NoTelemetry:
 
     def flush(self) -> None:
         pass
+
+
+def _call_outside_of_ours(function: Callable[..., None], *values: object, **options: Any) -> None:
+    """Call a function as ever, unless mnistkit made the call."""
+    if not is_within_call():
+        function(*values, **options)

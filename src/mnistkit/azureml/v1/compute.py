@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from attrs import frozen
 
 from mnistkit.azureml.cluster import ClusterSettings, ClusterStatus
+from mnistkit.azureml.deployments import target_options
 from mnistkit.azureml.environments import NodeEnvironment
 from mnistkit.azureml.runs.compute import WorkspaceCompute, check_job
 from mnistkit.azureml.runs.pending import duration_seconds
@@ -107,68 +107,14 @@ class AmlCompute(WorkspaceCompute):
         )
         super().__init__(history, self._sdk_submitter)
 
-    @classmethod
-    def from_home(
-        cls,
-        home: str | os.PathLike[str],
-        *,
-        config: str | None = None,
-        workspace: Any = None,
-        resource_group: str | None = None,
-        subscription_id: str | None = None,
-        credentials: str | None = None,
-        name: str | None = None,
-        vm_size: str | None = None,
-        min_nodes: int | None = None,
-        max_nodes: int | None = None,
-        idle_seconds: int = 120,
-        submit_with: SubmitWith = "estimator",
-        mode: Literal["mount", "download"] = "mount",
-        max_run_duration_seconds: int = 24 * 3600,
-    ) -> AmlCompute:
-        """Return the backend of a configuration file; ``home`` isn't used: the workspace keeps all.
-
-        Args:
-            home: The folder for files on this machine; unused.
-            config: As in `mnistkit.azureml.connect`.
-            workspace: The name there; or what it returns.
-            resource_group: As there.
-            subscription_id: As there.
-            credentials: As there.
-            name: As in `AmlCompute`, like what follows.
-            vm_size: As there.
-            min_nodes: As there.
-            max_nodes: As there.
-            idle_seconds: As there.
-            submit_with: As there.
-            mode: As there.
-            max_run_duration_seconds: As there.
-        """
-        del home
-        if workspace is None or isinstance(workspace, str):
-            workspace = Connection(
-                config=config,
-                name=workspace,
-                resource_group=resource_group,
-                subscription_id=subscription_id,
-                credentials=credentials,
-            )
-        return cls(
-            workspace,
-            name=name,
-            vm_size=vm_size,
-            min_nodes=min_nodes,
-            max_nodes=max_nodes,
-            idle_seconds=idle_seconds,
-            submit_with=submit_with,
-            mode=mode,
-            max_run_duration_seconds=max_run_duration_seconds,
-        )
-
     @property
     def workspace(self) -> Any:
         """The SDK's workspace; connects if need be."""
         return self._connection.workspace
+
+    def deployment_options(self, target: str) -> Mapping[str, Any]:
+        """Return the options of a target in this workspace; see `mnistkit.registry.SupportsDeployment`."""
+        return target_options(target, "v1", self._connection)
 
     @property
     def settings(self) -> ClusterSettings:

@@ -19,7 +19,7 @@ from mnistkit.azureml.deployments import (
     tags_of,
     write_conda_file,
 )
-from mnistkit.azureml.v1._sdk import sdk
+from mnistkit.azureml.v1._sdk import sdk, silence
 from mnistkit.azureml.v1.workspace import Connection
 from mnistkit.errors import (
     ConflictError,
@@ -114,6 +114,7 @@ class AciDeployments(DeploymentTarget):
 
     @property
     def _workspace(self) -> Any:
+        silence("azureml.core.webservice.webservice")
         return self._connection.workspace
 
     def _service(self, name: str) -> Any:

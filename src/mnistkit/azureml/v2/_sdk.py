@@ -145,11 +145,13 @@ def send(client: Any, method: str, path: str, *, body: Any = None, accepted: Seq
 
 @cache
 def repair_uploads() -> None:
-    """Make the SDK's uploads quiet, and make those that fail raise.
+    """Make the SDK's uploads and waits quiet, and make uploads that fail raise; in this whole process.
 
-    azure-ai-ml 1.35 prints a blank line with a colour code after each, whatever ``show_progress`` is. Without progress
+    Whatever ``show_progress`` is, azure-ai-ml 1.35 prints a blank line with a colour code after each upload, and a dot
+    per request while it waits for Azure: on standard output, where programs read a result. Without progress
     it never looks at the files that couldn't be uploaded, and waits for them without end; with it, the error is raised.
     """
+    sdk("azure.ai.ml._utils._azureml_polling").__dict__["print"] = _print_nothing
     helper = sdk("azure.ai.ml._artifacts._blob_storage_helper")
     helper.__dict__["print"] = _print_nothing
     utils = sdk("azure.ai.ml._utils._asset_utils")
@@ -197,7 +199,7 @@ def _bar_of(kind: Any) -> Callable[..., Any]:
 
 
 def _print_nothing(*_: object, **__: object) -> None:
-    """Replace the print of the SDK's uploads."""
+    """Replace the print of the SDK's uploads and waits."""
 
 
 class _FunctionCredential:

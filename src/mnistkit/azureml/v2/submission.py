@@ -13,7 +13,7 @@ from mnistkit.azureml.calls import call
 from mnistkit.azureml.environments import node_environment
 from mnistkit.azureml.runs.pending import RunSubmitter, duration_seconds
 from mnistkit.azureml.runs.records import end_properties, job_properties
-from mnistkit.azureml.v2._sdk import repair_uploads, sdk
+from mnistkit.azureml.v2._sdk import sdk
 from mnistkit.azureml.v2.data import job_input
 from mnistkit.azureml.v2.environments import register_environment
 from mnistkit.azureml.v2.history import SdkHistory
@@ -72,7 +72,6 @@ class SdkSubmitter(RunSubmitter):
 
     def submit(self, record: RunRecord, folder: Path, entry: str, mounted: Any) -> None:
         """Start a run; see `RunSubmitter.submit`. The request names the run: sent again, it changes nothing."""
-        repair_uploads()
         with self._slots:
             job = self._command(record, folder, entry, mounted)
             for number in range(1, _MAX_TRIES + 1):

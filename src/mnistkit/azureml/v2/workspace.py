@@ -9,7 +9,7 @@ from typing import Any
 
 from mnistkit.azureml.calls import call
 from mnistkit.azureml.credentials import CREDENTIAL_KINDS, check_kind, check_terminal, checked_tokens, credential_kind
-from mnistkit.azureml.v2._sdk import credential, function_credential, ml_client, sdk
+from mnistkit.azureml.v2._sdk import credential, function_credential, ml_client, repair_uploads, sdk
 from mnistkit.azureml.workspace import select_workspace
 from mnistkit.errors import UsageError
 
@@ -82,6 +82,7 @@ class Connection:
         with self._lock:
             if self._client is None:
                 self._client = connect(**self._how)
+            repair_uploads()
             return self._client
 
     @property

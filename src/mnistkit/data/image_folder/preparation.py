@@ -40,10 +40,9 @@ def looks_prepared(images: NDArray[np.uint8]) -> tuple[bool, bool]:
         images: ``(n, h, w) uint8``; a sample of them is judged.
     """
     sample = images[:: max(len(images) // _SAMPLE_IMAGES, 1)]
-    inverted = np.mean([not is_light(image) for image in sample]) >= _MOST_SHARE
-    shape = (sample.shape[1], sample.shape[2])
-    centred = inverted and shape[0] == shape[1] and np.mean([_is_placed(i, shape) for i in sample]) >= _MOST_SHARE
-    return bool(inverted), bool(centred)
+    inverted = len(sample) - count_light(sample) >= _MOST_SHARE * len(sample)
+    centred = inverted and sample.shape[1] == sample.shape[2] and bool(_placed(sample).mean() >= _MOST_SHARE)
+    return inverted, centred
 
 
 def prepared(
@@ -82,21 +81,25 @@ def prepared(
 
 
 def _is_placed(image: NDArray[np.uint8], shape: tuple[int, int]) -> bool:
-    """Return True if an image is of this size, with its ink in the box and its mass in the middle, as MNIST's are.
+    """Return True if an image is of this size, and placed as MNIST's are."""
+    return image.shape == shape and bool(_placed(image[np.newaxis])[0])
+
+
+def _placed(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which images ``(n, h, w)`` have their ink in the box and its mass in the middle, as MNIST's have.
 
     Images below `_MIN_JUDGED_SIDE_PIXELS` have too few pixels to tell: they are taken as they are.
     """
-    if image.shape != shape:
-        return False
-    if min(shape) < _MIN_JUDGED_SIDE_PIXELS:
-        return True
-    ink = np.where(image > _FAINT_GREY, image, 0).astype(np.float64)
-    for axis, side in enumerate(shape):
-        profile = ink.sum(axis=1 - axis)
-        if not profile.any():
-            return False
-        inked = np.nonzero(profile)[0]
-        middle = profile @ (np.arange(side) + 0.5) / profile.sum()
-        if inked[-1] - inked[0] + 1 > side * _BOX_SHARE + 1 or abs(middle - side / 2 - 0.5) > _MAX_OFFSET_SHARE * side:
-            return False
-    return True
+    fits = np.ones(len(images), dtype=np.bool_)
+    if min(images.shape[1:]) < _MIN_JUDGED_SIDE_PIXELS:
+        return fits
+    ink = np.where(images > _FAINT_GREY, images, 0).astype(np.float64)
+    for axis, side in enumerate(images.shape[1:]):
+        profiles = ink.sum(axis=2 - axis)
+        total = profiles.sum(axis=1)
+        inked = profiles > 0
+        extent = side - inked.argmax(axis=1) - inked[:, ::-1].argmax(axis=1)
+        middle = profiles @ (np.arange(side) + 0.5) / np.maximum(total, 1)
+        fits &= (total > 0) & (extent <= side * _BOX_SHARE + 1)
+        fits &= np.abs(middle - side / 2 - 0.5) <= _MAX_OFFSET_SHARE * side
+    return fits

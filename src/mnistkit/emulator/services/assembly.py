@@ -136,6 +136,7 @@ def assemble(
         artifacts=artifacts,
         runs=runs,
         jobs=jobs,
+        clusters=clusters,
         hyperdrive=hyperdrive,
         threads=threads,
         tokens=tokens,

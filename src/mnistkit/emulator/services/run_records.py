@@ -113,6 +113,7 @@ class RunRecords:
         self.get(run_id)
         with self._table.change(run_id) as record:
             yield record
+            record["lastModifiedUtc"] = now()
 
     def newest(self) -> list[Mapping[str, Any]]:
         """Return the records of all runs, the newest first; they must not be changed."""
@@ -208,7 +209,7 @@ class RunRecords:
             if run_id not in self._table:
                 return self.create(self._named(experiment)["name"], run_id, **changes)
             self.in_experiment(experiment, run_id)
-            with self._table.change(run_id) as record:
+            with self.change(run_id) as record:
                 if record["status"] in FINAL:
                     changes = {key: value for key, value in changes.items() if key != "status"}
                 _merge(record, changes)
@@ -239,7 +240,7 @@ class RunRecords:
     def _blank(self, experiment: dict[str, Any], run_id: str) -> dict[str, Any]:
         user = {"userObjectId": self._tokens.identity.client_id, "userName": "emulator"}
         self._last_number += 1
-        run_uuid = str(uuid.uuid4())
+        run_uuid, created = str(uuid.uuid4()), now()
         return dict.fromkeys(_NULL_KEYS) | {
             "runNumber": self._last_number,
             "runId": run_id,
@@ -247,8 +248,10 @@ class RunRecords:
             "rootRunId": run_id,
             "rootRunUuid": run_uuid,
             "experimentId": experiment["experimentId"],
-            "createdUtc": now(),
+            "createdUtc": created,
             "createdBy": user,
+            "lastModifiedUtc": created,
+            "lastModifiedBy": user,
             "userId": user["userObjectId"],
             "status": "NotStarted",
             "heartbeatEnabled": False,

@@ -10,6 +10,7 @@ from mnistkit.emulator.jobs.runner import Jobs
 from mnistkit.emulator.routing import Route
 from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.blobs import Blobs
+from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.services.datastores import Datastores
 from mnistkit.emulator.services.hyperdrive import HyperDrive
 from mnistkit.emulator.services.model_records import ModelRecords
@@ -19,6 +20,8 @@ from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
 from mnistkit.emulator.v2.assets import Assets
+from mnistkit.emulator.v2.batch_deployments import BatchDeployments
+from mnistkit.emulator.v2.batch_endpoints import BatchEndpoints
 from mnistkit.emulator.v2.command_jobs import CommandJobs
 from mnistkit.emulator.v2.datastores import DatastoreResources
 from mnistkit.emulator.v2.endpoints import OnlineEndpoints
@@ -28,6 +31,7 @@ from mnistkit.emulator.v2.models import ModelAssets
 from mnistkit.emulator.v2.operations import Operations
 from mnistkit.emulator.v2.pipelines import PipelineJobs
 from mnistkit.emulator.v2.places import Places
+from mnistkit.emulator.v2.schedules import Schedules
 from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
 from mnistkit.emulator.v2.sweeps import SweepJobs
 from mnistkit.emulator.workspace import Workspace
@@ -62,6 +66,7 @@ def assemble_v2(
     artifacts: Artifacts,
     runs: Runs,
     jobs: Jobs,
+    clusters: Clusters,
     hyperdrive: HyperDrive,
     threads: PipelineThreads,
     tokens: Tokens,
@@ -81,6 +86,7 @@ def assemble_v2(
     places.output_uri = resources.output_uri
     places.asset_uri = _asset_uris(assets, model_assets)
     operations = Operations(workspace)
+    batch = BatchDeployments(workspace, assets, model_assets, places, clusters)
     processes = ScoringProcesses(store.folder / "deployments", model_assets, places)
     services = (
         DatastoreResources(workspace, datastores, blobs),
@@ -90,6 +96,8 @@ def assemble_v2(
         RunOutputs(workspace, runs, resources, places),
         operations,
         OnlineEndpoints(workspace, store, tokens=tokens, operations=operations, processes=processes),
+        BatchEndpoints(workspace, store, runs=runs, jobs=resources, operations=operations, deployments=batch),
+        Schedules(workspace, store, resources, operations),
     )
     return services, (processes,)
 

@@ -12,13 +12,14 @@ from typing import Any
 from attrs import evolve
 
 from mnistkit.emulator.limits import NotEmulated
-from mnistkit.emulator.payloads import body_of, check_name, check_texts, check_types, now
+from mnistkit.emulator.payloads import body_of, check_name, check_texts, check_types
 from mnistkit.emulator.routing import MAX_FILE_BYTES, Refusal, Request, Response, Route
 from mnistkit.emulator.services.webservice_records import KEYS, new_key
 from mnistkit.emulator.store import Store
 from mnistkit.emulator.tokens import Tokens
+from mnistkit.emulator.v2.endpoint_records import EndpointRecords
 from mnistkit.emulator.v2.operations import Operations
-from mnistkit.emulator.v2.resources import MANAGEMENT_HOST, listed, resource
+from mnistkit.emulator.v2.resources import MANAGEMENT_HOST, listed
 from mnistkit.emulator.v2.scoring_processes import ScoringProcesses
 from mnistkit.emulator.workspace import Workspace
 
@@ -52,7 +53,8 @@ class OnlineEndpoints:
         processes: ScoringProcesses,
     ) -> None:
         self._workspace, self._tokens, self._operations, self._processes = workspace, tokens, operations, processes
-        self._table, self._deployments = store.table("endpoints_v2"), store.table("deployments_v2")
+        tables = ("endpoints_v2", "deployments_v2")
+        self._records = EndpointRecords(workspace, store, kind=_KIND, noun="online endpoint", tables=tables)
         self._lock = store.lock
 
     @property
@@ -79,27 +81,13 @@ class OnlineEndpoints:
 
     # Endpoints
 
-    def _record(self, endpoint: str) -> dict[str, Any]:
-        if endpoint not in self._table:
-            raise Refusal(404, f"There is no online endpoint {endpoint!r}.", code="ResourceNotFound")
-        return self._table[endpoint]
-
     def _shown(self, endpoint: str) -> dict[str, Any]:
-        record, mine = self._record(endpoint), self._workspace
-        host = f"https://{endpoint}.{mine.location}.inference.ml.azure.com"
-        properties = {
-            **record["properties"],
-            "provisioningState": "Succeeded",
-            "scoringUri": f"{host}/score",
-            "swaggerUri": f"{host}/swagger.json",
-            "compute": None,
-        }
-        times = {"created": record["created"], "modified": record["modified"]}
-        found = resource(mine, f"{_KIND}/{endpoint}", _KIND, properties, **times)
-        return found | {"location": mine.location, "tags": record["tags"], "kind": "Managed", "identity": None}
+        found = self._records.shown(endpoint, "score")
+        found["properties"]["compute"] = None
+        return found
 
     def _list(self, request: Request) -> Response:
-        return listed(request, map(self._shown, self._table))
+        return listed(request, map(self._shown, self._records))
 
     def _get(self, request: Request, endpoint: str) -> Response:
         return Response.json(self._shown(endpoint))
@@ -115,16 +103,13 @@ class OnlineEndpoints:
         if sent.get("compute"):
             raise NotEmulated("web services", "Kubernetes isn't emulated: use managed endpoints.")
         with self._lock:
-            known = self._table.get(endpoint)
             traffic = {kind: self._traffic(endpoint, sent.get(kind) or {}) for kind in ("traffic", "mirrorTraffic")}
             kept = ("authMode", "description", "publicNetworkAccess")
             properties = {**{key: sent.get(key) for key in kept}, **traffic, "properties": sent.get("properties") or {}}
-            keys = known["keys"] if known else {key: new_key() for key in KEYS}
-            created = known["created"] if known else now()
-            about = {"tags": body.get("tags") or {}, "keys": keys, "created": created, "modified": now()}
-            self._table[endpoint] = {"properties": properties, **about}
+            keys = {key: new_key() for key in KEYS}
+            is_new = self._records.keep(endpoint, properties, body.get("tags"), keys=keys)
         headers = self._operations.start(lambda: ("Succeeded", ""))
-        return Response.json(self._shown(endpoint), 200 if known else 201, headers)
+        return Response.json(self._shown(endpoint), 201 if is_new else 200, headers)
 
     def _traffic(self, endpoint: str, sent: Mapping[str, Any]) -> dict[str, int]:
         """Return percentages by deployment.
@@ -132,8 +117,9 @@ class OnlineEndpoints:
         Raises:
             Refusal: 400: they aren't, or there is no such deployment.
         """
+        names = self._records.names(endpoint)
         for name, percent in sent.items():
-            if f"{endpoint}/{name}" not in self._deployments:
+            if name not in names:
                 raise Refusal(400, f"The endpoint {endpoint!r} has no deployment {name!r} for traffic.")
             if not isinstance(percent, int) or not 0 <= percent <= _ALL_PERCENT:
                 raise Refusal(400, f"The traffic of {name!r} is {percent!r}: expected 0 to 100 percent.")
@@ -142,33 +128,29 @@ class OnlineEndpoints:
         return dict(sent)
 
     def _delete(self, request: Request, endpoint: str) -> Response:
-        if endpoint not in self._table:
+        names = self._records.drop(endpoint)
+        if names is None:
             return Response(status=204)
-        with self._lock:
-            del self._table[endpoint]
-            names = self._names(endpoint)
-            for name in names:
-                del self._deployments[f"{endpoint}/{name}"]
         for name in names:
             self._processes.end(f"{endpoint}/{name}")
         return Response.json({}, 202, self._operations.start(lambda: ("Succeeded", "")))
 
     def _list_keys(self, request: Request, endpoint: str) -> Response:
-        return Response.json(self._record(endpoint)["keys"])
+        return Response.json(self._records.endpoint(endpoint)["keys"])
 
     def _regenerate_key(self, request: Request, endpoint: str) -> Response:
         sent = body_of(request, needs=("keyType",))
         key = f"{str(sent['keyType']).lower()}Key"
         if key not in KEYS:
             raise Refusal(400, f"An endpoint has a primary and a secondary key, no {sent['keyType']!r}.")
-        self._record(endpoint)
-        with self._table.change(endpoint) as record:
+        self._records.endpoint(endpoint)
+        with self._records.change(endpoint) as record:
             given = sent.get("keyValue")  # the SDK sends the present one
             record["keys"][key] = given if given and given != record["keys"][key] else new_key()
         return Response.json({}, 202, self._operations.start(lambda: ("Succeeded", "")))
 
     def _token(self, request: Request, endpoint: str) -> Response:
-        self._record(endpoint)
+        self._records.endpoint(endpoint)
         token = self._tokens.issue(seconds=_TOKEN_SECONDS)
         return Response.json(
             {"accessToken": token, "expiryTimeUtc": 0, "refreshAfterTimeUtc": 0, "tokenType": "Bearer"}
@@ -176,62 +158,40 @@ class OnlineEndpoints:
 
     # Deployments
 
-    def _names(self, endpoint: str) -> list[str]:
-        return [key.partition("/")[2] for key in self._deployments if key.partition("/")[0] == endpoint]
-
-    def _deployment(self, endpoint: str, deployment: str) -> dict[str, Any]:
-        self._record(endpoint)
-        try:
-            return self._deployments[f"{endpoint}/{deployment}"]
-        except KeyError:
-            text = f"The endpoint {endpoint!r} has no deployment {deployment!r}; it has {self._names(endpoint)}."
-            raise Refusal(404, text, code="ResourceNotFound") from None
-
     def _shown_deployment(self, endpoint: str, deployment: str) -> dict[str, Any]:
-        record, mine = self._deployment(endpoint, deployment), self._workspace
         state, _ = self._processes.progress(f"{endpoint}/{deployment}")
-        state = {"InProgress": "Creating"}.get(state, state)
-        path, kind = f"{_KIND}/{endpoint}/deployments/{deployment}", f"{_KIND}/deployments"
-        properties = {**record["properties"], "provisioningState": state}
-        found = resource(mine, path, kind, properties, created=record["created"], modified=record["modified"])
-        sku = record["sku"] or {"name": "Default", "capacity": 1}
-        return found | {"location": mine.location, "tags": record["tags"], "kind": "Managed", "sku": sku}
+        return self._records.shown_deployment(endpoint, deployment, {"InProgress": "Creating"}.get(state, state))
 
     def _list_deployments(self, request: Request, endpoint: str) -> Response:
-        self._record(endpoint)
-        return listed(request, [self._shown_deployment(endpoint, name) for name in self._names(endpoint)])
+        self._records.endpoint(endpoint)
+        return listed(request, [self._shown_deployment(endpoint, name) for name in self._records.names(endpoint)])
 
     def _get_deployment(self, request: Request, endpoint: str, deployment: str) -> Response:
         return Response.json(self._shown_deployment(endpoint, deployment))
 
     def _put_deployment(self, request: Request, endpoint: str, deployment: str) -> Response:
-        self._record(endpoint)
+        self._records.endpoint(endpoint)
         check_name(deployment, _DEPLOYMENT_PATTERN, "a deployment")
         body = body_of(request, needs=("properties",))
         sent, key = body["properties"], f"{endpoint}/{deployment}"
         self._processes.deploy(key, sent)
-        with self._lock:
-            known = self._deployments.get(key)
-            created = known["created"] if known else now()
-            about = {"tags": body.get("tags") or {}, "sku": body.get("sku"), "created": created, "modified": now()}
-            given = {name: value for name, value in sent.items() if value is not None}
-            self._deployments[key] = {"properties": {**_DEPLOYMENT_DEFAULTS, **given}, **about}
+        given = {name: value for name, value in sent.items() if value is not None}
+        is_new = self._records.keep_deployment(endpoint, deployment, {**_DEPLOYMENT_DEFAULTS, **given}, body)
         headers = self._operations.start(lambda: self._processes.progress(key, is_patient=True))
-        return Response.json(self._shown_deployment(endpoint, deployment), 200 if known else 201, headers)
+        return Response.json(self._shown_deployment(endpoint, deployment), 201 if is_new else 200, headers)
 
     def _delete_deployment(self, request: Request, endpoint: str, deployment: str) -> Response:
         with self._lock:
-            properties = self._record(endpoint)["properties"]
-            if f"{endpoint}/{deployment}" not in self._deployments:
-                return Response(status=204)
+            properties = self._records.endpoint(endpoint)["properties"]
             if properties["traffic"].get(deployment) or properties["mirrorTraffic"].get(deployment):
                 raise Refusal(400, f"The deployment {deployment!r} has traffic: set it to 0 before you delete it.")
-            del self._deployments[f"{endpoint}/{deployment}"]
+            if not self._records.drop_deployment(endpoint, deployment):
+                return Response(status=204)
         self._processes.end(f"{endpoint}/{deployment}")
         return Response.json({}, 202, self._operations.start(lambda: ("Succeeded", "")))
 
     def _logs(self, request: Request, endpoint: str, deployment: str) -> Response:
-        self._deployment(endpoint, deployment)
+        self._records.deployment(endpoint, deployment)
         lines = body_of(request).get("tail")
         count = lines if isinstance(lines, int) and lines >= 0 else _DEFAULT_LOG_LINES
         return Response.json({"content": self._processes.log(f"{endpoint}/{deployment}", count)})
@@ -239,14 +199,14 @@ class OnlineEndpoints:
     # Scoring
 
     def _score(self, request: Request) -> Response:
-        endpoint = next((name for name in self._table if name.lower() == request.host.partition(".")[0]), "")
-        record = self._record(endpoint)
+        endpoint = self._records.at_host(request.host)
+        record = self._records.endpoint(endpoint)
         self._check_login(request, record)
         properties = record["properties"]
         chosen = request.headers.get(_DEPLOYMENT_HEADER) or _drawn(properties["traffic"])
         if not chosen:
             raise Refusal(404, f"The endpoint {endpoint!r} sends its traffic to no deployment.", code="NotFound")
-        self._deployment(endpoint, chosen)
+        self._records.deployment(endpoint, chosen)
         body = request.body
         mirror = _drawn(properties["mirrorTraffic"])
         if mirror:

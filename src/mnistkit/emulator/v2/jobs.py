@@ -103,6 +103,17 @@ class JobResources:
             kind = self._kinds["Command"]
         kind.cancel(name)
 
+    def submitted(self, name: str) -> dict[str, Any]:
+        """Return the properties that a job was submitted with.
+
+        Raises:
+            Refusal: 404: there is no such job.
+        """
+        if name not in self._table:
+            raise Refusal(404, f"There is no job {name!r}.", code="ResourceNotFound")
+        found: dict[str, Any] = self._table[name]["properties"]
+        return found
+
     def outputs(self, name: str) -> Mapping[str, Any]:
         """Return the outputs of a job by their names; none for a run that isn't a job of this version.
 

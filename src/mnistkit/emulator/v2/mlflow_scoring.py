@@ -1,4 +1,4 @@
-"""The scoring script of an MLflow model that is deployed without one; it is copied into the deployment's folder."""
+"""The scoring script of an MLflow model in an online deployment without one; it is copied into the deployment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ _model: Any = None
 
 
 def init() -> None:
-    """Load the model: by mlflow where that is installed with pandas, else a scikit-learn model by its own file."""
+    """Load the model."""
     global _model  # noqa: PLW0603 - as every scoring script keeps its model
+    _model = load()
+
+
+def load() -> Any:
+    """Return the model: by mlflow where that is installed with pandas, else a scikit-learn model by its own file."""
     folder = next(Path(os.environ["AZUREML_MODEL_DIR"]).rglob("MLmodel")).parent
     is_function = "python_function:" in (folder / "MLmodel").read_text(encoding="utf-8")
     if is_function and all(importlib.util.find_spec(name) for name in ("mlflow", "pandas")):
         from mlflow import pyfunc
 
-        _model = pyfunc.load_model(str(folder))
-    else:
-        _model = _sklearn_model(folder)
+        return pyfunc.load_model(str(folder))
+    return _sklearn_model(folder)
 
 
 def run(text: str) -> Any:

@@ -64,6 +64,10 @@ class Step:
         kind = str(((self.spec.get("inputs") or {}).get(name) or {}).get("type") or "string").lower()
         return "literal" if kind in _PLAIN_TYPES else kind
 
+    def is_plain_output(self, name: str) -> bool:
+        """Return True if an output is a value, such as a text, and not files."""
+        return str((self.spec.get("outputs") or {}).get(name, {}).get("type")).lower() in _PLAIN_TYPES
+
     def output_of_parent(self, name: str) -> str:
         """Return the output of the pipeline that an output of the step is; empty for none."""
         found = _OUTPUT_PATTERN.fullmatch(value_of((self.node.get("outputs") or {}).get(name)))
@@ -139,19 +143,20 @@ class Pipeline:
             if step.output_of_parent(name) == output
         ]
 
-    def resolve(self, step: Step, output_uri: Callable[[str, str], str]) -> dict[str, Any]:
+    def resolve(self, step: Step, output_of: Callable[[str, str], str]) -> dict[str, Any]:
         """Return the inputs of a step, as jobs have them.
 
         Args:
             step: The step.
-            output_uri: Returns the URI of an output of a step that is completed.
+            output_of: Returns the URI, or the value, of an output of a step that is completed.
         """
         found: dict[str, Any] = {}
         for name, given in step.inputs.items():
             kind, text = step.input_type(name), value_of(given)
             whole = _WHOLE_PATTERN.fullmatch(text)
             if whole and whole[2]:
-                found[name] = {"jobInputType": kind, "uri": output_uri(whole[2], whole[3])}
+                key = "value" if kind == "literal" else "uri"
+                found[name] = {"jobInputType": kind, key: output_of(whole[2], whole[3])}
             elif whole and self.inputs[whole[1]] is None:
                 continue
             elif whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from mnistkit.emulator.v2.pipeline_sweeps import sweep_properties
 __all__ = ["PipelineJobs"]
 
 _PIPELINE_KEYS = ("displayName", "experimentName", "computeId", "inputs", "outputs")
+_COMPONENT_KEY = "azureml.moduleName"
+_VALUES_KEY = "azureml.pipeline.control"
 
 
 class PipelineJobs:
@@ -77,13 +80,16 @@ class PipelineJobs:
     def _start(self, name: str, experiment: str, pipeline: Pipeline, step: Step) -> str:
         child = f"{name}_{step.name}"
 
-        def output_uri(before: str, output: str) -> str:
+        def output_of(before: str, output: str) -> str:
+            if pipeline.steps[before].is_plain_output(output):
+                return self._output_value(f"{name}_{before}", output)
             return self._output_uri(f"{name}_{before}", output)
 
         try:
             sent = self._command(name, experiment, pipeline, step) | {
-                "inputs": pipeline.resolve(step, output_uri),
+                "inputs": pipeline.resolve(step, output_of),
                 "displayName": str(step.node.get("display_name") or step.node.get("displayName") or step.name),
+                "properties": {_COMPONENT_KEY: str(step.spec.get("name") or step.name)},
             }
             if step.kind == "sweep":
                 sent = sweep_properties(sent, step.node)
@@ -102,6 +108,18 @@ class PipelineJobs:
         """Return the URI of an output of a step; of a sweep, that of its best trial."""
         best = self._runs.get(child)["properties"].get("best_child_run_id")
         return self.resources.output_uri(best or child, output)
+
+    def _output_value(self, child: str, output: str) -> str:
+        """Return the value of an output, which a step notes among the properties of its run.
+
+        Raises:
+            Refusal: 400: it has noted none.
+        """
+        try:
+            return str(json.loads(self._runs.get(child)["properties"][_VALUES_KEY])[output])
+        except (KeyError, TypeError, ValueError):
+            text = f"The step {child!r} has noted no value of its output {output!r} in {_VALUES_KEY!r}."
+            raise Refusal(400, text) from None
 
     def _command(self, name: str, experiment: str, pipeline: Pipeline, step: Step) -> dict[str, Any]:
         """Return the properties of a step's job, but for its inputs."""
@@ -134,6 +152,8 @@ class PipelineJobs:
         found = {"jobOutputType": kind, "uri": given.get("uri")}
         found |= {"assetName": given.get("name"), "assetVersion": given.get("version")}
         outer = step.output_of_parent(output)
+        if step.is_plain_output(output):  # its text is written to a file, too
+            return {"jobOutputType": "uri_file"}
         if step.kind == "sweep":  # each trial has a folder of its own
             return {"jobOutputType": kind}
         if outer:
@@ -150,10 +170,10 @@ def _reference(text: object) -> str | None:
     return found.removeprefix("azureml:") if found.startswith("azureml:/subscriptions") else found or None
 
 
-def _camel(sent: object) -> dict[str, Any]:
-    """Return an object with the keys that jobs have; components have those of YAML."""
-    if not isinstance(sent, dict):
-        return {}
+def _camel(sent: object) -> dict[str, Any] | None:
+    """Return an object with the keys that jobs have; components have those of YAML. None for an empty one."""
+    if not isinstance(sent, dict) or not sent:
+        return None  # the SDK can't read an empty distribution
     found = {}
     for key, value in sent.items():
         head, *rest = str(key).split("_")

@@ -20,10 +20,10 @@ from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, StorageError, UsageError
 from mnistkit.jobs.job import Job
 from mnistkit.runs.folder.backend import FolderBackend
-from mnistkit.runs.folder.child import TRAIN
-from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.variables import job_environment
 from mnistkit.runs.folder.worker_process import Worker
+from mnistkit.runs.folder.worker_start import TRAIN
 from mnistkit.runs.record import RunRecord, RunState
 from mnistkit.utils.interpreter import search_path
 from mnistkit.utils.lifetime import finish_at_exit
@@ -93,6 +93,10 @@ class ProcessCompute(FolderBackend):
             StorageError: The folder for the runs can't be written.
         """
         _started_worker(self._store)
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Return then, or as soon as a run has finished; see `mnistkit.interfaces.SupportsWaiting.wait_for_change`."""
+        Worker.wait_for_shared(seconds)
 
     def submit_group(self, jobs: Sequence[Job], data: DataSource, *, detach: bool = False) -> tuple[RunRecord, ...]:
         """Queue the jobs and return their records; see `mnistkit.interfaces.SupportsGroups.submit_group`.

@@ -10,8 +10,8 @@ from pathlib import Path
 from mnistkit.data.source import DataSource
 from mnistkit.errors import MnistkitError, RunStateError, StorageError, UsageError
 from mnistkit.jobs.job import Job, ScriptJob, TrackedJob, TrainingJob
+from mnistkit.jobs.signatures import check_model
 from mnistkit.jobs.source_code import module_sources
-from mnistkit.jobs.spec import check_classifier
 from mnistkit.runs.annotations import append_annotation
 from mnistkit.runs.backend import ComputeBackend
 from mnistkit.runs.folder.index import RunIndex
@@ -110,7 +110,7 @@ class FolderBackend(ComputeBackend):
         """Make the runs of jobs that can run, and return their ids; a script that can't be copied is Failed."""
         for job in jobs:
             if isinstance(job, TrainingJob):
-                check_classifier(job.model.build())
+                check_model(job.model)
             else:
                 job.check()
         return [self._create_one(job, data, owner) for job in jobs]

@@ -31,13 +31,10 @@ from mnistkit.utils.redaction import redacted
 if TYPE_CHECKING:  # loads scikit-learn
     from mnistkit.estimators import WarmStart
 
-__all__ = ["TRAIN", "Limits", "StatusPipe", "Train", "body", "import_train"]
+__all__ = ["Limits", "StatusPipe", "Train", "body", "import_train"]
 
 Train = Callable[[TrainingJob, Dataset, RunContext, "WarmStart | None"], object]
 """Carries out a training job: `mnistkit.training.train`, which stands above this room."""
-
-TRAIN = "mnistkit.training:train"
-"""Its import path, for the processes that call it."""
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,8 @@ objects, one a line, from its standard input:
 - ``{"submit": <Order>}``: runs, whose folders are there, to be started when it is their turn;
 - ``{"data": {"run": ID, "folder": <DataFolder>}}``: the data of the order whose first run that is has come;
 - ``{"fail": {"run": ID, "error": TEXT, "traceback": TEXT}}``: it can't be had;
-- ``{"end": {"run": ID}}``: the order whose first run that is belongs to nobody any more: its runs are ended.
+- ``{"end": {"run": ID}}``: the order whose first run that is belongs to nobody any more: its runs are ended;
+- ``{"log": PATH}``: its own problems are written there from now on.
 
 The end of its input is the end of the program that submitted the runs: those that weren't detached are ended. A pipe
 says so however that program dies, and it needs no file that a crash would leave behind.
@@ -14,7 +15,8 @@ says so however that program dies, and it needs no file that a crash would leave
 To another pipe it writes ``{"run": ID, "error": TEXT}`` for each run whose end can't be recorded, as on a full disk.
 Such an end is recorded when there is room again, at the latest when the dispatcher exits; if there is none by then, the
 record's owner is gone, which every reader takes for a failure. It also writes ``{"done": ID}`` once nothing is left of
-an order that says ``reports``: its runs have ended, and so have their processes.
+an order that says ``reports``: its runs have ended, and so have their processes. Of another order it writes ``{"over":
+ID}`` then, if that can be done at once: a program that waits needn't read records until it is woken.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from mnistkit.runs.folder.store import RunStore
 from mnistkit.runs.folder.supervisor import Limits, supervise
 from mnistkit.runs.record import RunState
 from mnistkit.utils.clock import utc_now
+from mnistkit.utils.regular import open_below
 from mnistkit.utils.serialization import from_json
 
 __all__ = ["Dispatcher", "Order"]
@@ -95,6 +98,7 @@ class _Task:
     data: DataFolder | None = None
     is_preparing: bool = False
     pid: int | None = None
+    exit: int | None = None  # a descriptor that can be read once the process has exited
 
 
 @frozen
@@ -169,9 +173,11 @@ class Dispatcher:
         # A process that was forked from the submitter may hold the pipe open for longer than the submitter lives. The
         # order matters: what the submitter wrote before it exited is in the pipe by now, and is read below.
         is_orphan = os.getppid() != self._submitter
-        readable = select.select([self._orders], [], [], 0 if is_orphan else timeout)[0]
-        data = os.read(self._orders, 1 << 16) if readable else b""
-        if not data and (readable or is_orphan):
+        exits = [task.exit for task in self._tasks.values() if task.exit is not None]
+        readable = select.select([self._orders, *exits], [], [], 0 if is_orphan else timeout)[0]
+        has_come = self._orders in readable
+        data = os.read(self._orders, 1 << 16) if has_come else b""
+        if not data and (has_come or is_orphan):
             self._is_connected = False
         *lines, self._text = (self._text + data).split(b"\n")
         for line in lines:
@@ -179,6 +185,9 @@ class Dispatcher:
 
     def _handle(self, message: dict[str, Any]) -> None:
         ((verb, content),) = message.items()
+        if verb == "log":
+            _write_problems_to(Path(content))
+            return
         if verb == "submit":
             order = from_json(json.dumps(content), Order, "an order")
             self._tasks[order.runs[0]] = _Task(
@@ -277,6 +286,7 @@ class Dispatcher:
             supervise(task.store, task.runs, data, limits, import_train(task.order.train), wakes_parent=True)
 
         task.pid = processes.fork_session(watch, outlives=True)
+        task.exit = os.pidfd_open(task.pid) if hasattr(os, "pidfd_open") else None  # else it is looked for in each turn
 
     @contextlib.contextmanager
     def _failing_alone(self, task: _Task) -> Iterator[None]:
@@ -299,8 +309,12 @@ class Dispatcher:
 
     def _remove(self, task: _Task) -> None:
         del self._tasks[task.order.runs[0]]
+        if task.exit is not None:
+            os.close(task.exit)
         if task.order.reports:
             self._report(done=task.order.runs[0])
+        elif select.select([], [self._reports], [], 0)[1]:  # full if the program doesn't read: it doesn't wait then
+            self._report(over=task.order.runs[0])
 
     def _report(self, **message: str) -> None:
         """Send the program that waits for runs what their records don't have."""
@@ -320,6 +334,15 @@ class Dispatcher:
             except MnistkitError:
                 _log.exception("could not keep the record of run %s", ending.run_id)
             self._unrecorded.remove(ending)
+
+
+def _write_problems_to(path: Path) -> None:
+    """Append to a file what this process and its runs print of their own accord."""
+    with contextlib.suppress(OSError):  # else it stays where it was
+        log = open_below(path.parent, path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for number in (1, 2):
+            os.dup2(log, number)
+        os.close(log)
 
 
 def _cores() -> int:

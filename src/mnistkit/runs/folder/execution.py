@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from mnistkit.data.fetching import DataFolder
-from mnistkit.runs.folder.child import TRAIN, Limits
-from mnistkit.runs.folder.scripts import job_environment
+from mnistkit.runs.folder.child import Limits
 from mnistkit.runs.folder.store import RunStore
+from mnistkit.runs.folder.variables import job_environment
 from mnistkit.runs.folder.worker_process import Worker
+from mnistkit.runs.folder.worker_start import TRAIN
 from mnistkit.runs.record import RunRecord
 from mnistkit.utils.interpreter import search_path
 

@@ -17,6 +17,7 @@ from mnistkit.errors import InvalidNameError
 from mnistkit.jobs.job import DATA_FOLDER, ScriptJob
 from mnistkit.runs.context import RUN_FOLDER_VARIABLE
 from mnistkit.runs.folder.snapshot import CODE
+from mnistkit.runs.folder.variables import job_environment
 from mnistkit.utils.folders import found_files
 from mnistkit.utils.names import check_file
 from mnistkit.utils.regular import open_below
@@ -27,7 +28,6 @@ __all__ = [
     "appending_to_log",
     "collect",
     "execute_script",
-    "job_environment",
     "run_script",
 ]
 
@@ -40,36 +40,6 @@ MAX_COLLECTED_BYTES = 10 * 2**30
 
 _MAX_LISTED_FILES = 20
 _GRACE_SECONDS = 5.0
-_PASSED_VARIABLES = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "PYTHONPATH",
-        "PYTHONHASHSEED",
-        "PYTHONSAFEPATH",
-        "VIRTUAL_ENV",
-        "CONDA_PREFIX",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "XDG_CACHE_HOME",
-        "MPLBACKEND",
-        "SYSTEMROOT",
-        "USERPROFILE",
-        "APPDATA",
-        "LOCALAPPDATA",
-        "PATHEXT",
-    ]
-)
-_PASSED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "VECLIB_", "NUMEXPR_", "LOKY_", "MNISTKIT_")
 
 
 def run_script(
@@ -155,13 +125,6 @@ def appending_to_log(run_folder: Path, log: Path) -> FileIO:
     """
     name = log.relative_to(run_folder).as_posix()
     return FileIO(open_below(run_folder, name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
-
-
-def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of this process's environment that a job gets: no credentials by accident."""
-    return {
-        k: v for k, v in environ.items() if k.upper() in _PASSED_VARIABLES or k.upper().startswith(_PASSED_PREFIXES)
-    }
 
 
 def _excess(count: int, total: int) -> str:

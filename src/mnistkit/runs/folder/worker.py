@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
 import sys
 
-from mnistkit.runs.folder.child import TRAIN
+from mnistkit.runs.folder.worker_start import TRAIN
 
 __all__ = ["main"]
 
@@ -24,6 +25,11 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     Dispatcher(sys.stdin.fileno(), reports).run()
+    # The program waits for the end of this process, and nothing that was imported needs to be taken apart.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(0)
 
 
 def _import_ahead() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -15,18 +17,17 @@ import attrs
 from mnistkit.errors import StorageError
 from mnistkit.runs.folder import processes
 from mnistkit.runs.folder.owner import Owner
-from mnistkit.runs.folder.scripts import job_environment
 from mnistkit.runs.folder.status import WORKER_LOG
+from mnistkit.runs.folder.worker_start import start_process, taken_ahead
 from mnistkit.runs.record import RunRecord, RunState, Transition
 from mnistkit.utils.clock import utc_now
-from mnistkit.utils.interpreter import library_path, module_command
 from mnistkit.utils.redaction import redacted
 from mnistkit.utils.regular import open_below
 
 __all__ = ["Worker"]
 
-_WORKER = "mnistkit.runs.folder.worker"
 _MAX_REPORT_BYTES = 1 << 20
+_EXIT_SECONDS = 1.0
 
 
 class Worker:
@@ -51,6 +52,14 @@ class Worker:
             if cls._shared is None:
                 cls._shared = cls(root)
             return cls._shared
+
+    @classmethod
+    def wait_for_shared(cls, seconds: float) -> None:
+        """Return after so many seconds, or as soon as this process's worker, if it has one, has reported something."""
+        if cls._shared is None:
+            time.sleep(seconds)
+        else:
+            cls._shared.wait_for_report(seconds)
 
     @classmethod
     def close_shared(cls) -> None:
@@ -84,17 +93,11 @@ class Worker:
     def __init__(self, root: Path) -> None:
         self.ended: dict[str, str] = {}
         self.done: set[str] = set()
-        variables = {**job_environment(os.environ), "PYTHONPATH": os.pathsep.join(library_path())}
         self._log = root / WORKER_LOG
         with _opened_log(self._log) as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                module_command(_WORKER),  # the runs get the whole path: see "path" in an order
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=variables,
-                start_new_session=True,
-            )
+            ahead = taken_ahead()
+            self._process = start_process(log) if ahead is None else ahead.process
+        self._early_errors = None if ahead is None else ahead.errors
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         assert self._process.stdout is not None  # noqa: S101 - the same
         self._stdin = self._process.stdin
@@ -103,8 +106,11 @@ class Worker:
         self._reading = threading.Lock()
         os.set_blocking(self._reports.fileno(), False)
         self._sending = threading.Lock()
-        self._is_used = False
         self.owner = Owner.of(self._process.pid)
+        if ahead is not None:
+            with contextlib.suppress(StorageError):  # the first order finds that it has gone
+                self.send(log=str(self._log))
+        self._is_used = False
 
     @property
     def is_alive(self) -> bool:
@@ -120,21 +126,36 @@ class Worker:
         self.done.discard(first)
         return True
 
-    def read_reports(self) -> None:
-        """Read which runs ended without a record of that; also wake the worker, which a job may have stopped."""
+    def read_reports(self) -> bool:
+        """Read which runs ended without a record of that; also wake the worker, which a job may have stopped.
+
+        Returns:
+            True if there were reports, False if none had come or none can come.
+        """
         if self._process.returncode is None:
             processes.wake(self._process.pid)
         with self._reading:
             try:
                 data = os.read(self._reports.fileno(), _MAX_REPORT_BYTES)
             except (OSError, ValueError):  # nothing has come, or it is closed
-                return
+                return False
             *lines, self._unparsed = (self._unparsed + data).split(b"\n")
             for report in map(json.loads, lines):
                 if "done" in report:
                     self.done.add(report["done"])
-                else:
+                elif "error" in report:
                     self.ended[report["run"]] = report["error"]
+            return bool(data)
+
+    def wait_for_report(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as there is something to read for `read_reports`."""
+        end = time.monotonic() + seconds
+        try:
+            if self.is_alive and select.select([self._reports], [], [], seconds)[0] and self.is_alive:
+                return
+        except (OSError, ValueError):  # it is closed, or its number is too high
+            pass
+        time.sleep(max(end - time.monotonic(), 0))
 
     def send(self, **message: object) -> None:
         """Send an order.
@@ -158,14 +179,36 @@ class Worker:
             self._stdin.close()
         processes.wake(self._process.pid)
         try:
-            self._process.wait(1)
+            self._wait_for_exit()
         except subprocess.TimeoutExpired:
             self._process.returncode = 0  # it outlives this process, as was asked for: no reason to warn
             return
         self.read_reports()  # the last ones: none can follow
         with self._reading:
             self._reports.close()
-        with contextlib.suppress(OSError):
+        self._close_log()
+
+    def _wait_for_exit(self) -> None:
+        """Wait a moment for the end of the process; reports come until then.
+
+        Raises:
+            subprocess.TimeoutExpired: It hasn't exited.
+        """
+        deadline = time.monotonic() + _EXIT_SECONDS
+        with contextlib.suppress(OSError, ValueError):
+            while (left := deadline - time.monotonic()) > 0:  # its end of the pipe is closed as it exits
+                if select.select([self._reports], [], [], left)[0] and not self.read_reports():
+                    break
+        self._process.wait(max(deadline - time.monotonic(), 0))
+
+    def _close_log(self) -> None:
+        """Add to the log what was written before it was there; remove it if it is empty."""
+        with contextlib.suppress(OSError, StorageError):
+            early, self._early_errors = self._early_errors, None
+            if early is not None:
+                with early, _opened_log(self._log) as log:
+                    early.seek(0)
+                    log.write(early.read(_MAX_REPORT_BYTES))
             if not self._log.stat().st_size:
                 self._log.unlink()
 

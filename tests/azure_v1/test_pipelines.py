@@ -39,6 +39,15 @@ if "--out" in given:
     pathlib.Path(given["--out"], "made.txt").write_text("made with " + given["--text"])
 if "--file" in given:
     pathlib.Path(given["--file"]).write_text("a file")
+if "--table" in given:
+    pathlib.Path(given["--table"], "rows.csv").write_text("a,b\\n1,2\\n")
+if "--promoted" in given:
+    folder = pathlib.Path(given["--promoted"])
+    folder.mkdir(exist_ok=True)
+    (folder / "promoted.txt").write_text("a dataset")
+rows = Run.get_context().input_datasets.get("rows")
+if rows:
+    found["rows"] = rows.to_pandas_dataframe().astype(int).values.tolist()
 print("found", json.dumps(found | {"text": given.get("--text"), "variable": os.environ.get("AML_PARAMETER_text")}))
 run = Run.get_context()
 run.log("inputs", len(found))
@@ -90,6 +99,12 @@ def wait(run: Run) -> str:
     return str(run.wait_for_completion(show_output=False, raise_on_error=False))
 
 
+def finish(run: PipelineRun) -> None:
+    """Wait for a run that has to end well; its log says which step didn't."""
+    state = wait(run)
+    assert state == "Finished", [step.get_stdout_log()[-1500:] for step in run.get_steps()]
+
+
 def states(run: PipelineRun) -> dict[str, str]:
     """The states of the steps that were started, by their names."""
     return {each.name: each.get_status() for each in run.get_steps()}
@@ -108,28 +123,36 @@ def test_data_between_steps(project: Workspace, tmp_path: Path) -> None:
     store = project.get_default_datastore()
     made = OutputFileDatasetConfig("made", destination=(store, "made/{run-id}")).register_on_complete("made-by-pipes")
     plain = PipelineData("plain", datastore=store)
+    promoted = PipelineData("promoted", datastore=store).as_dataset()
+    table = OutputFileDatasetConfig("table").read_delimited_files()
     reference = DataReference(store, "referred", path_on_datastore="given")
     given = Dataset.File.from_files((store, "given/a.txt"))
     first = step(
-        "first", "--text", "x", "--out", made, "--file", plain, "--in-ref", reference,
-        "--in-set", given.as_named_input("named").as_mount(), inputs=[reference], outputs=[plain],
+        "first", "--text", "x", "--out", made, "--file", plain, "--promoted", promoted, "--table", table,
+        "--in-ref", reference, "--in-set", given.as_named_input("named").as_mount(),
+        inputs=[reference], outputs=[plain, promoted],
     )  # fmt: skip
-    second = step("second", "--in-made", made.as_input("brought"), "--in-plain", plain, inputs=[plain])
+    consumed = promoted.as_named_input("consumed").as_mount()
+    second = step(
+        "second", "--in-made", made.as_input("brought"), "--in-plain", plain, "--in-promoted", consumed,
+        inputs=[plain, consumed, table.as_input("rows")],
+    )  # fmt: skip
     third = CommandStep(
         name="third", command=["ls", made.as_input("listed")], source_directory="src", compute_target="cpu"
     )
     run = submit(project, [first, second, third], tags={"a": "b"})
-    assert wait(run) == "Finished", run.get_details()
+    finish(run)
     assert found(run, "first") == {
         "--in-ref": {"a.txt": "first"}, "--in-set": {"a.txt": "first"}, "text": "x", "variable": None
     }  # fmt: skip
     told = found(run, "second")
     assert (told["--in-made"], told["--in-plain"]) == ({"made.txt": "made with x"}, {"plain": "a file"})
+    assert (told["--in-promoted"], told["rows"]) == ({"promoted.txt": "a dataset"}, [[1, 2]])
     assert "made.txt" in run.find_step_run("third")[0].get_stdout_log()
     (of_first,) = run.find_step_run("first")
     assert (of_first.get_metrics(), run.get_tags()) == ({"inputs": 2}, {"a": "b"})
     assert "user_logs/std_log.txt" in of_first.get_details_with_logs()["logFiles"]
-    assert sorted(of_first.get_outputs()) == ["made", "plain"]
+    assert sorted(of_first.get_outputs()) == ["made", "plain", "promoted", "table"]
     assert of_first.get_output_data("made").download(str(tmp_path)) == 1
     assert Dataset.get_by_name(project, "made-by-pipes").to_path() == ["/made.txt"]
     assert {child.id for child in run.get_children()} == {each.id for each in run.get_steps()}
@@ -153,13 +176,13 @@ def test_parameters(project: Workspace) -> None:
     consumed = DatasetConsumptionConfig("consumed", dataset).as_mount()
     one = step("one", "--text", text, "--in-place", place, "--in-set", consumed, inputs=[place])
     run = submit(project, [one])
-    assert wait(run) == "Finished", run.get_details()
+    finish(run)
     first = {"a.txt": "first"}
     assert found(run, "one") == {"--in-place": first, "--in-set": first, "text": "default", "variable": "default"}
     other = Dataset.File.from_files((store, "other/b.txt"))
     changed = {"text": "new", "place": DataPath(store, "other"), "dataset": other}
     run = submit(project, [one], pipeline_parameters=changed)
-    assert wait(run) == "Finished", run.get_details()
+    finish(run)
     second = {"b.txt": "second"}
     assert found(run, "one") == {"--in-place": second, "--in-set": second, "text": "new", "variable": "new"}
 
@@ -180,7 +203,7 @@ def test_a_sweep_as_a_step(project: Workspace) -> None:
     tuned = HyperDriveStep(name="tuned", hyperdrive_config=sweep, outputs=[metrics, model])
     last = step("last", "--in-metrics", metrics, "--in-model", model, inputs=[metrics, model])
     run = submit(project, [tuned, last])
-    assert wait(run) == "Finished", run.get_details()
+    finish(run)
     of_sweep = HyperDriveStepRun(run.find_step_run("tuned")[0])
     best = of_sweep.get_best_run_by_primary_metric()
     assert best.get_metrics()["score"] == 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,11 @@ def metric(
 ) -> dict[str, Any]:
     """A metric as it is posted."""
     cells = [
-        {"metricId": f"{name}{number}", "createdUtc": f"2026-01-01T00:00:{number:02}Z", "data": {name: value}}
+        {
+            "metricId": f"{name}{number}",
+            "createdUtc": f"2026-01-01T00:{number // 60:02}:{number % 60:02}Z",
+            "data": {name: value},
+        }
         for number, value in enumerate(values, start=first)
     ]
     return {"name": name, "columns": {name: kind}, "value": cells, "properties": {"uxMetricType": ux}}
@@ -87,3 +92,18 @@ def test_refused(client: Client) -> None:
     assert values(client, "good") == [1]
     url = f"{scope(client, 'metric/v2.0')}/runs/none/batch"
     assert client.ask("POST", url, body={"values": []}).status == 404
+
+
+def test_reading_while_a_run_logs(client: Client) -> None:
+    """Metrics are read in whole while more of them are posted."""
+    make_run(client, "one")
+    post(client, metric("loss", 0))
+    batches = [[metric("loss", each, first=each) for each in range(first, first + 10)] for first in range(1, 300, 10)]
+    writer = threading.Thread(target=lambda: [post(client, *batch) for batch in batches])
+    writer.start()
+    found = []
+    while writer.is_alive():
+        found.append(len(values(client, "loss")))
+    writer.join()
+    assert found == sorted(found)
+    assert len(values(client, "loss")) == 301

@@ -183,3 +183,13 @@ def test_odd_configurations(client: Client, odd: dict[str, object]) -> None:
     url = f"{scope(client, 'execution/v1.0')}/experiments/digits/snapshotrun?runId=two"
     assert client.ask("POST", url, body=body).status in {400, 404}
     assert client.ask("GET", f"{scope(client, 'history/v1.0')}/runs/two").status == 404
+
+
+def test_datasets_of_a_run_are_added(client: Client) -> None:
+    """Each of a run's datasets is named when a client comes to it; all of them are known, and each once."""
+    make_run(client, "one")
+    first, second = ({"identifier": {"savedId": each}, "outputDetails": {"outputName": each}} for each in "ab")
+    for each in (first, second, first):
+        history(client, "PATCH", "/runs/one", {"outputDatasets": [each]})
+    assert history(client, "GET", "/runs/one/details")["outputDatasets"] == [first, second]
+    history(client, "PATCH", "/runs/one", {"outputDatasets": {"a": 1}}, status=400)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mnistkit.data.idx import read_idx, write_idx
-from mnistkit.errors import DataFormatError, UsageError
+from mnistkit.errors import DataFormatError, MnistkitError, NotFoundError, StorageError, UsageError
 from mnistkit.estimators.joined_rows import JoinedRows
 from mnistkit.estimators.rows import ArrayRows, FileRows, RowBlocks
 
@@ -111,22 +113,24 @@ class _Files(Part):
     labels: str | Array | None
 
     def describe(self) -> tuple[PartInfo, Array | None]:
-        labels = read_idx(self.labels) if isinstance(self.labels, str) else self.labels
-        if self._is_packed:
-            images = read_idx(self.images)
+        with _files_of_workers():
+            labels = read_idx(self.labels) if isinstance(self.labels, str) else self.labels
+            images = read_idx(self.images) if self._is_packed else None
+            rows = None if self._is_packed else FileRows(self.images)
+        if rows is None:
             return _info(images, labels), images
-        rows = FileRows(self.images)
         _check_labels(labels, rows.n_rows)
         return PartInfo(rows.n_rows, rows.image_shape or (rows.n_columns,), "uint8", labels), None
 
     def read(self, start: int, stop: int, storage: Storage) -> RowBlocks:
-        if self._is_packed:
-            return storage.hold(read_idx(self.images)[start:stop])
-        file = FileRows(self.images, scale=scale_of(np.dtype(np.uint8), storage.scale))
-        if not storage.in_memory:
-            return JoinedRows([(file, start, stop)])
-        rows = file.read(start, stop)
-        return storage.hold(rows if file.image_shape is None else rows.reshape(-1, *file.image_shape))
+        with _files_of_workers():
+            if self._is_packed:
+                return storage.hold(read_idx(self.images)[start:stop])
+            file = FileRows(self.images, scale=scale_of(np.dtype(np.uint8), storage.scale))
+            if not storage.in_memory:
+                return JoinedRows([(file, start, stop)])
+            rows = file.read(start, stop)
+            return storage.hold(rows if file.image_shape is None else rows.reshape(-1, *file.image_shape))
 
     @property
     def _is_packed(self) -> bool:
@@ -183,6 +187,23 @@ def as_part(given: Any) -> Part:
         f"A part is the path of an IDX file, an array, a pair of these and their labels, or a function that returns "
         f"arrays; got {type(given).__name__}."
     )
+
+
+@contextmanager
+def _files_of_workers() -> Iterator[None]:
+    """Raise what the system raises as errors that name the file, and this worker's machine."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"There is no file {error.filename} on {socket.gethostname()}: it must be where all workers see it."
+        ) from error
+    except MnistkitError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"Can't read or write {error.filename} on {socket.gethostname()}: {error.strerror}."
+        ) from error
 
 
 def _info(images: Any, labels: Any) -> PartInfo:

@@ -57,6 +57,7 @@ class DaskRows(RowBlocks):
     Raises:
         UsageError: There is no part, or something isn't one.
         DataFormatError: A part isn't what it should be, or differs from the others; the message has its number.
+        NotFoundError: A worker doesn't see a file.
         ServiceError: The cluster has no worker, or its scheduler doesn't respond.
     """
 

@@ -31,7 +31,7 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "pipelines": Limit(
         "Pipelines of the SDK v1: steps other than `PythonScriptStep`, `CommandStep` and `HyperDriveStep`; "
-        "modules and drafts; data that is parsed between steps; runs that a schedule starts",
+        "modules and drafts; plain files that are parsed between steps; runs that a schedule starts",
         "these three; `published.submit(...)` in place of a schedule's time",
     ),
     "compute": Limit(

@@ -66,7 +66,7 @@ class RowBlocks(ABC):
         return SelectedRows(self, numbers)
 
     def transform(self, function: Callable[[NDArray[np.floating]], NDArray[np.floating]], n_columns: int) -> RowBlocks:
-        """Return features of the rows, computed when they are read; see `TransformedRows`."""
+        """Return features of the rows, computed when they are read; memory doesn't grow with them."""
         return TransformedRows(self, function, n_columns)
 
     def in_memory(self, max_bytes: int, n_threads: int) -> RowBlocks:

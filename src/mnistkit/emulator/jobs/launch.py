@@ -15,6 +15,7 @@ from typing import Any
 
 from mnistkit.emulator.jobs.job import LOCAL, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.plan import Input, Output, Plan
+from mnistkit.emulator.jobs.references import VARIABLE_PREFIX
 from mnistkit.emulator.services.runs import Runs
 from mnistkit.emulator.settings import Settings
 from mnistkit.emulator.tokens import Tokens
@@ -58,7 +59,8 @@ class Launch:
             return self._shell(job, job.steps)
         places = {each.name: self._place(each, job, own) for each in plan.inputs}
         made = {each.name: self._output_place(each, job, own) for each in plan.outputs}
-        referred = {each.variable: str(each.place(job.folder, own)) for each in plan.references}
+        referred = {f"{VARIABLE_PREFIX}{name}": place for name, place in (places | made).items()}
+        referred |= {each.variable: str(each.place(job.folder, own)) for each in plan.references}
         values = places | made | {f"${name}": place for name, place in referred.items()}
         about = {
             "bytes": self._settings.job_bytes,

@@ -77,10 +77,11 @@ class Metrics:
         """Return a run's metrics by name, each once, with their values in the order of their times."""
         found: dict[str, dict[str, Any]] = {}
         seen: dict[str, set[str]] = defaultdict(set)
-        for key in list(self._keys.get(run_id, ())):
-            part = self._table[key]
-            name = part["name"]
-            columns = self._columns[run_id][name]
+        with self._lock:  # a part's key is known before the part is
+            parts = [self._table[key] for key in self._keys.get(run_id, ())]
+            known = dict(self._columns.get(run_id, {}))
+        for part in parts:
+            name, columns = part["name"], known[part["name"]]
             whole = found.setdefault(
                 name, {"dataContainerId": container_of(run_id), "name": name, "columns": columns, "value": []}
             )

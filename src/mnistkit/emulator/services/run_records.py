@@ -27,6 +27,7 @@ _EVENT_STATES = {"Start": "Running", "Queued": "Queued", "CancelRequested": "Can
 }
 _OTHER_EVENTS = frozenset({"Heartbeat", "QueueingInfo", "Warning", "Error"})
 _MERGED_KEYS = ("properties", "tags")
+_ADDED_KEYS = ("inputDatasets", "outputDatasets")
 CHANGEABLE = (
     *("parentRunId", "status", "startTimeUtc", "endTimeUtc", "heartbeatEnabled", "options", "name", "displayName"),
     *("dataContainerId", "description", "hidden", "runType", "runTypeV2", "scriptName", "target", "inputDatasets"),
@@ -277,6 +278,10 @@ def _merge(record: dict[str, Any], changes: dict[str, Any]) -> None:
             if key == "properties":
                 _check_unchanged(record, value)
             record[key].update(value)
+        elif key in _ADDED_KEYS:  # a client names each dataset when it comes to it
+            if not isinstance(value, list):
+                raise Refusal(400, f"The {key} have to be a list, they are {type(value).__name__}.")
+            record[key] += [each for each in value if each not in record[key]]
         else:
             record[key] = value
     if record["status"] == "Running" and record["startTimeUtc"] is None:

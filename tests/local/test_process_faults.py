@@ -397,19 +397,24 @@ def test_canceling_at_any_moment_ends_once(backend: ProcessCompute, tiny_mnist: 
 
 
 def test_the_twin_ends_twice(twin: NaiveProcessCompute, tiny_mnist: DataSource, script: Path) -> None:
-    """The twin writes a second terminal state when a job ends while it is canceled."""
+    """The twin writes a second terminal state when a job ends while it is canceled; or one overwrites the other."""
     (script / "train.py").write_text(
         "import signal, sys\nsignal.signal(15, lambda *_: sys.exit(0))\nopen('begun', 'w')\nsignal.pause()\n"
     )
-    run = submitted(twin, ScriptJob(str(script)), tiny_mnist)
+    assert any(_ends_twice(twin, submitted(twin, ScriptJob(str(script)), tiny_mnist)) for _ in range(10))
+
+
+def _ends_twice(twin: NaiveProcessCompute, run: Run) -> bool:
     while not Path(run.record.url, "code", "begun").exists():
         time.sleep(0.02)
     run.cancel()
     twin.processes[run.id].wait(DEADLINE)
-    deadline = time.monotonic() + 30
-    while [each for each in recorded_states(run) if each.is_terminal] == [run.state]:
-        assert time.monotonic() < deadline
+    end = time.monotonic() + SLACK
+    while time.monotonic() < end:
+        if len([state for state in recorded_states(run) if state.is_terminal]) > 1:
+            return True
         time.sleep(0.02)
+    return False
 
 
 # Trouble beside a run

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from mnistkit.emulator.faults import Faults
-from mnistkit.emulator.jobs import processes
+from mnistkit.emulator.jobs.execution import GRACE_SECONDS, POLL_SECONDS, Execution
 from mnistkit.emulator.jobs.job import LOCAL, SERVERLESS, Ended, Job, JobSteps
 from mnistkit.emulator.jobs.launch import Launch, description
 from mnistkit.emulator.jobs.plan import Plan
 from mnistkit.emulator.jobs.references import DatastoreFiles
-from mnistkit.emulator.jobs.traces import say, size_of, tail
 from mnistkit.emulator.routing import Refusal
-from mnistkit.emulator.services.artifacts import ORIGIN, Artifacts, container_of
+from mnistkit.emulator.services.artifacts import Artifacts
 from mnistkit.emulator.services.compute import Clusters
 from mnistkit.emulator.services.datasets import Datasets
 from mnistkit.emulator.services.environments import Environments
@@ -35,12 +32,6 @@ from mnistkit.emulator.workspace import Workspace
 __all__ = ["Jobs"]
 
 _logger = logging.getLogger(__name__)
-_LOG_PATH = "user_logs/std_log.txt"
-_TAIL_HEADING = f" The last lines of {_LOG_PATH}:\n"
-_COLLECTED_FOLDERS = ("outputs", "logs", "user_logs")
-_GRACE_SECONDS = 5.0
-_POLL_SECONDS = 0.02
-_CHECK_SECONDS = 0.5
 
 
 class Jobs:
@@ -79,10 +70,18 @@ class Jobs:
         settings: Settings,
         environment: Mapping[str, str],
     ) -> None:
-        self._workspace, self._runs, self._snapshots, self._artifacts = workspace, runs, snapshots, artifacts
+        self._workspace, self._runs, self._snapshots = workspace, runs, snapshots
         self._datasets, self._clusters, self._faults, self._settings = datasets, clusters, faults, settings
-        self._environments, self._files = environments, files
-        self._launch = Launch(workspace, runs, tokens, settings, environment)
+        self._environments = environments
+        self._execution = Execution(
+            Launch(workspace, runs, tokens, settings, environment),
+            runs=runs,
+            snapshots=snapshots,
+            artifacts=artifacts,
+            files=files,
+            clusters=clusters,
+            settings=settings,
+        )
         self._lock = store.lock
         self._folder = store.folder / "jobs"
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -220,7 +219,7 @@ class Jobs:
             self._freed.notify_all()
         for job in jobs:
             if job.thread is not None:
-                job.thread.join(2 * _GRACE_SECONDS)
+                job.thread.join(2 * GRACE_SECONDS)
 
     # A job's way in
 
@@ -263,7 +262,7 @@ class Jobs:
     def _run(self, job: Job) -> None:
         try:
             with self._node(job):
-                status, error = self._prepare_and_run(job)
+                status, error = self._execution.run(job, self._folder / job.run_id)
         except Ended as ended:
             status, error = ended.status, ended.why
         except Refusal as refusal:
@@ -277,34 +276,6 @@ class Jobs:
         with self._lock:
             self._jobs.pop(job.run_id, None)
         job.is_done.set()
-
-    def _prepare_and_run(self, job: Job) -> tuple[str, str]:
-        self._runs.move(job.run_id, "Preparing")
-        own = self._folder / job.run_id
-        own.mkdir(parents=True)
-        if not job.environment:
-            job.folder = own / "work"
-            job.folder.mkdir()
-            if job.steps is not None:
-                job.steps.prepare(job, own)
-            elif job.snapshot_id:
-                self._snapshots.extract(job.snapshot_id, job.folder)
-        for each in job.plan.references:
-            job.brought[each.name] = self._files.bring(each, each.place(job.folder, own))
-        for name in _COLLECTED_FOLDERS:
-            (job.folder / name).mkdir(exist_ok=True)
-        log = self._artifacts.open_log(ORIGIN, container_of(job.run_id), _LOG_PATH)
-        job.pause(self._settings.phase_seconds)
-        status, error = "Failed", ""
-        try:
-            status, error = self._watch(job, own, log)
-        except Ended as ended:
-            status, error = ended.status, ended.why
-        finally:
-            if error:
-                say(log, error.partition(_TAIL_HEADING)[0])
-            self._collect(job, own)
-        return status, error
 
     @contextmanager
     def _node(self, job: Job) -> Iterator[None]:
@@ -323,7 +294,7 @@ class Jobs:
             try:
                 while queue[0] != job.run_id or not self._clusters.take(target, job.plan.distribution.nodes):
                     job.pause(0)
-                    self._freed.wait(10 * _POLL_SECONDS)
+                    self._freed.wait(10 * POLL_SECONDS)
             finally:
                 queue.remove(job.run_id)
                 self._freed.notify_all()
@@ -333,60 +304,3 @@ class Jobs:
             with self._freed:
                 self._clusters.release(target, job.plan.distribution.nodes)
                 self._freed.notify_all()
-
-    def _watch(self, job: Job, own: Path, log: Path) -> tuple[str, str]:
-        """Run the job's process within its limits; return the state and the error."""
-        command, environment = self._launch.command(job, own)
-        limit = min(job.plan.seconds or self._settings.job_seconds, self._settings.job_seconds)
-        group = processes.start(command, cwd=job.folder, env=environment, output=log)
-        start = looked = time.monotonic()
-        self._runs.move(job.run_id, "Running")
-        grace = 0.0
-        try:
-            while (code := group.wait(_POLL_SECONDS)) is None:
-                grace = _GRACE_SECONDS
-                job.pause(0)
-                if time.monotonic() > start + limit:
-                    raise Ended("Canceled", f"The job was canceled: it ran for longer than {limit:g} seconds.")
-                if time.monotonic() > looked + _CHECK_SECONDS:
-                    looked = time.monotonic()
-                    self._check_disk(job, own, log)
-                    self._check_target(job)
-            grace = 0.0
-        finally:
-            if self._runs.get(job.run_id)["status"] == "Running":
-                self._runs.move(job.run_id, "Finalizing")
-            group.stop(0.0 if job.stopped_why else grace)
-        self._check_disk(job, own, log)
-        if not code:
-            return "Completed", ""
-        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-        return "Failed", f"User program {how}.{_TAIL_HEADING}{tail(log)}"
-
-    def _check_disk(self, job: Job, own: Path, log: Path) -> None:
-        size = size_of(own) + size_of(log) + (size_of(job.folder) if job.environment else 0)
-        if size > self._settings.job_bytes:
-            allowed = self._settings.job_bytes
-            raise Ended("Failed", f"The job was ended: it has written {size} bytes, and may write {allowed}.")
-
-    def _check_target(self, job: Job) -> None:
-        try:
-            self._clusters.max_nodes(job.plan.target)
-        except Refusal as refusal:
-            raise Ended("Failed", f"The job was ended, its cluster is gone. {refusal.message}") from refusal
-
-    def _collect(self, job: Job, own: Path) -> None:
-        if not job.stopped_why:
-            time.sleep(self._settings.phase_seconds)
-        container = container_of(job.run_id)
-        for top in _COLLECTED_FOLDERS:
-            for folder, _, names in os.walk(job.folder / top):  # which doesn't follow links
-                for name in names:
-                    file = Path(folder, name)
-                    path = file.relative_to(job.folder).as_posix()
-                    if file.is_file() and not file.is_symlink() and path != _LOG_PATH:
-                        self._artifacts.put(ORIGIN, container, path, file)
-        for each in job.plan.references:
-            self._files.keep(each, each.place(job.folder, own), job.brought[each.name])
-        if job.steps is not None:
-            job.steps.collect(job)

@@ -304,10 +304,10 @@ def test_the_twin_does_not_tell(twin: NaiveProcessCompute, tiny_mnist: DataSourc
 
 
 def test_only_the_last_lines_are_told(backend: ProcessCompute, tiny_mnist: DataSource, script: Path) -> None:
-    """A Failed run's traceback is at most the 50 last lines of its log."""
+    """A Failed run's traceback is at most the 100 last lines of its log."""
     (script / "train.py").write_text("for n in range(1000):\n    print('line', n)\nraise SystemExit(9)\n")
     run = submitted(backend, ScriptJob(str(script)), tiny_mnist).wait(DEADLINE)
-    assert (run.record.traceback or "").splitlines() == [f"line {n}" for n in range(950, 1000)]
+    assert (run.record.traceback or "").splitlines() == [f"line {n}" for n in range(900, 1000)]
 
 
 def test_exiting_cleanly_from_fit_is_no_success(backend: ProcessCompute, tiny_mnist: DataSource) -> None:

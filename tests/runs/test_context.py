@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mnistkit.errors import InvalidNameError, UsageError
+from mnistkit.errors import DataFormatError, InvalidNameError, UsageError
 from mnistkit.runs.context import (
     CANCEL_FILE,
     RUN_FOLDER_VARIABLE,
@@ -138,3 +140,18 @@ def test_a_run_that_was_asked_to_stop_knows(tmp_path: Path) -> None:
     """`should_stop` follows the sign in the run's folder."""
     (tmp_path / CANCEL_FILE).touch()
     assert FolderContext(tmp_path).should_stop is True
+
+
+def test_metrics_that_cannot_be_read_are_not_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken disk, or too many open files, is an error; a file that isn't there is no metrics."""
+    assert (read_points(tmp_path), read_tags(tmp_path)) == ((), {})
+    FolderContext(tmp_path).log("accuracy", 0.5)
+    FolderContext(tmp_path).tag("colour", "grey")
+
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "read", broken)
+    for read in read_points, read_tags:
+        with pytest.raises(DataFormatError, match="can't be read"):
+            read(tmp_path)

@@ -27,7 +27,7 @@ except ImportError as error:
         f"DaskCompute needs Dask, and {error.name} can't be imported: python -m pip install 'mnistkit[dask]'."
     ) from error
 
-__all__ = ["Connection", "Node", "SchedulerPlugin", "current_node"]
+__all__ = ["Connection", "Node", "SchedulerPlugin", "can_travel", "current_node"]
 
 _CONNECT_SECONDS = 5.0
 _CALL_SECONDS = 10.0
@@ -279,6 +279,15 @@ class Node:
 def current_node() -> Node:
     """Return the worker that runs the present task."""
     return Node(distributed.get_worker())
+
+
+def can_travel(value: object) -> bool:
+    """Return True if Dask can send an object to another process."""
+    try:
+        distributed.protocol.pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - of any class
+        return False
+    return True
 
 
 def _security(given: Any) -> Any:

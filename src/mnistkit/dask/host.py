@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import uuid
 import weakref
@@ -16,7 +15,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from mnistkit.dask._sdk import current_node
+from mnistkit.dask._sdk import can_travel, current_node
 from mnistkit.dask.parts import Part, PartInfo, Storage
 from mnistkit.dask.shard import Operation, Shard, ShardSpec
 from mnistkit.errors import MnistkitError, ServiceError
@@ -195,8 +194,4 @@ def _run(pool: ThreadPoolExecutor, work: Callable[[int], Any], n: int) -> list[A
 
 def _portable(error: Exception) -> Exception:
     """Return an error that can travel."""
-    try:
-        pickle.dumps(error)
-    except Exception:  # noqa: BLE001 - of any class
-        return ServiceError(f"{type(error).__name__}: {error}")
-    return error
+    return error if can_travel(error) else ServiceError(f"{type(error).__name__}: {error}")

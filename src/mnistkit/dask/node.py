@@ -108,7 +108,7 @@ def run_order(order: Order, data: bytes | None) -> dict[str, Any]:
             for run_id in present:
                 if _folders.get(run_id) == root / run_id:
                     del _folders[run_id]
-        shutil.rmtree(root, ignore_errors=True)
+        _remove(root)
 
 
 def _carry_out(
@@ -250,10 +250,26 @@ def read_result(run_id: str) -> dict[str, Any] | None:
     """Return the packed folder of a run of a group that ended before the others; None if it hasn't. For clients."""
     with _lock:
         folder = _folders.get(run_id)
+    return None if folder is None else _result_of(folder)
+
+
+def _result_of(folder: Path) -> dict[str, Any] | None:
+    store, run_id = RunStore(folder.parent), folder.name
     try:
-        store = RunStore(folder.parent) if folder else None
-        if folder is None or store is None or not store.state(run_id).is_terminal:
+        if not store.state(run_id).is_terminal:
             return None
         return {"node": folder.parent.name, "folder": _packed(store, run_id)}
     except (MnistkitError, OSError):  # it has been sent with the others meanwhile
         return None
+
+
+def _remove(root: Path) -> None:
+    """Remove the folders of a start, all at once for a thread that packs one of them for a client.
+
+    Removed file by file, a run could be packed, and collected as its end, without its metrics or its model.
+    """
+    removed = root.with_name(f".{root.name}")
+    with contextlib.suppress(OSError):
+        root.rename(removed)
+    for folder in (removed, root):
+        shutil.rmtree(folder, ignore_errors=True)

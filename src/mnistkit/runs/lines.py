@@ -41,6 +41,8 @@ TAGS_FILE = "tags.jsonl"
 _MAX_NAME_CHARS = 1000
 _MAX_TAG_CHARS = 16_000
 _MAX_STEP = 2**63 - 1
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.EINVAL, errno.ENXIO, errno.ENODEV})
+"""The numbers of errors that mean that a path has no regular file."""
 _NOT_FINITE = ("nan", "inf", "-inf")
 MAX_TAGS_BYTES: Final = 1 << 20
 """The largest file of tags that is written or read."""
@@ -169,12 +171,14 @@ def read_lines(path: Path, max_bytes: int) -> Iterator[dict[str, Any]]:
     """Yield the objects of a file that a job could have replaced by anything; a link or a pipe counts as no file.
 
     Raises:
-        DataFormatError: It holds more than ``max_bytes``.
+        DataFormatError: It holds more than ``max_bytes``, or is there and can't be read.
     """
     try:
         content = read_regular(path, max_bytes)
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise DataFormatError(f"{path} holds more than {max_bytes >> 20} MiB.") from error
-        return
+        if error.errno in _NO_FILE:
+            return
+        raise DataFormatError(f"{path} can't be read: {error.strerror or error}.") from error
     yield from json_lines(content)

@@ -78,11 +78,15 @@ class Artifacts:
 
     def put(self, origin: str, container: str, path: str, file: Path) -> None:
         """Keep a copy of a file as an artifact, in the place of any other of that path."""
-        self._blobs.add_file(CONTAINER, self._note(origin, container, path), file)
+        key = self._key(origin, container, path)
+        self._blobs.add_file(CONTAINER, key, file)
+        self._note(key)
 
     def link(self, origin: str, container: str, path: str, file: Path) -> None:
         """Keep a file that never changes as an artifact, without a copy of its content where possible."""
-        self._blobs.link_file(CONTAINER, self._note(origin, container, path), file)
+        key = self._key(origin, container, path)
+        self._blobs.link_file(CONTAINER, key, file)
+        self._note(key)
 
     def open_log(self, origin: str, container: str, path: str) -> Path:
         """Make an empty artifact; return its file, to be written to while others read the artifact.
@@ -90,9 +94,10 @@ class Artifacts:
         It is listed once it holds something: clients ask for a range of its content, which an empty blob doesn't have,
         and the SDK then prints a traceback.
         """
-        key = self._note(origin, container, path)
-        self._table[key] = {**self._table[key], "isLog": True}
-        return self._blobs.open_log(CONTAINER, key)
+        key = self._key(origin, container, path)
+        file = self._blobs.open_log(CONTAINER, key)
+        self._note(key, isLog=True)
+        return file
 
     def paths(self, origin: str, container: str, prefix: str = "") -> list[str]:
         """Return the paths of a container's artifacts that begin with ``prefix``, sorted."""
@@ -140,7 +145,7 @@ class Artifacts:
         facts: dict[str, Any] = {}
         urls: dict[str, Any] = {}
         for path in asked:
-            self._note(origin, container, path)
+            self._note(self._key(origin, container, path))
             facts[path] = self._facts(origin, container, path)
             urls[path] = self._content(origin, container, path, "rcw")
         return Response.json({"artifacts": facts, "artifactContentInformation": urls, "errors": {}})
@@ -148,7 +153,7 @@ class Artifacts:
     def _make_one(self, request: Request) -> Response:
         asked = body_of(request, needs=("origin", "container", "path"))
         origin, container, path = (str(asked[key]) for key in ("origin", "container", "path"))
-        self._note(origin, container, path)
+        self._note(self._key(origin, container, path))
         return Response.json(self._facts(origin, container, path))
 
     def _show(self, request: Request, origin: str, container: str, path: str) -> Response:
@@ -164,7 +169,7 @@ class Artifacts:
         return Response.json(self._content(origin, container, path, "r"))
 
     def _url_to_write(self, request: Request, origin: str, container: str, path: str) -> Response:
-        self._note(origin, container, path)
+        self._note(self._key(origin, container, path))
         return Response.json(self._content(origin, container, path, "racw"))
 
     def _list(self, request: Request, origin: str, container: str, path: str = "") -> Response:
@@ -184,19 +189,22 @@ class Artifacts:
     def _upload(self, request: Request, origin: str, container: str, path: str) -> Response:
         if flag(request, "append") or number(request, "index", 0):
             raise NotEmulated("artifacts", "This emulator doesn't append to artifacts; upload the whole content.")
-        self._blobs.write(CONTAINER, self._note(origin, container, path), request.open())
+        key = self._key(origin, container, path)
+        self._blobs.write(CONTAINER, key, request.open())
+        self._note(key)
         return Response.json(self._facts(origin, container, path))
 
     # What there is
 
-    def _note(self, origin: str, container: str, path: str) -> str:
+    def _key(self, origin: str, container: str, path: str) -> str:
         if "/" in origin or "/" in container:
             raise Refusal(400, f"{origin!r} and {container!r} can't be an artifact's origin and container.")
-        key = f"{origin}/{container}/{_normal(path)}"
+        return f"{origin}/{container}/{_normal(path)}"
+
+    def _note(self, key: str, **facts: Any) -> None:
+        """List an artifact, whose content is there by then: clients read what they see in a list."""
         with self._lock:
-            if key not in self._table:
-                self._table[key] = {"createdTime": now()}
-        return key
+            self._table[key] = {"createdTime": now()} | self._table.get(key, {}) | facts
 
     def _find(self, origin: str, container: str, path: str) -> str:
         key = f"{origin}/{container}/{_normal(path)}"

@@ -33,6 +33,7 @@ _STAGE_TOL = 3e-2
 _ETA = 0.3
 _MAX_PRODUCTS = 60
 _MAX_HALVINGS = 20
+_MAX_SAMPLE_ROWS = 32_000  # for a preconditioner: 100 MB per column that is being inverted, for images like MNIST's
 _TINY = np.finfo(float).tiny
 
 
@@ -162,7 +163,7 @@ class _Newton:
         worthwhile = d * (min(self.sample, n) + 2 * d) / (16 * n)
         if self.precondition is not None and products <= worthwhile:
             return self.precondition
-        if products > 4 * worthwhile:
+        if products > 4 * worthwhile and self.sample < _MAX_SAMPLE_ROWS:
             self.sample *= 2
         self.precondition = sampled_inverse(self.passes, P, self.sample, self.rng)
         return self.precondition

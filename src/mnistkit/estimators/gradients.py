@@ -69,8 +69,8 @@ class OrientedGradients(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
     Attributes:
         image_shape_: ``(h, w)``.
         windows_: ``(h * w, cells**2)``, each column a window that sums to 1.
-        map_windows_: ``(h * w, 100)``: those of the images that gradients of gradients are taken of.
-        inner_windows_: ``(100, 16)``: those of the gradients of gradients.
+        map_windows_: ``(h * w, 100)``, with order 2: those of the images that gradients of gradients are taken of.
+        inner_windows_: ``(100, 16)``, with order 2: those of the gradients of gradients.
         n_features_in_: ``h * w``.
     """
 
@@ -126,8 +126,9 @@ class OrientedGradients(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
         self.image_shape_ = image_shape_of(n_columns, self.image_shape)
         self.n_features_in_ = n_columns
         self.windows_ = gaussian_windows(self.image_shape_, self.cells, self.window)
-        self.map_windows_ = gaussian_windows(self.image_shape_, _MAP_CELLS, self.window)
-        self.inner_windows_ = gaussian_windows((_MAP_CELLS, _MAP_CELLS), _INNER_CELLS, _INNER_WINDOW)
+        if self.order > 1:  # else a model's file would hold them for nothing
+            self.map_windows_ = gaussian_windows(self.image_shape_, _MAP_CELLS, self.window)
+            self.inner_windows_ = gaussian_windows((_MAP_CELLS, _MAP_CELLS), _INNER_CELLS, _INNER_WINDOW)
         return self
 
     @property

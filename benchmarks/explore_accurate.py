@@ -18,13 +18,18 @@ from typing import Any
 import numpy as np
 from attrs import asdict, frozen
 from scipy.ndimage import gaussian_filter, map_coordinates
-from sklearn.decomposition import PCA
 from sklearn.ensemble import VotingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline, make_union
 
 from data import mnist
-from mnistkit.estimators import AccurateClassifier, FastLogisticRegression, NystroemRidgeClassifier, OrientedGradients
+from mnistkit.estimators import (
+    AccurateClassifier,
+    FastLogisticRegression,
+    NystroemRidgeClassifier,
+    OrientedGradients,
+    WithinClassComponents,
+)
 
 _HELD_OUT = 10_000
 _DEFORMED_TOGETHER = 128
@@ -99,25 +104,25 @@ def voting(*cells: int) -> Fit:
     return plain(model)
 
 
-def components(count: int, **features: Any) -> Fit:
-    """The principal components of oriented gradients."""
+def normal(components: dict[str, Any] | None = None, classifier: dict[str, Any] | None = None, **features: Any) -> Fit:
+    """What the accurate classifier does by default, in parts that have options; all rows make the components."""
     return plain(
         lambda seed: make_pipeline(
-            OrientedGradients(**features),
-            PCA(count, svd_solver="covariance_eigh"),
-            NystroemRidgeClassifier(random_state=seed),
+            OrientedGradients(**{"order": 2, "resize": True} | features),
+            WithinClassComponents(**components or {}),
+            NystroemRidgeClassifier(**{"random_state": seed} | (classifier or {})),
         )
     )
 
 
-def high_effort_vote(count: int) -> Fit:
-    """The mean of the probabilities of classifiers with other seeds."""
-    return plain(
-        lambda seed: VotingClassifier(
-            [(str(i), AccurateClassifier(effort="high", random_state=seed + 10 * i)) for i in range(count)],
-            voting="soft",
-        )
-    )
+def vote_of(*options: dict[str, Any]) -> Fit:
+    """The mean of the probabilities of accurate classifiers with these options, each with a seed of its own."""
+
+    def model(seed: int) -> Any:
+        voters = [AccurateClassifier(random_state=seed + 10 * i, **each) for i, each in enumerate(options)]
+        return VotingClassifier([(str(i), voter) for i, voter in enumerate(voters)], voting="soft")
+
+    return plain(model)
 
 
 def with_copies(count: int, landmarks: int = 3000, row_share: float = 0.125, **deformation: float) -> Fit:
@@ -173,21 +178,24 @@ VARIANTS: dict[str, Fit] = {
     "three deformed copies, 4,000 landmarks, a quarter of the rows": with_copies(3, landmarks=4000, row_share=0.25),
     "resized": kernel(resize=True),
     "second order": kernel(order=2),
-    "second order, resized": kernel(order=2, resize=True),
-    "second order, resized, 12 directions, 256 components": components(256, order=2, resize=True, orientations=12),
-    "high effort: second order, resized, 256 components": plain(
-        lambda seed: AccurateClassifier(effort="high", random_state=seed)
-    ),
-    "high effort, 5,000 landmarks, 40 % of the rows": plain(
-        lambda seed: AccurateClassifier(effort="high", n_landmarks=5000, row_share=0.4, random_state=seed)
-    ),
-    "high effort, narrower kernel (0.4)": plain(
-        lambda seed: AccurateClassifier(effort="high", bandwidth=0.4, random_state=seed)
-    ),
-    "high effort, wider kernel (0.65)": plain(
-        lambda seed: AccurateClassifier(effort="high", bandwidth=0.65, random_state=seed)
-    ),
-    "high effort, vote of two seeds": high_effort_vote(2),
+    "the defaults": vote_of({}),
+    "not scaled by the variation within classes": normal({"power": 0.0}),
+    "scaled by it less (0.1)": normal({"power": 0.1}),
+    "scaled by it more (0.3)": normal({"power": 0.3}),
+    "160 components": normal({"n_components": 160}),
+    "400 components": normal({"n_components": 400}),
+    "first order alone, 160 components": normal({"n_components": 160}, order=1),
+    "not resized": normal(resize=False),
+    "neither deskewed nor resized": normal(deskew=False, resize=False),
+    "second order, 9 x 9 cells": normal(cells=9),
+    "second order, 12 directions": normal(orientations=12),
+    "second order, narrower kernel (0.4)": normal(classifier={"bandwidth": 0.4}),
+    "second order, wider kernel (0.6)": normal(classifier={"bandwidth": 0.6}),
+    "second order, 4,000 landmarks, 40 % of the rows": normal(classifier={"n_landmarks": 4000, "row_share": 0.4}),
+    "second order, all rows": normal(classifier={"row_share": 1.0}),
+    "vote of two seeds": vote_of({}, {}),
+    "vote of 8 and 12 directions": vote_of({}, {"orientations": 12}),
+    "10 % random labels, the defaults": with_noise(0.1, vote_of({})),
     "2 % random labels": with_noise(0.02, kernel()),
     "2 % random labels, random landmarks, all rows": with_noise(0.02, kernel({"selection": "random"})),
     "10 % random labels": with_noise(0.1, kernel()),

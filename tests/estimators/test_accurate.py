@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_blobs
+from sklearn.datasets import load_digits, make_blobs, make_classification
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -32,7 +32,7 @@ from mnistkit.models.persistence import loads_model, save_model
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([NystroemRidgeClassifier(), AccurateClassifier(), AccurateClassifier(effort="high")])
+@parametrize_with_checks([NystroemRidgeClassifier(), AccurateClassifier(), AccurateClassifier(effort="low")])
 def test_it_is_a_scikit_learn_classifier(estimator: Any, check: Any) -> None:
     """It passes scikit-learn's own checks of a classifier, but for one on images of three pixels."""
     if isinstance(estimator, AccurateClassifier) and check.func.__name__ == "check_methods_subset_invariance":
@@ -107,6 +107,15 @@ def test_probabilities_are_calibrated() -> None:
         assert abs(confidence[here].mean() - right[here].mean()) < 0.06
 
 
+def test_probabilities_are_calibrated_where_most_rows_are_landmarks() -> None:
+    """Rows that are held out for it are no landmarks: their scores would be worse than those of new rows."""
+    X, y = make_classification(16_000, 20, n_informative=10, n_classes=4, class_sep=2, random_state=0)
+    X = X.astype(np.float32)
+    model = NystroemRidgeClassifier(1500, bandwidth=0.25, random_state=0).fit(X[::2], y[::2])
+    confidence = model.predict_proba(X[1::2]).max(axis=1).mean()
+    assert confidence == pytest.approx(model.score(X[1::2], y[1::2]), abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -159,7 +168,7 @@ def test_images_that_arent_square_are_classified(digits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "effort"), [((20, 20), "normal"), ((32, 32), "high"), ((36, 24), "normal"), ((36, 24), "high")]
+    ("shape", "effort"), [((20, 20), "low"), ((32, 32), "normal"), ((36, 24), "low"), ((36, 24), "normal")]
 )
 def test_images_of_other_sizes_are_classified(shape: tuple[int, int], effort: Any, digits: Any) -> None:
     """Digits enlarged to squares, and to pictures that are higher than wide, are classified with the defaults."""
@@ -172,10 +181,10 @@ def test_images_of_other_sizes_are_classified(shape: tuple[int, int], effort: An
     assert model.score(X[500:], y[500:700]) > 0.9
 
 
-def test_it_is_its_two_parts(digits: Any) -> None:
+def test_with_low_effort_it_is_its_two_parts(digits: Any) -> None:
     """It predicts as the kernel ridge classifier does on the transformer's features."""
     X, y = digits
-    both = AccurateClassifier(cells=4, random_state=0).fit(X, y)
+    both = AccurateClassifier(effort="low", cells=4, random_state=0).fit(X, y)
     features = OrientedGradients(cells=4).fit_transform(X)
     alone = NystroemRidgeClassifier(random_state=0).fit(features, y)
     np.testing.assert_allclose(both.predict_proba(X), alone.predict_proba(features), atol=1e-5)
@@ -210,16 +219,17 @@ def many_digits(digits: Any) -> tuple[Any, Any]:
     return np.tile(X, (6, 1)) // 2 + noise, np.tile(y, 6)
 
 
-def test_features_neednt_fit_into_memory(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("effort", "most"), [("low", 2048), ("normal", 6000)])
+def test_features_neednt_fit_into_memory(effort: Any, most: int, digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Computed anew on each pass, they give the same model, and no more than some thousand rows are read at once."""
     X, y = many_digits(digits)
-    model = AccurateClassifier(cells=4, n_landmarks=200, random_state=0)
+    model = AccurateClassifier(effort=effort, cells=4, n_landmarks=200, random_state=0)
     kept = clone(model).fit(X, y)
     monkeypatch.setattr(accurate, "_MAX_CACHED_BYTES", 0)
     rows = CountedRows(X)
     anew = clone(model).fit(rows, y)
     np.testing.assert_allclose(anew.predict_proba(X[:500]), kept.predict_proba(X[:500]), atol=1e-3)
-    assert rows.most <= 2048
+    assert rows.most <= most
 
 
 def test_a_file_is_as_good_as_memory(digits: Any, tmp_path: Path) -> None:
@@ -233,23 +243,23 @@ def test_a_file_is_as_good_as_memory(digits: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict(rows), same.predict(X))
 
 
-def test_high_effort_classifies_components_of_more_features(digits: Any) -> None:
+def test_normal_effort_classifies_components_of_more_features(digits: Any) -> None:
     """It is as good on digits, has fewer columns than features, and is the same for any number of threads."""
     X, y = digits
     options = {"cells": 4, "centre": False, "n_landmarks": 400, "random_state": 0}
     X, y, others, expected = X[:600], y[:600], X[600:1200], y[600:1200]
-    high = AccurateClassifier(effort="high", n_jobs=1, **options).fit(X, y)
+    high = AccurateClassifier(effort="normal", n_jobs=1, **options).fit(X, y)
     assert high.score(others, expected) > 0.95
     assert high.classifier_.n_features_in_ == 256 < high.features_.n_features_out
-    other = AccurateClassifier(effort="high", n_jobs=3, **options).fit(X, y)
+    other = AccurateClassifier(effort="normal", n_jobs=3, **options).fit(X, y)
     np.testing.assert_array_equal(other.classifier_.coef_, high.classifier_.coef_)
-    of_rows = AccurateClassifier(effort="high", **options).fit(ArrayRows(X), y)
+    of_rows = AccurateClassifier(effort="normal", **options).fit(ArrayRows(X), y)
     np.testing.assert_array_equal(of_rows.predict(ArrayRows(others)), high.predict(others))
 
 
 def test_an_effort_that_is_neither_is_named(digits: Any) -> None:
     """Another word is a ValueError that gives the two."""
-    with pytest.raises(ValueError, match="use 'normal' or 'high'"):
+    with pytest.raises(ValueError, match="use 'normal' or 'low'"):
         AccurateClassifier(effort="some").fit(*digits)
 
 
@@ -272,7 +282,7 @@ def test_it_travels_as_a_spec() -> None:
     assert dict(ModelSpec.from_estimator(AccurateClassifier()).params) == {}
 
 
-@pytest.mark.parametrize("effort", ["normal", "high"])
+@pytest.mark.parametrize("effort", ["low", "normal"])
 def test_it_is_loaded_without_trust(effort: Any, digits: Any, tmp_path: Path) -> None:
     """A fitted model goes to skops and back with nothing more to trust, and predicts the same."""
     X, y = digits
@@ -282,21 +292,11 @@ def test_it_is_loaded_without_trust(effort: Any, digits: Any, tmp_path: Path) ->
 
 
 @pytest.mark.mnist
-def test_mnist_is_classified_accurately(real_mnist: Dataset) -> None:
-    """Of MNIST's test images at least 99.35 % are right, with an expected calibration error below 1 %."""
+@pytest.mark.parametrize(("effort", "least"), [("low", 0.9935), ("normal", 0.995)])
+def test_mnist_is_classified_accurately(effort: Any, least: float, real_mnist: Dataset) -> None:
+    """So many of MNIST's test images are right, with an expected calibration error below half a percent."""
     train, test = real_mnist.train, real_mnist.test
-    model = AccurateClassifier(random_state=0).fit(ArrayRows(train.images), train.y)
+    model = AccurateClassifier(effort=effort, random_state=0).fit(ArrayRows(train.images), train.y)
     predictions = predict(model, test)
-    assert predictions.right.mean() >= 0.9935
-    assert calibrate(predictions).error < 0.01
-
-
-@pytest.mark.slow
-@pytest.mark.mnist
-def test_mnist_is_classified_more_accurately_with_high_effort(real_mnist: Dataset) -> None:
-    """Of MNIST's test images at least 99.45 % are right, with an expected calibration error below 1 %."""
-    train, test = real_mnist.train, real_mnist.test
-    model = AccurateClassifier(effort="high", random_state=0).fit(ArrayRows(train.images), train.y)
-    predictions = predict(model, test)
-    assert predictions.right.mean() >= 0.9945
-    assert calibrate(predictions).error < 0.01
+    assert predictions.right.mean() >= least
+    assert calibrate(predictions).error < 0.005

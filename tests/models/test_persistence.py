@@ -421,6 +421,7 @@ def test_trusted_types_are_reviewed() -> None:
     assert TRUSTED_TYPES == (
         "mnistkit.estimators.accurate.AccurateClassifier",
         "mnistkit.estimators.columns.ColumnSelector",
+        "mnistkit.estimators.components.WithinClassComponents",
         "mnistkit.estimators.gradients.OrientedGradients",
         "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
         "mnistkit.estimators.logistic.FastLogisticRegression",

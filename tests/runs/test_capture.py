@@ -7,6 +7,7 @@ import gc
 import io
 import subprocess
 import sys
+import textwrap
 import threading
 import warnings
 import weakref
@@ -15,17 +16,53 @@ from mnistkit.runs.capture import captured
 
 
 def test_print_and_warnings_of_a_run_are_in_its_log() -> None:
-    """What the thread of a run prints is in its log, up to the end of the block."""
-    log = _Log()
-    with warnings.catch_warnings(), captured(log):
-        warnings.simplefilter("default")
-        print("one")
-        warnings.warn("two", stacklevel=1)
-    print("three")
-    text = log.content.decode()
+    """What the thread of a run prints is in its log, up to the end of the block.
+
+    In a process of its own: threads that other tests left can end a `warnings.catch_warnings` at any moment, which
+    takes away filters and hooks that were set since it began.
+    """
+    code = textwrap.dedent("""
+        import io, sys, warnings
+        from mnistkit.runs.capture import captured
+
+        class Log(io.BytesIO):
+            def close(self):
+                sys.stdout.buffer.write(b"LOG " + self.getvalue())
+                super().close()
+
+        with captured(Log()):
+            print("one")
+            warnings.warn("two", stacklevel=1)
+        print("three")
+    """)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    text = ended.stdout.partition("LOG ")[2].removesuffix("three\n")
     assert "one" in text
     assert "UserWarning: two" in text
     assert "three" not in text
+    assert not ended.stderr
+
+
+def test_warnings_of_a_run_reach_its_log_after_the_hook_is_gone() -> None:
+    """A `warnings.catch_warnings` of another thread that ends meanwhile resets it; standard error still leads there."""
+    code = textwrap.dedent("""
+        import io, sys, warnings
+        from mnistkit.runs.capture import captured
+
+        class Log(io.BytesIO):
+            def close(self):
+                sys.stdout.buffer.write(self.getvalue())
+                super().close()
+
+        other = warnings.catch_warnings()
+        other.__enter__()
+        with captured(Log()):
+            other.__exit__(None, None, None)
+            warnings.warn("two", stacklevel=1)
+    """)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "UserWarning: two" in ended.stdout
+    assert not ended.stderr
 
 
 def test_a_stream_in_use_outlives_its_run() -> None:

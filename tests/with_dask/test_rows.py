@@ -190,7 +190,7 @@ def test_kernel_ridge_is_the_same_to_rounding(data: Any, client: Client, monkeyp
     with DaskRows(client, cut(few)) as rows:
         for make in (
             partial(NystroemRidgeClassifier, 60, random_state=0),
-            partial(AccurateClassifier, n_landmarks=60, cells=3, random_state=0, effort="high"),
+            partial(AccurateClassifier, n_landmarks=60, cells=3, random_state=0),
         ):
             ours, theirs = make().fit(rows, rows.labels), make().fit(images, few[1])
             one, other = (getattr(each, "classifier_", each) for each in (ours, theirs))

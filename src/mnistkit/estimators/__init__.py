@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "liblinear": ["LiblinearLogisticRegression", "with_multiclass_liblinear"],
         "logistic": ["FastLogisticRegression", "WarmStart"],
         "accurate": ["ACCURATE_OPTIONS", "AccurateClassifier"],
+        "components": ["WithinClassComponents"],
         "gradients": ["OrientedGradients"],
         "nystroem_ridge": ["NystroemRidgeClassifier"],
         "rows": ["ArrayRows", "FileRows", "RowBlocks"],

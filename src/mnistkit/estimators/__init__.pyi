@@ -2,6 +2,7 @@ from mnistkit.estimators.accurate import ACCURATE_OPTIONS as ACCURATE_OPTIONS
 from mnistkit.estimators.accurate import AccurateClassifier as AccurateClassifier
 from mnistkit.estimators.columns import ColumnSelector as ColumnSelector
 from mnistkit.estimators.columns import with_array_selectors as with_array_selectors
+from mnistkit.estimators.components import WithinClassComponents as WithinClassComponents
 from mnistkit.estimators.gradients import OrientedGradients as OrientedGradients
 from mnistkit.estimators.liblinear import LiblinearLogisticRegression as LiblinearLogisticRegression
 from mnistkit.estimators.liblinear import with_multiclass_liblinear as with_multiclass_liblinear
@@ -26,6 +27,7 @@ __all__ = [
     "OrientedGradients",
     "RowBlocks",
     "WarmStart",
+    "WithinClassComponents",
     "new_warm_start",
     "warm_start_groups",
     "with_array_selectors",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
@@ -18,7 +19,7 @@ from mnistkit.estimators.parallel import one_blas_thread, thread_count
 from mnistkit.estimators.rows import ArrayRows, RowBlocks, SelectedRows, scaled_rows
 from mnistkit.estimators.temperature import fit_temperature
 
-__all__ = ["NystroemRidgeClassifier"]
+__all__ = ["NystroemRidgeClassifier", "labels_of"]
 
 Array = NDArray[Any]
 
@@ -32,6 +33,21 @@ _HELD_OUT_SHARE = 0.1
 _MAX_EASY_ROWS = 2000  # that the temperature is fitted to
 
 
+@frozen(eq=False)
+class _Selection:
+    """Numbers of rows, each sorted.
+
+    Attributes:
+        landmarks: ``(m,)``.
+        kept: Rows to solve on.
+        held: Rows to solve on as well, once the temperature is fitted to them.
+    """
+
+    landmarks: Array
+    kept: Array
+    held: Array
+
+
 class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     r"""Kernel ridge regression of the classes, on the landmarks and rows that are hard to classify.
 
@@ -41,7 +57,8 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
     the smallest margins are taken. No label is looked at, so that rows with a wrong one aren't any likelier to be.
 
     Probabilities are a softmax of the scores by a temperature (`mnistkit.estimators.temperature`), which is fitted to
-    rows that were held out. They are added to the sums afterwards: the final scores are solved from all selected rows.
+    rows that were held out, none of them a landmark if there are enough others. They are added to the sums afterwards:
+    the final scores are solved from all selected rows.
 
     float32 stays float32, where sums are float64; ``uint8`` becomes float32, and other types float64. Rows are read in
     blocks: memory is :math:`O(m^2)`, and some bytes per row. The result is deterministic for a seed, whatever the
@@ -104,9 +121,7 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         rng = np.random.default_rng(int(check_random_state(self.random_state).randint(2**31 - 1)))
         with one_blas_thread():
             self.gamma_ = _gamma(rows, self.bandwidth, rng)
-            landmarks, selected = self._select(rows, codes, rng)
-            sums = self._sums(rows, landmarks)
-            self._solve(rows, codes, sums, selected, rng)
+            self._solve(rows, codes, self._select(rows, codes, rng), rng)
         return self
 
     def decision_function(self, X: Any) -> Array:
@@ -138,36 +153,45 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         with one_blas_thread():
             return model.scores(X, thread_count(self.n_jobs))
 
-    def _select(self, rows: RowBlocks, codes: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return the numbers of the landmarks, and of the rows to solve on; sorted."""
+    def _select(self, rows: RowBlocks, codes: Array, rng: np.random.Generator) -> _Selection:
+        """Select the landmarks and the rows to solve on."""
         n = rows.n_rows
         m = min(self.n_landmarks, n)
         if m == n or self.selection == "random":
-            return np.sort(rng.permutation(n)[:m]), np.arange(n)
+            margins, count = rng.random(n), n
+        else:
+            margins = self._margins(rows, codes, rng)
+            count = max(round(n * self.row_share), _ROWS_PER_LANDMARK * m)
+        selected = smallest_margins(margins, count, self.coverage, rng)
+        n_held = max(1, round(len(selected) * _HELD_OUT_SHARE))
+        held, kept = (np.sort(part) for part in np.split(rng.permutation(selected), [n_held]))
+        # A landmark's own weight is fitted to the rows around it: where its row is held out, scores there are worse
+        # than for new rows, and the probabilities would be too low.
+        others = np.setdiff1d(np.arange(n), held, assume_unique=True) if m <= n - n_held else np.arange(n)
+        return _Selection(others[smallest_margins(margins[others], m, self.coverage, rng)], kept, held)
+
+    def _margins(self, rows: RowBlocks, codes: Array, rng: np.random.Generator) -> Array:
+        """Return the margins of all rows, ``(n,)``, in a first regression on a few of them."""
+        n, n_threads = rows.n_rows, thread_count(self.n_jobs)
         first = self._sums(rows, np.sort(rng.permutation(n)[:_FIRST_LANDMARKS]))
         part = np.sort(rng.permutation(n)[:_FIRST_ROWS])
         # Read here, wherever the rows lie: a few, whose sums decide the selection to the last bit.
-        first.add(SelectedRows(rows, part), codes[part], thread_count(self.n_jobs))
-        margins = first.solve(_FIRST_ALPHA).margins(rows, thread_count(self.n_jobs))
-        count = max(round(n * self.row_share), _ROWS_PER_LANDMARK * m)
-        landmarks = smallest_margins(margins, m, self.coverage, rng)
-        return landmarks, smallest_margins(margins, count, self.coverage, rng)
+        first.add(SelectedRows(rows, part), codes[part], n_threads)
+        return first.solve(_FIRST_ALPHA).margins(rows, n_threads)
 
-    def _solve(
-        self, rows: RowBlocks, codes: Array, sums: KernelSums, selected: Array, rng: np.random.Generator
-    ) -> None:
-        """Solve on nine tenths of the selected rows, fit the temperature to the others, and solve on all of them."""
-        n_threads = thread_count(self.n_jobs)
-        n_held = max(1, round(len(selected) * _HELD_OUT_SHARE))
-        held, kept = (np.sort(part) for part in np.split(rng.permutation(selected), [n_held]))
+    def _solve(self, rows: RowBlocks, codes: Array, selection: _Selection, rng: np.random.Generator) -> None:
+        """Solve on the kept rows, fit the temperature to those held out, and solve on all of them."""
+        n_threads, kept, held = thread_count(self.n_jobs), selection.kept, selection.held
+        sums = self._sums(rows, selection.landmarks)
         sums.add(rows.select(kept), codes[kept], n_threads)
         # Rows that weren't selected are held out as they are. They are easy: a few stand for all of them.
         easy = np.ones(rows.n_rows, bool)
-        easy[selected] = False
+        easy[kept] = easy[held] = False
         easy_rows = rng.permutation(np.flatnonzero(easy))[:_MAX_EASY_ROWS]
         probe = np.concatenate([held, easy_rows])
         weights = np.repeat(
-            [len(selected) / len(held), np.count_nonzero(easy) / max(1, len(easy_rows))], [len(held), len(easy_rows)]
+            [(len(kept) + len(held)) / len(held), np.count_nonzero(easy) / max(1, len(easy_rows))],
+            [len(held), len(easy_rows)],
         )
         scores = sums.solve(self.alpha).scores(rows.select(probe), n_threads)
         self.temperature_ = fit_temperature(scores, codes[probe], weights)
@@ -183,10 +207,8 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         """Check options and data; return the rows and the class numbers."""
         self._check_parameters()
         if isinstance(X, RowBlocks):
-            rows, y = X, np.asarray(y)
+            rows, y = X, labels_of(y, X)
             self.n_features_in_ = rows.n_columns
-            if y.shape != (rows.n_rows,):
-                raise ValueError(f"y has shape {y.shape}, but there are {rows.n_rows} rows.")
         else:
             X, y = validate_data(self, X, y, dtype=[np.float64, np.float32, np.uint8], order="C")
             rows = ArrayRows(X)
@@ -210,6 +232,14 @@ class NystroemRidgeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
             raise ValueError(f"coverage={self.coverage!r}: use a number from 0 to 1.")
         if self.selection not in {"margin", "random"}:
             raise ValueError(f"selection={self.selection!r}: use 'margin' or 'random'.")
+
+
+def labels_of(y: Any, rows: RowBlocks) -> Array:
+    """Return ``y`` as an array; raise `ValueError` where it isn't one label per row."""
+    labels = np.asarray(y)
+    if labels.shape != (rows.n_rows,):
+        raise ValueError(f"y has shape {labels.shape}, but there are {rows.n_rows} rows.")
+    return labels
 
 
 def _gamma(rows: RowBlocks, bandwidth: float, rng: np.random.Generator) -> float:

@@ -25,6 +25,7 @@ __all__ = ["MODEL_FILES", "TRUSTED_TYPES", "loads_files", "loads_model", "save_m
 TRUSTED_TYPES: Final = (
     "mnistkit.estimators.accurate.AccurateClassifier",
     "mnistkit.estimators.columns.ColumnSelector",
+    "mnistkit.estimators.components.WithinClassComponents",
     "mnistkit.estimators.gradients.OrientedGradients",
     "mnistkit.estimators.liblinear.LiblinearLogisticRegression",
     "mnistkit.estimators.logistic.FastLogisticRegression",

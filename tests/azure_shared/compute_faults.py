@@ -113,6 +113,17 @@ class ComputeFaultSuite:
             assert time.monotonic() < end, f"processes of jobs live on: {left}"
             time.sleep(0.1)
 
+    def test_a_token_that_expires_between_two_requests_is_renewed(
+        self, emulator: AzureMLEmulator, backend: Any, job: ScriptJob, starts: Path
+    ) -> None:
+        """A 401 while a run is followed doesn't end that. It is read once its job, which has a token too, is over."""
+        run = finished(backend, job)
+        emulator.inject(Fault("unauthorized", match=f"GET */runs/{run.id}", times=1))
+        assert backend.get(run.id).state is RunState.COMPLETED
+        emulator.inject(Fault("unauthorized", match=f"GET */runs/{run.id}", times=2))
+        with pytest.raises(AuthenticationError, match="expired"):
+            backend.get(run.id)
+
     @pytest.mark.parametrize(("kind", "times"), [("throttle", 2), ("unavailable", 2), ("reset", 1)])
     def test_a_submission_is_repeated(
         self, emulator: AzureMLEmulator, backend: Any, job: ScriptJob, starts: Path, kind: str, times: int

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 pytest.importorskip("azureml.core")
 
-from azure_shared.compute_faults import DEADLINE, ComputeFaultSuite, NoData, check_whole
+from azure_shared.compute_faults import ComputeFaultSuite
 from mnistkit.azureml import AmlCompute
 from mnistkit.azureml.calls import call
-from mnistkit.emulator import Fault
-from mnistkit.jobs.job import ScriptJob
-from mnistkit.runs.run import Run
-
-if TYPE_CHECKING:
-    from mnistkit.emulator import AzureMLEmulator
 
 
 class TestAmlCompute(ComputeFaultSuite):
@@ -29,14 +22,6 @@ class TestAmlCompute(ComputeFaultSuite):
     def cluster(self, workspace: Any, name: str, **options: Any) -> AmlCompute:
         """Return the backend on a cluster of that name."""
         return AmlCompute(workspace, name=name, submit_with="script_run_config", **options)
-
-    def test_a_401_in_mid_run_is_survived(
-        self, emulator: AzureMLEmulator, backend: Any, job: ScriptJob, starts: Path
-    ) -> None:
-        """A token that expires while a run is followed is renewed by the SDK: the run is followed to its end."""
-        run = Run(backend, backend.submit(job, NoData()))
-        emulator.inject(Fault("unauthorized", match=f"GET */runs/{run.id}", times=1, after=1))
-        check_whole(run.wait(DEADLINE), starts)
 
 
 def test_a_call_that_hangs_is_given_up() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from mnistkit.azureml.calls import call
 from mnistkit.azureml.v2._sdk import pipeline_client, send
 from mnistkit.azureml.v2.workspace import Connection
-from mnistkit.errors import ServiceError
+from mnistkit.errors import AuthenticationError, ServiceError
 
 __all__ = ["Service"]
 
@@ -103,8 +103,13 @@ class Service:
             token = found.get("continuationToken") or None
 
     def _send(self, what: str, method: str, path: str, body: Any = None) -> Any:
+        """Send it, and once more if the token had just expired: all requests here are idempotent."""
         client, scope = self._connected()
-        return call(what, send, client, method, path.replace("{scope}", scope), body=body, seconds=self._seconds)
+        path = path.replace("{scope}", scope)
+        try:
+            return call(what, send, client, method, path, body=body, seconds=self._seconds)
+        except AuthenticationError:  # azure-core forgets a token that is refused, and gets another
+            return call(what, send, client, method, path, body=body, seconds=self._seconds)
 
     def _connected(self) -> tuple[Any, str]:
         with self._lock:

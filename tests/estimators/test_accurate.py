@@ -11,6 +11,7 @@ from scipy.ndimage import zoom
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs, make_classification
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mnistkit import Dataset
@@ -23,6 +24,7 @@ from mnistkit.estimators import (
     NystroemRidgeClassifier,
     OrientedGradients,
     RowBlocks,
+    WithinClassComponents,
     accurate,
 )
 from mnistkit.evaluation.calibration import calibrate
@@ -32,7 +34,7 @@ from mnistkit.models.persistence import loads_model, save_model
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([NystroemRidgeClassifier(), AccurateClassifier(), AccurateClassifier(effort="low")])
+@parametrize_with_checks([NystroemRidgeClassifier(), AccurateClassifier(), AccurateClassifier(order=1)])
 def test_it_is_a_scikit_learn_classifier(estimator: Any, check: Any) -> None:
     """It passes scikit-learn's own checks of a classifier, but for one on images of three pixels."""
     if isinstance(estimator, AccurateClassifier) and check.func.__name__ == "check_methods_subset_invariance":
@@ -167,28 +169,30 @@ def test_images_that_arent_square_are_classified(digits: Any) -> None:
     np.testing.assert_array_equal(of_rows.classifier_.coef_, model.classifier_.coef_)
 
 
-@pytest.mark.parametrize(
-    ("shape", "effort"), [((20, 20), "low"), ((32, 32), "normal"), ((36, 24), "low"), ((36, 24), "normal")]
-)
-def test_images_of_other_sizes_are_classified(shape: tuple[int, int], effort: Any, digits: Any) -> None:
+@pytest.mark.parametrize(("shape", "order"), [((20, 20), 1), ((32, 32), 2), ((36, 24), 1), ((36, 24), 2)])
+def test_images_of_other_sizes_are_classified(shape: tuple[int, int], order: Any, digits: Any) -> None:
     """Digits enlarged to squares, and to pictures that are higher than wide, are classified with the defaults."""
     X, y = digits
     factors = 1, *(0.75 * length / 8 for length in shape)
     large = zoom(X[:700].reshape(-1, 8, 8), factors, order=1)
     margins = [(0, 0), *((0, length - each) for length, each in zip(shape, large.shape[1:], strict=True))]
     X = np.pad(large, margins).reshape(700, -1)
-    model = AccurateClassifier(shape, effort=effort, n_landmarks=300, random_state=0).fit(X[:500], y[:500])
+    model = AccurateClassifier(shape, order=order, n_landmarks=300, random_state=0).fit(X[:500], y[:500])
     assert model.score(X[500:], y[500:700]) > 0.9
 
 
-def test_with_low_effort_it_is_its_two_parts(digits: Any) -> None:
-    """It predicts as the kernel ridge classifier does on the transformer's features."""
+@pytest.mark.parametrize("order", [1, 2])
+def test_it_is_its_parts(order: Any, digits: Any) -> None:
+    """It predicts as a pipeline of the transformers and the kernel ridge classifier does."""
     X, y = digits
-    both = AccurateClassifier(effort="low", cells=4, random_state=0).fit(X, y)
-    features = OrientedGradients(cells=4).fit_transform(X)
-    alone = NystroemRidgeClassifier(random_state=0).fit(features, y)
-    np.testing.assert_allclose(both.predict_proba(X), alone.predict_proba(features), atol=1e-5)
-    np.testing.assert_array_equal(both.predict(X), alone.predict(features))
+    model = AccurateClassifier(order=order, cells=4, n_components=100, random_state=0).fit(X, y)
+    parts = make_pipeline(
+        OrientedGradients(order=order, cells=4, resize=True),
+        WithinClassComponents(100),
+        NystroemRidgeClassifier(random_state=0),
+    ).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X), parts.predict_proba(X), atol=1e-4)
+    np.testing.assert_array_equal(model.predict(X), parts.predict(X))
 
 
 def test_fractions_are_classified_as_bytes_are(digits: Any) -> None:
@@ -219,17 +223,16 @@ def many_digits(digits: Any) -> tuple[Any, Any]:
     return np.tile(X, (6, 1)) // 2 + noise, np.tile(y, 6)
 
 
-@pytest.mark.parametrize(("effort", "most"), [("low", 2048), ("normal", 6000)])
-def test_features_neednt_fit_into_memory(effort: Any, most: int, digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_neednt_fit_into_memory(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Computed anew on each pass, they give the same model, and no more than some thousand rows are read at once."""
     X, y = many_digits(digits)
-    model = AccurateClassifier(effort=effort, cells=4, n_landmarks=200, random_state=0)
+    model = AccurateClassifier(cells=4, n_landmarks=200, random_state=0)
     kept = clone(model).fit(X, y)
     monkeypatch.setattr(accurate, "_MAX_CACHED_BYTES", 0)
     rows = CountedRows(X)
     anew = clone(model).fit(rows, y)
     np.testing.assert_allclose(anew.predict_proba(X[:500]), kept.predict_proba(X[:500]), atol=1e-3)
-    assert rows.most <= most
+    assert rows.most <= 6000
 
 
 def test_a_file_is_as_good_as_memory(digits: Any, tmp_path: Path) -> None:
@@ -243,24 +246,32 @@ def test_a_file_is_as_good_as_memory(digits: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.predict(rows), same.predict(X))
 
 
-def test_normal_effort_classifies_components_of_more_features(digits: Any) -> None:
-    """It is as good on digits, has fewer columns than features, and is the same for any number of threads."""
+def test_components_are_classified(digits: Any) -> None:
+    """They are fewer than the features, and the same for any number of threads; digits are told by them."""
     X, y = digits
     options = {"cells": 4, "centre": False, "n_landmarks": 400, "random_state": 0}
     X, y, others, expected = X[:600], y[:600], X[600:1200], y[600:1200]
-    high = AccurateClassifier(effort="normal", n_jobs=1, **options).fit(X, y)
-    assert high.score(others, expected) > 0.95
-    assert high.classifier_.n_features_in_ == 256 < high.features_.n_features_out
-    other = AccurateClassifier(effort="normal", n_jobs=3, **options).fit(X, y)
-    np.testing.assert_array_equal(other.classifier_.coef_, high.classifier_.coef_)
-    of_rows = AccurateClassifier(effort="normal", **options).fit(ArrayRows(X), y)
-    np.testing.assert_array_equal(of_rows.predict(ArrayRows(others)), high.predict(others))
+    model = AccurateClassifier(n_jobs=1, **options).fit(X, y)
+    assert model.score(others, expected) > 0.95
+    assert model.classifier_.n_features_in_ == 256 < model.features_.n_features_out
+    other = AccurateClassifier(n_jobs=3, **options).fit(X, y)
+    np.testing.assert_array_equal(other.classifier_.coef_, model.classifier_.coef_)
+    of_rows = AccurateClassifier(**options).fit(ArrayRows(X), y)
+    np.testing.assert_array_equal(of_rows.predict(ArrayRows(others)), model.predict(others))
 
 
-def test_an_effort_that_is_neither_is_named(digits: Any) -> None:
-    """Another word is a ValueError that gives the two."""
-    with pytest.raises(ValueError, match="use 'normal' or 'low'"):
-        AccurateClassifier(effort="some").fit(*digits)
+@pytest.mark.parametrize(("options", "words"), [({"order": 3}, "order=3"), ({"n_components": 0}, "n_components=0")])
+def test_a_bad_option_of_a_part_is_named(options: dict[str, Any], words: str, digits: Any) -> None:
+    """It is a ValueError that names it."""
+    with pytest.raises(ValueError, match=words):
+        AccurateClassifier(**options).fit(*digits)
+
+
+def test_labels_that_dont_fit_the_rows_are_refused(digits: Any) -> None:
+    """Before anything is read by them."""
+    X, y = digits
+    with pytest.raises(ValueError, match="1797 rows"):
+        AccurateClassifier().fit(ArrayRows(X), y[:-1])
 
 
 def test_two_classes_have_one_score(digits: Any) -> None:
@@ -282,21 +293,21 @@ def test_it_travels_as_a_spec() -> None:
     assert dict(ModelSpec.from_estimator(AccurateClassifier()).params) == {}
 
 
-@pytest.mark.parametrize("effort", ["low", "normal"])
-def test_it_is_loaded_without_trust(effort: Any, digits: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", [1, 2])
+def test_it_is_loaded_without_trust(order: Any, digits: Any, tmp_path: Path) -> None:
     """A fitted model goes to skops and back with nothing more to trust, and predicts the same."""
     X, y = digits
-    model = AccurateClassifier(effort=effort, **ACCURATE_OPTIONS["digits"], n_landmarks=300, random_state=0).fit(X, y)
+    model = AccurateClassifier(order=order, **ACCURATE_OPTIONS["digits"], n_landmarks=300, random_state=0).fit(X, y)
     again = loads_model(save_model(model, tmp_path).read_bytes(), "skops")
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.mnist
-@pytest.mark.parametrize(("effort", "least"), [("low", 0.9935), ("normal", 0.995)])
-def test_mnist_is_classified_accurately(effort: Any, least: float, real_mnist: Dataset) -> None:
+@pytest.mark.parametrize(("order", "least"), [(1, 0.994), (2, 0.995)])
+def test_mnist_is_classified_accurately(order: Any, least: float, real_mnist: Dataset) -> None:
     """So many of MNIST's test images are right, with an expected calibration error below half a percent."""
     train, test = real_mnist.train, real_mnist.test
-    model = AccurateClassifier(effort=effort, random_state=0).fit(ArrayRows(train.images), train.y)
+    model = AccurateClassifier(order=order, random_state=0).fit(ArrayRows(train.images), train.y)
     predictions = predict(model, test)
     assert predictions.right.mean() >= least
     assert calibrate(predictions).error < 0.005

@@ -101,7 +101,7 @@ def digits() -> tuple[Array, Array]:
     "model",
     [
         AccurateClassifier(cells=4, n_landmarks=200, random_state=0),
-        AccurateClassifier(effort="low", cells=4, n_landmarks=200, random_state=0),
+        AccurateClassifier(order=1, cells=4, n_landmarks=200, random_state=0),
         make_pipeline(OrientedGradients(cells=4), NystroemRidgeClassifier(200, random_state=0)),
         make_pipeline(OrientedGradients(cells=4), StandardScaler(), LogisticRegression(max_iter=50)),
         VotingClassifier(
@@ -110,7 +110,7 @@ def digits() -> tuple[Array, Array]:
             flatten_transform=False,
         ),
     ],
-    ids=["accurate", "low effort", "pipeline", "features alone", "vote"],
+    ids=["accurate", "first order", "pipeline", "features alone", "vote"],
 )
 def test_digits_are_predicted_as_by_the_model(model: Any, digits: tuple[Array, Array], tmp_path: Path) -> None:
     """The classifier, and its parts in pipelines and ensembles; on images that it wasn't fitted to."""

@@ -71,7 +71,7 @@ TRAIN_EXAMPLES = examples(
     "mnistkit train",
     "mnistkit train --regularization 0.8 --solver liblinear",
     "mnistkit train --solver accurate",
-    "mnistkit train --solver accurate --set effort=low",
+    "mnistkit train --solver accurate --set order=1",
     "mnistkit train --estimator sklearn.svm:SVC --set C=10 --set gamma=scale",
     "mnistkit train --data digits --name digits --tag purpose=demo",
     "mnistkit train --limit 5000 --no-register --json",

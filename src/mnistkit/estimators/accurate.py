@@ -34,29 +34,26 @@ them are hard that all are worth their time.
 """
 
 _MAX_CACHED_BYTES = 256 << 20  # of features; those of more rows are computed anew on each pass
-_COMPONENTS = 256
-_COMPONENT_ROWS = 6000  # that they are fitted to
+_COMPONENT_ROWS = 6000  # that the components are fitted to
 
 
 class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Oriented gradients and a kernel ridge classifier on them: above 99.5 % on MNIST's test set.
 
-    It is `OrientedGradients` of second order, 256 `WithinClassComponents` of them, and `NystroemRidgeClassifier`, as a
-    pipeline would have it, but block by block: images in a file of any size are read as `RowBlocks`, and neither they
-    nor their features are in memory as a whole. Images whose slant is taken out are brought to one size as well.
+    It is `OrientedGradients`, `WithinClassComponents` of them, and `NystroemRidgeClassifier`, as a pipeline would have
+    it, but block by block: images in a file of any size are read as `RowBlocks`, and neither they nor their features
+    are in memory as a whole.
     The defaults were chosen on MNIST's training images; other data may want ``deskew=False``.
     The intensities' scale doesn't matter.
 
-    Low effort takes about 0.6 times as long, and makes more errors: the features are of first order and classified as
-    they are, and no image is resized.
-
     Args:
         image_shape: ``(h, w)`` of the images; None for squares, and for `RowBlocks` that have one.
-        effort: ``"normal"``, or ``"low"`` for less accuracy in less time.
-        deskew: Shear each image upright: a prior for handwritten characters.
+        deskew: Shear each image upright, and bring it nearer to one size: a prior for handwritten characters.
         centre: Move each image's centre of mass to the middle.
+        order: 2 for second derivatives and gradients of gradients as well; 1 takes about half as long.
         orientations: Directions of the gradients.
         cells: Windows per row and per column.
+        n_components: How many components of the features are classified.
         n_landmarks: Of the kernel ridge classifier: accuracy grows with them, time and memory with their square.
         row_share: The share of all rows that it is solved on.
         bandwidth: Of its kernel.
@@ -67,7 +64,7 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
     Attributes:
         classes_: The class labels, sorted.
         features_: The fitted `OrientedGradients`.
-        components_: The fitted `WithinClassComponents` of the features with normal effort, else None.
+        components_: The fitted `WithinClassComponents` of the features.
         classifier_: The fitted `NystroemRidgeClassifier`.
         n_features_in_: ``h * w``.
     """
@@ -76,11 +73,12 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         self,
         image_shape: tuple[int, int] | None = None,
         *,
-        effort: Literal["normal", "low"] = "normal",
         deskew: bool = True,
         centre: bool = True,
+        order: Literal[1, 2] = 2,
         orientations: int = 8,
         cells: int = 7,
+        n_components: int = 256,
         n_landmarks: int = 3000,
         row_share: float = 0.25,
         bandwidth: float = 0.5,
@@ -89,11 +87,12 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         random_state: Any = None,
     ) -> None:
         self.image_shape = image_shape
-        self.effort = effort
         self.deskew = deskew
         self.centre = centre
+        self.order = order
         self.orientations = orientations
         self.cells = cells
+        self.n_components = n_components
         self.n_landmarks = n_landmarks
         self.row_share = row_share
         self.bandwidth = bandwidth
@@ -115,16 +114,13 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         if not isinstance(X, RowBlocks):
             X, y = validate_data(self, X, y, dtype=[np.float32, np.float64, np.uint8], order="C")
             X = ArrayRows(X)
-        if self.effort not in {"normal", "low"}:
-            raise ValueError(f"effort={self.effort!r}: use 'normal' or 'low'.")
-        low = self.effort == "low"
         self.n_features_in_ = X.n_columns
         features = OrientedGradients(
             self.image_shape or X.image_shape,
             deskew=self.deskew,
             centre=self.centre,
-            resize=self.deskew and not low,
-            order=1 if low else 2,
+            resize=self.deskew,
+            order=self.order,
             orientations=self.orientations,
             cells=self.cells,
             n_jobs=self.n_jobs,
@@ -138,9 +134,7 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
             random_state=self.random_state,
         )
         self.features_ = features
-        self.components_ = None
-        if not low:
-            self.components_ = self._components(self._featured(X), y)
+        self.components_ = self._components(X.transform(features.transform_block, features.n_features_out), y)
         self.classifier_ = classifier.fit(self._cached(self._featured(X)), y)
         self.classes_ = classifier.classes_
         return self
@@ -174,16 +168,14 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return self._featured(X)
 
     def _featured(self, rows: RowBlocks) -> RowBlocks:
-        features, components = self.features_, self.components_
-        if components is None:
-            return rows.transform(features.transform_block, features.n_features_out)
-        return rows.transform(partial(_principal, features, components), components.projection_.shape[1])
+        components = self.components_
+        return rows.transform(partial(_transform, self.features_, components), components.projection_.shape[1])
 
-    def _components(self, rows: RowBlocks, y: Any) -> WithinClassComponents:
+    def _components(self, features: RowBlocks, y: Any) -> WithinClassComponents:
         """Return the components of some random rows, fitted."""
-        y = labels_of(y, rows)
-        chosen = np.sort(check_random_state(self.random_state).permutation(rows.n_rows)[:_COMPONENT_ROWS])
-        return WithinClassComponents(_COMPONENTS).fit(scaled_rows(rows, chosen), y[chosen])
+        y = labels_of(y, features)
+        chosen = np.sort(check_random_state(self.random_state).permutation(features.n_rows)[:_COMPONENT_ROWS])
+        return WithinClassComponents(self.n_components).fit(scaled_rows(features, chosen), y[chosen])
 
     def _cached(self, rows: RowBlocks) -> RowBlocks:
         """Return the features as an array if they take little memory: each pass would compute them anew."""
@@ -197,7 +189,7 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return tags
 
 
-def _principal(features: OrientedGradients, components: WithinClassComponents, X: Array) -> Array:
+def _transform(features: OrientedGradients, components: WithinClassComponents, X: Array) -> Array:
     """Return the components of the features of ``X``; a function, so that it travels without landmarks."""
     found: Array = components.transform(features.transform_block(X))
     return found

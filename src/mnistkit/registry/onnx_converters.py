@@ -113,8 +113,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph, model, X = _Graph(scope, container), operator.raw_operator, operator.inputs[0].full_name
     if isinstance(model, AccurateClassifier):
         X, components, model = _oriented_gradients(graph, X, model.features_), model.components_, model.classifier_
-        if components is not None:
-            X = graph("MatMul", graph("Sub", X, components.mean_), components.projection_)
+        X = graph("MatMul", graph("Sub", X, components.mean_), components.projection_)
     scores = _kernel_scores(graph, X, model)
     classes = model.classes_.astype(str if model.classes_.dtype.kind in "OUS" else np.int64)
     label, probabilities = (output.full_name for output in operator.outputs)

@@ -194,6 +194,12 @@ VARIANTS: dict[str, Fit] = {
     "second order, narrower kernel (0.4)": normal(classifier={"bandwidth": 0.4}),
     "second order, wider kernel (0.6)": normal(classifier={"bandwidth": 0.6}),
     "second order, 4,000 landmarks, 40 % of the rows": normal(classifier={"n_landmarks": 4000, "row_share": 0.4}),
+    "12 directions, 4,000 landmarks, 40 % of the rows": vote_of(
+        {"orientations": 12, "n_landmarks": 4000, "row_share": 0.4}
+    ),
+    "12 directions, 5,000 landmarks, 60 % of the rows": vote_of(
+        {"orientations": 12, "n_landmarks": 5000, "row_share": 0.6}
+    ),
     "second order, all rows": normal(classifier={"row_share": 1.0}),
     "vote of two seeds": vote_of({}, {}),
     "vote of 8 and 12 directions": vote_of({}, {"orientations": 12}),

@@ -50,7 +50,7 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         image_shape: ``(h, w)`` of the images; None for squares, and for `RowBlocks` that have one.
         deskew: Shear each image upright, and bring it nearer to one size: a prior for handwritten characters.
         centre: Move each image's centre of mass to the middle.
-        order: 2 for second derivatives and gradients of gradients as well; 1 takes about half as long.
+        order: 2 for second derivatives and gradients of gradients as well; 1 takes 0.6 times as long.
         orientations: Directions of the gradients.
         cells: Windows per row and per column.
         n_components: How many components of the features are classified.

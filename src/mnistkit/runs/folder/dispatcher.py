@@ -221,11 +221,10 @@ class Dispatcher:
 
         known = {task.pid for task in self._tasks.values()}
 
-        def strays() -> Iterator[psutil.Process]:
+        def strays() -> list[psutil.Process]:
             self._statuses.update(processes.reap())
-            for child in psutil.Process().children():
-                if child.pid not in known and child.status() != psutil.STATUS_ZOMBIE:
-                    yield child
+            # Also those that have just ended: while they lived, their children weren't this process's yet.
+            return [child for child in psutil.Process().children() if child.pid not in known]
 
         with contextlib.suppress(psutil.Error):
             processes.end_processes(strays, 0)

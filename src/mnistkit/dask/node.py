@@ -97,8 +97,6 @@ def run_order(order: Order, data: bytes | None) -> dict[str, Any]:
             unpack(order.runs[run_id], root / run_id)
             store.hand_over(run_id, Owner.of(os.getpid()), host=node.host)
             _resume(store, run_id, found, utc_now(variables))
-        with _lock:
-            _folders.update({run_id: root / run_id for run_id in present})
         waiting = [run_id for run_id in present if not store.state(run_id).is_terminal]
         if waiting:
             _carry_out(order, data, store, waiting, variables)
@@ -156,12 +154,16 @@ class _Reports:
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + _REPORT_SECONDS
+        begun = [run_id for run_id in self._sent if self._store.state(run_id) is not RunState.QUEUED]
         records = {run_id: _record(self._store, run_id) for run_id in self._sent}
         changed = {run_id: record for run_id, record in records.items() if record != self._sent[run_id]}
         response = self._node.send("mnistkit_report", key=self._key, worker=self._node.address, records=changed)
         self._sent |= changed
         if not response["is_wanted"]:
             raise _UnwantedError("Nothing waits for these runs any more.")
+        # Only now may clients see what a run writes: should this worker be lost, the scheduler knows that it had begun.
+        with _lock:
+            _folders.update({run_id: self._store.folder(run_id) for run_id in begun})
         for run_id in response["ended"]:
             if run_id in self._sent and not self._store.is_cancel_requested(run_id):
                 self._store.request_cancel(run_id)
@@ -234,7 +236,7 @@ def _minor(version: str) -> list[str]:
 
 
 def read_log(run_id: str, start: int) -> dict[str, Any] | None:
-    """Return the log of a run on this worker, from byte ``start`` on; None if it isn't here. For clients."""
+    """Return the log of a run that has begun on this worker, from byte ``start`` on, else None. For clients."""
     with _lock:
         folder = _folders.get(run_id)
     if folder is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import fnmatch
 import importlib.util
 import os
@@ -23,6 +24,8 @@ from mnistkit.utils.files import sha256_of
 from mnistkit.utils.redaction import redacted_source
 
 __all__ = ["IGNORED", "MAX_BYTES", "Program", "module_digests", "module_sources", "program_sources", "script_digests"]
+
+_PARSE_TRIES = 20
 
 IGNORED: Final = (
     ".git",
@@ -219,7 +222,7 @@ def _imports(module: ModuleType, path: Path) -> Iterator[str]:
 
 
 def _imported_names(source: bytes, package: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -231,6 +234,18 @@ def _imported_names(source: bytes, package: str) -> Iterator[str]:
         for name in names:
             yield from _with_parents(name)
     yield from _with_parents(package)
+
+
+def _parsed(source: bytes) -> ast.Module:
+    """Return the tree of a source, also while other threads parse.
+
+    CPython up to 3.11.7 and 3.12.1 counts the depth of all threads' trees together, and raises SystemError if they mix:
+    https://github.com/python/cpython/issues/106905.
+    """
+    for _ in range(_PARSE_TRIES):
+        with contextlib.suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def _with_parents(name: str) -> Iterator[str]:

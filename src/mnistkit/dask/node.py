@@ -136,7 +136,7 @@ def _carry_out(
 
 
 class _Reports:
-    """Sends the scheduler what runs record, several times a second, and passes on which runs are to end."""
+    """Sends the scheduler what runs record, several times a second, shows clients their logs, and ends runs for it."""
 
     def __init__(self, node: Node, key: str, store: RunStore, run_ids: Sequence[str]) -> None:
         self._node = node
@@ -154,7 +154,7 @@ class _Reports:
         if time.monotonic() < self._next_at:
             return
         self._next_at = time.monotonic() + _REPORT_SECONDS
-        begun = [run_id for run_id in self._sent if self._store.state(run_id) is not RunState.QUEUED]
+        begun = [run_id for run_id in self._sent if has_begun(self._store.read(run_id))]
         records = {run_id: _record(self._store, run_id) for run_id in self._sent}
         changed = {run_id: record for run_id, record in records.items() if record != self._sent[run_id]}
         response = self._node.send("mnistkit_report", key=self._key, worker=self._node.address, records=changed)

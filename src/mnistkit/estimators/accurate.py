@@ -33,7 +33,7 @@ images: clothes are upright and fill the image, so that deskewing and centring t
 them are hard that all are worth their time.
 """
 
-_MAX_CACHED_BYTES = 256 << 20  # of features; those of more rows are computed anew on each pass
+_MAX_CACHED_BYTES = 256 << 20  # of components; those of more rows are computed anew on each pass
 _COMPONENT_ROWS = 6000  # that the components are fitted to
 
 
@@ -178,7 +178,7 @@ class AccurateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
         return WithinClassComponents(self.n_components).fit(scaled_rows(features, chosen), y[chosen])
 
     def _cached(self, rows: RowBlocks) -> RowBlocks:
-        """Return the features as an array if they take little memory: each pass would compute them anew."""
+        """Return the components as an array if they take little memory: each pass would compute them anew."""
         with one_blas_thread():
             return rows.in_memory(_MAX_CACHED_BYTES, thread_count(self.n_jobs))
 
